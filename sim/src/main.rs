@@ -1,0 +1,2 @@
+//! The rehearsal binary.
+fn main() {}

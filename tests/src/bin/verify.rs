@@ -1,0 +1,2 @@
+//! The ladder of tests, as one command.
+fn main() {}
