@@ -8,10 +8,12 @@
 
 mod body;
 mod error;
+mod exchange;
 mod fields;
 mod head;
 
 pub use body::{Frame, Progress, Sink, Source, pump};
 pub use error::{Error, Kind, Side};
+pub use exchange::{Downstream, Upstream};
 pub use fields::Fields;
 pub use head::{Framing, Method, RequestHead, ResponseHead, Version};
