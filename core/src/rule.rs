@@ -1,0 +1,5 @@
+//! Rules: what a router matches.
+
+/// A parsed rule.
+#[derive(Clone, Debug)]
+pub struct Rule {}
