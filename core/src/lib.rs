@@ -7,6 +7,7 @@
 pub mod config;
 pub mod http;
 mod name;
+pub mod pace;
 pub mod reason;
 pub mod rule;
 
