@@ -97,7 +97,11 @@ pub fn pump<A: Source + ?Sized, B: Sink + ?Sized>(
                 progress.waiting = Waiting::Source;
                 return match to.poll_flush(cx) {
                     Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
-                    _ => Poll::Pending,
+                    Poll::Ready(Ok(())) => Poll::Pending,
+                    Poll::Pending => {
+                        progress.waiting = Waiting::Sink;
+                        Poll::Pending
+                    }
                 };
             }
         };
