@@ -32,3 +32,5 @@ pub mod unix;
 
 // Protocols over any stream.
 pub mod http;
+pub mod http1;
+pub mod tunnel;
