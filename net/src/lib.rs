@@ -31,6 +31,9 @@ pub mod udp;
 pub mod unix;
 
 // Protocols over any stream.
+pub mod grpc;
 pub mod http;
 pub mod http1;
+pub mod http2;
+pub mod tls;
 pub mod tunnel;

@@ -6,18 +6,16 @@ use super::{
     stream::Down,
 };
 use fairlead_net::{
-    http::{Downstream as _, RequestHead, ResponseHead},
+    http::{Downstream as _, Error, RequestHead, ResponseHead},
     http2::server::{Connection, ServerStream, Settings},
     task,
     time::{self, Deadline, Duration},
 };
 use std::{
-    future::poll_fn,
+    future::{Future as _, pending, poll_fn},
     io,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    pin::pin,
+    sync::Arc,
     task::Poll,
 };
 
@@ -37,51 +35,56 @@ pub async fn serve(client: Client, stream: Down) -> io::Result<()> {
         ..Settings::default()
     };
     let broken = |e: &dyn std::fmt::Display| io::Error::other(e.to_string());
-    let mut conn = time::timeout(client.entry.hello_timeout, Connection::handshake(stream, settings))
+    let mut conn = time::timeout(client.entry.hello_timeout, Connection::handshake(stream, &settings))
         .await
         .map_err(|e| broken(&e))?
         .map_err(|e| broken(&e))?;
+    let conn_keep_alive = conn.keep_alive();
+    let mut keep_alive = pin!(async {
+        match conn_keep_alive {
+            Some(pings) => pings.run(PING_AFTER, PONG_WITHIN, time::sleep).await,
+            None => pending().await,
+        }
+    });
     let client = Arc::new(client);
-    let active = Arc::new(AtomicUsize::new(0));
-    let mut deadline = Deadline::new();
     let opened = time::now();
-    let (mut draining, mut served, mut pinged) = (false, 0u64, false);
-    deadline.set(time::after(PING_AFTER));
+    let mut deadline = Deadline::new();
+    let (mut draining, mut served) = (false, 0u64);
     loop {
-        enum Happened {
-            Stream(Box<RequestHead>, Box<ServerStream>),
-            Failed(fairlead_net::http::Error),
-            Ended,
-            Drain,
-            Pong,
-            Silent,
+        let idle = client.entry.idle_timeout.filter(|_| !draining && !conn.has_streams());
+        match idle {
+            Some(idle) => deadline.set(time::after(idle)),
+            None => deadline.clear(),
         }
         let happened = poll_fn(|cx| {
             match conn.poll_accept(cx) {
-                Poll::Ready(Some(Ok((head, stream)))) => return Poll::Ready(Happened::Stream(Box::new(head), Box::new(stream))),
+                Poll::Ready(Some(Ok((head, stream)))) => return Poll::Ready(Happened::Stream(Box::new((head, stream)))),
                 Poll::Ready(Some(Err(e))) => return Poll::Ready(Happened::Failed(e)),
                 Poll::Ready(None) => return Poll::Ready(Happened::Ended),
                 Poll::Pending => {}
             }
-            if pinged && conn.poll_pong(cx).is_ready() {
-                return Poll::Ready(Happened::Pong);
+            if let Poll::Ready(gone) = keep_alive.as_mut().poll(cx) {
+                return Poll::Ready(Happened::Failed(gone));
             }
-            if !draining && client.token.poll_drain(cx) {
+            if !draining && (client.token.poll_drain(cx) || deadline.poll_expired(cx).is_ready()) {
                 return Poll::Ready(Happened::Drain);
             }
-            deadline.poll_expired(cx).map(|()| Happened::Silent)
+            // The last stream may have ended just now, and then idleness begins.
+            if idle.is_none() && !draining && !conn.has_streams() {
+                return Poll::Ready(Happened::Idle);
+            }
+            Poll::Pending
         })
         .await;
         match happened {
-            Happened::Stream(head, stream) => {
+            Happened::Stream(accepted) => {
+                let (head, stream) = *accepted;
                 served += 1;
                 if !draining && client.entry.is_worn_out(served, opened) {
                     draining = true;
                     conn.graceful_shutdown();
                 }
-                active.fetch_add(1, Ordering::Relaxed);
-                task::spawn(exchange(client.clone(), *head, *stream, active.clone()));
-                (pinged, _) = (false, deadline.set(time::after(PING_AFTER)));
+                task::spawn(exchange(client.clone(), head, stream));
             }
             Happened::Failed(e) => return Err(broken(&e)),
             Happened::Ended => return Ok(()),
@@ -89,27 +92,25 @@ pub async fn serve(client: Client, stream: Down) -> io::Result<()> {
                 draining = true;
                 conn.graceful_shutdown();
             }
-            Happened::Pong => (pinged, _) = (false, deadline.set(time::after(PING_AFTER))),
-            Happened::Silent if pinged => return Err(broken(&"the client does not answer a ping")),
-            Happened::Silent => {
-                let idle = client.entry.idle_timeout.is_some_and(|idle| time::now().duration_since(opened) > idle);
-                if idle && active.load(Ordering::Relaxed) == 0 && !draining {
-                    draining = true;
-                    conn.graceful_shutdown();
-                }
-                pinged = conn.ping();
-                deadline.set(time::after(PONG_WITHIN));
-            }
+            Happened::Idle => {}
         }
     }
 }
 
-async fn exchange(client: Arc<Client>, mut head: RequestHead, mut stream: ServerStream, active: Arc<AtomicUsize>) {
+/// What the wait for the next stream ended with.
+enum Happened {
+    Stream(Box<(RequestHead, ServerStream)>),
+    Failed(Error),
+    Ended,
+    Drain,
+    Idle,
+}
+
+async fn exchange(client: Arc<Client>, mut head: RequestHead, mut stream: ServerStream) {
     let (mut response, mut scratch) = (ResponseHead::default(), Scratch::default());
     match exchange::run(&client, &mut head, &mut response, &mut stream, &mut scratch).await {
         End::Complete => {}
         // HTTP/2 streams are not upgraded: their heads never say so.
         End::Broken | End::Tunnel(_) => stream.abort(),
     }
-    active.fetch_sub(1, Ordering::Relaxed);
 }

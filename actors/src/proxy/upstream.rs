@@ -19,9 +19,10 @@ use fairlead_net::{
 };
 use std::{
     fmt,
-    future::poll_fn,
+    future::{Future as _, pending, poll_fn},
     io,
     net::{IpAddr, SocketAddr},
+    pin::{Pin, pin},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -60,10 +61,10 @@ impl fmt::Display for ConnectError {
 pub fn checkout(worker: &Worker, backend: &Backend, endpoint: &Endpoint) -> Option<Connection> {
     let mut idle = endpoint.idle(worker.id).lock();
     if let Some(client) = &idle.h2 {
-        match client.open() {
-            Ok(stream) => return Some(Connection::H2(Box::new(stream))),
-            Err(_) => idle.h2 = None,
+        if !client.is_closed() {
+            return Some(Connection::H2(Box::new(client.open())));
         }
+        idle.h2 = None;
     }
     let now = time::now();
     while let Some(mut kept) = idle.h1.pop() {
@@ -107,30 +108,42 @@ async fn open(worker: &Arc<Worker>, backend: &Backend, endpoint: &Arc<Endpoint>)
         (UpstreamScheme::H2c, _) => (Up::Plain(stream), true),
         (UpstreamScheme::Https, Security::Tls(config)) => {
             let name = if backend.transport.server_name.is_empty() { &url.host } else { &backend.transport.server_name };
-            let stream =
-                tls::connect(stream, config.clone(), name).await.map_err(|e| failed(ConnectErrorKind::Tls, &e))?;
-            let h2 = stream.alpn() == Some(&b"h2"[..]);
-            (Up::Tls(Box::new(stream)), h2)
+            let connected = tls::connect(stream, config, name).await.map_err(|e| failed(ConnectErrorKind::Tls, &e))?;
+            let h2 = connected.alpn.as_deref() == Some(&b"h2"[..]);
+            (Up::Tls(Box::new(connected.stream)), h2)
         }
         (UpstreamScheme::Https, Security::Broken(why)) => return Err(failed(ConnectErrorKind::Tls, why)),
     };
     if !h2 {
         return Ok(Connection::H1(Box::new(http1::ClientConn::new(stream, http1::Limits::default()))));
     }
-    let (client, driver) = http2::client::handshake(stream, http2::client::Settings::default())
-        .await
-        .map_err(|e| failed(ConnectErrorKind::Failed, &e))?;
-    let id = worker.id;
-    let kept = endpoint.clone();
-    let opened = client.open().map_err(|e| failed(ConnectErrorKind::Failed, &e))?;
-    endpoint.idle(id).lock().h2 = Some(client);
+    let settings = http2::client::Settings { secure: url.scheme == UpstreamScheme::Https, ..Default::default() };
+    let (client, mut driver) =
+        http2::client::handshake(stream, &settings).await.map_err(|e| failed(ConnectErrorKind::Failed, &e))?;
+    let exchange = client.open();
+    endpoint.idle(worker.id).lock().h2 = Some(client);
     task::spawn(async move {
-        driver.await;
-        kept.idle(id).lock().h2 = None;
-    })
-    .detach();
-    Ok(Connection::H2(Box::new(opened)))
+        let pings = driver.keep_alive();
+        let mut pings = pin!(async {
+            match pings {
+                Some(pings) => pings.run(PING_AFTER, PONG_WITHIN, time::sleep).await,
+                None => pending().await,
+            }
+        });
+        let ended = poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(ended),
+            Poll::Pending => pings.as_mut().poll(cx).map(Err),
+        });
+        if let Err(e) = ended.await {
+            tracing::debug!(error = %e, "an HTTP/2 connection to a server ended");
+        }
+    });
+    Ok(Connection::H2(Box::new(exchange)))
 }
+
+/// Silence after which a server's HTTP/2 connection is questioned, and how long the answer may take.
+const PING_AFTER: Duration = Duration::from_secs(15);
+const PONG_WITHIN: Duration = Duration::from_secs(10);
 
 /// Tries the server's addresses in turn, each time beginning with another one.
 async fn dial(endpoint: &Endpoint) -> io::Result<tcp::Stream> {
