@@ -1,13 +1,13 @@
 //! What only a simulator can show: time, loss, partitions, machines that die, addresses that move.
 #![cfg(madsim)]
 
-use madsim::{
-    runtime::{Handle, NodeHandle},
-    time::{sleep, timeout},
-};
 use fairlead_net::{
     sim::{Config, HostId, Net, Verdict},
     tcp::{ListenOptions, Listener, Stream},
+};
+use madsim::{
+    runtime::{Handle, NodeHandle},
+    time::{sleep, timeout},
 };
 use std::{
     io::ErrorKind,
@@ -279,18 +279,24 @@ async fn keep_alive_finds_a_half_open_connection() {
     let t = two(Config::default());
     let (mut c, s) = t.pair().await;
     c.set_keepalive(Some(30 * SEC)).unwrap();
-    assert!(timeout(630 * SEC, c.read(&mut [0; 1])).await.is_err(), "probes are answered");
+    assert!(timeout(615 * SEC, c.read(&mut [0; 1])).await.is_err(), "probes are answered");
     t.net.partition(t.s, t.c, true);
     let at = Instant::now();
     assert_eq!(kind(c.read(&mut [0; 1]).await), Err(ErrorKind::TimedOut));
-    assert!((59 * SEC..61 * SEC).contains(&at.elapsed()), "{:?}", at.elapsed());
+    assert!((44 * SEC..46 * SEC).contains(&at.elapsed()), "{:?}", at.elapsed());
     drop(s);
 }
 
 #[madsim::test]
 async fn a_full_backlog_drops_syns_until_someone_accepts() {
     let t = two(Config::default());
-    let l = t.server.spawn(async { Listener::bind("10.0.0.1:80".parse().unwrap(), ListenOptions { backlog: 2, ..ListenOptions::default() }).unwrap() }).await.unwrap();
+    let l = t
+        .server
+        .spawn(async {
+            Listener::bind("10.0.0.1:80".parse().unwrap(), ListenOptions { backlog: 2, ..ListenOptions::default() }).unwrap()
+        })
+        .await
+        .unwrap();
     let try_connect = || t.client.spawn(async { connect("10.0.0.1:80").await.unwrap() });
     let mut open = vec![];
     for _ in 0..3 {

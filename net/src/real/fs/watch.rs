@@ -86,11 +86,11 @@ impl Watcher {
         loop {
             #[expect(clippy::disallowed_macros, reason = "biased")]
             {
-            tokio::select! {
-                biased;
-                () = self.told.near.notified() => {}
-                () = self.poll.tick() => {}
-            }
+                tokio::select! {
+                    biased;
+                    () = self.told.near.notified() => {}
+                    () = self.poll.tick() => {}
+                }
             }
             self.attach();
             let touched = self.told.touched.swap(false, Relaxed);
