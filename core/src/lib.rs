@@ -2,13 +2,25 @@
 //!
 //! - [`config`]: decoding of files, labels, KV trees, flags and environment; `resolve(raw) -> (Config, Vec<Rejection>)`.
 //! - [`http`]: what a request is when it is decided on: normalised host, canonical path, field hygiene.
-//! - [`reason`]: the closed list of responses that Fairlead makes by itself.
+//! - [`reason`], [`response`]: the closed list of responses that Fairlead makes by itself.
+//! - [`middleware`]: what happens to a request between its router and its service.
+//! - [`balance`], [`endpoint`], [`health`], [`outlier`]: which server, and which servers may be asked at all.
+//! - [`retry`], [`bucket`], [`drain`]: further attempts, rates, and the end of a gateway.
 
+pub mod balance;
+pub mod bucket;
 pub mod config;
+pub mod drain;
+pub mod endpoint;
+pub mod health;
 pub mod http;
+pub mod middleware;
 mod name;
 pub mod pace;
+pub mod outlier;
 pub mod reason;
+pub mod response;
+pub mod retry;
 pub mod rule;
 
 pub use name::Name;

@@ -1,0 +1,235 @@
+//! Whether a failed attempt is made again, and where.
+//!
+//! | what failed | may go on | where | budget |
+//! |---|---|---|---|
+//! | no connection, or no TLS: no byte was sent | any method | another server, at once | no |
+//! | a kept connection was closed before the response | idempotent, or no byte sent | the same server, fresh connection | no |
+//! | the server refused it unprocessed (HTTP/2) | any method | another server, else a fresh connection | after the first |
+//! | a fresh connection was closed before the response | idempotent | another server, once | yes |
+//! | no response head in time, or a broken one | idempotent, and only with the Retry middleware | another server | yes |
+//!
+//! All of it only while no byte of a response has gone to the client and the request's body can be sent again from its
+//! start. The Retry middleware raises the number of attempts and lets them return to the same server after a pause.
+//!
+//! The budget bounds the work that retries add to servers: a fifth of the requests, and a few per second. An attempt that
+//! no server saw adds none.
+
+use crate::{health::fraction, reason::Reason};
+use std::time::Duration;
+
+/// No request is tried more often than this, whatever there is to try.
+pub const MAX_ATTEMPTS: u32 = 32;
+
+/// How an attempt failed, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// Refused, unreachable, or the name did not resolve.
+    ConnectFailed,
+    ConnectTimeout,
+    /// The TLS handshake failed.
+    Tls,
+    /// Closed or reset before any byte of the response.
+    Closed,
+    /// HTTP/2 says that it was not processed: REFUSED_STREAM, or a stream above GOAWAY's last.
+    Refused,
+    /// No response head in time.
+    ResponseTimeout,
+    /// What came is no HTTP.
+    Protocol,
+}
+
+impl Failure {
+    /// What the client is told if it stays at that.
+    pub fn reason(self) -> Reason {
+        match self {
+            Self::ConnectFailed => Reason::ConnectFailed,
+            Self::ConnectTimeout => Reason::ConnectTimeout,
+            Self::Tls => Reason::UpstreamTls,
+            Self::Closed | Self::Refused => Reason::UpstreamClosed,
+            Self::ResponseTimeout => Reason::UpstreamTimeout,
+            Self::Protocol => Reason::UpstreamProtocol,
+        }
+    }
+}
+
+/// The facts of a failed attempt and of the request that it was made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    pub failure: Failure,
+    /// The method is safe to repeat ([`is_idempotent`]).
+    pub idempotent: bool,
+    /// Some byte of the request was written to the server.
+    pub sent: bool,
+    /// Some byte of a response, a 1xx included, has gone to the client.
+    pub response_started: bool,
+    /// The body can be sent again from its start: there is none, or nothing of it is lost.
+    pub replayable: bool,
+    /// The connection had carried a request before.
+    pub reused: bool,
+    /// Attempts made for this request so far, this one included.
+    pub attempts: u32,
+    /// Of these, attempts in which a byte was sent over a fresh connection, this one included.
+    pub sent_attempts: u32,
+    /// A usable server remains that this request has not failed on.
+    pub others: bool,
+}
+
+/// What to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Pick a server that was not tried, after this pause.
+    RetryOther { after: Duration },
+    /// The same server over a fresh connection, after this pause.
+    RetrySame { after: Duration },
+    /// Answer with [`Failure::reason`].
+    GiveUp,
+}
+
+/// How far a route goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct RetryPolicy {
+    middleware: Option<Middleware>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Middleware {
+    attempts: u32,
+    initial_interval: Duration,
+}
+
+impl RetryPolicy {
+    /// With the Retry middleware: `attempts` in all, the first included.
+    pub fn with_middleware(attempts: u32, initial_interval: Duration) -> Self {
+        Self { middleware: Some(Middleware { attempts: attempts.clamp(1, MAX_ATTEMPTS), initial_interval }) }
+    }
+
+    /// Decides on a failed attempt.
+    pub fn decide(&self, attempt: &Attempt, budget: &mut Budget, now: Duration, random: u64) -> Decision {
+        if attempt.response_started || !attempt.replayable || attempt.attempts >= MAX_ATTEMPTS {
+            return Decision::GiveUp;
+        }
+        let at_once = Duration::ZERO;
+        match attempt.failure {
+            Failure::ConnectFailed | Failure::ConnectTimeout | Failure::Tls => {
+                if attempt.others {
+                    Decision::RetryOther { after: at_once }
+                } else if self.grants(attempt) {
+                    Decision::RetrySame { after: self.pause(attempt.attempts, random) }
+                } else {
+                    Decision::GiveUp
+                }
+            }
+            Failure::Refused => {
+                if attempt.attempts > 1 && !budget.withdraw(now) {
+                    Decision::GiveUp
+                } else if attempt.others {
+                    Decision::RetryOther { after: at_once }
+                } else if attempt.attempts == 1 || self.grants(attempt) {
+                    Decision::RetrySame {
+                        after: if attempt.attempts == 1 { at_once } else { self.pause(attempt.attempts, random) },
+                    }
+                } else {
+                    Decision::GiveUp
+                }
+            }
+            _ if attempt.sent && !attempt.idempotent => Decision::GiveUp,
+            // A fresh connection is not reused, so this happens once per server.
+            Failure::Closed if attempt.reused => Decision::RetrySame { after: at_once },
+            Failure::Closed if attempt.sent_attempts <= 1 && attempt.others => self.budgeted(true, at_once, budget, now),
+            Failure::Closed | Failure::ResponseTimeout | Failure::Protocol if self.grants(attempt) => {
+                self.budgeted(attempt.others, self.pause(attempt.attempts, random), budget, now)
+            }
+            Failure::Closed | Failure::ResponseTimeout | Failure::Protocol => Decision::GiveUp,
+        }
+    }
+
+    fn grants(&self, attempt: &Attempt) -> bool {
+        self.middleware.is_some_and(|middleware| attempt.attempts < middleware.attempts)
+    }
+
+    fn budgeted(&self, others: bool, after: Duration, budget: &mut Budget, now: Duration) -> Decision {
+        if !budget.withdraw(now) {
+            Decision::GiveUp
+        } else if others {
+            Decision::RetryOther { after }
+        } else {
+            Decision::RetrySame { after }
+        }
+    }
+
+    /// Traefik's back-off: `initialInterval`, growing by `2^(1/(attempts-1))` each time, give or take a half.
+    fn pause(&self, attempts: u32, random: u64) -> Duration {
+        let Some(Middleware { attempts: all, initial_interval }) = self.middleware else {
+            return Duration::ZERO;
+        };
+        let growth = 2_f64.powf(f64::from(attempts.saturating_sub(1)) / f64::from(all.saturating_sub(1).max(1)));
+        let mean = Duration::try_from_secs_f64(initial_interval.as_secs_f64() * growth).unwrap_or(initial_interval);
+        mean / 2 + fraction(mean, random)
+    }
+}
+
+/// Retries that a service's servers can be asked to bear. One per service and worker.
+#[derive(Clone, Debug)]
+pub struct Budget {
+    config: BudgetConfig,
+    /// Thousandths of a retry.
+    level: u64,
+    last: Duration,
+}
+
+/// Bounds of a [`Budget`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BudgetConfig {
+    /// Retries per hundred requests.
+    pub percent: u32,
+    /// Retries per second besides, so that a quiet service has some.
+    pub per_second: u32,
+    /// Unused retries that are kept for a burst, as when a server dies under many requests.
+    pub reserve: u32,
+}
+
+impl Default for BudgetConfig {
+    fn default() -> Self {
+        Self { percent: 20, per_second: 10, reserve: 1_000 }
+    }
+}
+
+impl Budget {
+    /// Begins with what ten quiet seconds give.
+    pub fn new(config: BudgetConfig, now: Duration) -> Self {
+        let level = (u64::from(config.per_second) * 10).min(u64::from(config.reserve)) * 1_000;
+        Self { config, level, last: now }
+    }
+
+    /// A request, not a retry, goes to the service.
+    pub fn deposit(&mut self, now: Duration) {
+        self.refill(now);
+        self.add(u64::from(self.config.percent) * 10);
+    }
+
+    /// Takes one retry, if there is one.
+    pub fn withdraw(&mut self, now: Duration) -> bool {
+        self.refill(now);
+        let granted = self.level >= 1_000;
+        if granted {
+            self.level -= 1_000;
+        }
+        granted
+    }
+
+    fn refill(&mut self, now: Duration) {
+        // Whole milliseconds only; what is left counts next time.
+        let passed = u64::try_from(now.saturating_sub(self.last).as_millis()).unwrap_or(u64::MAX);
+        self.last = self.last.saturating_add(Duration::from_millis(passed));
+        self.add(passed.saturating_mul(u64::from(self.config.per_second)));
+    }
+
+    fn add(&mut self, thousandths: u64) {
+        self.level = self.level.saturating_add(thousandths).min(u64::from(self.config.reserve) * 1_000);
+    }
+}
+
+/// RFC 9110 section 9.2.2: repeating it has the effect of doing it once.
+pub fn is_idempotent(method: &str) -> bool {
+    matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
+}
