@@ -64,14 +64,14 @@ impl Backend {
 
     /// Tells the outlier detection of one server what a request met.
     pub fn observe(&self, endpoint: &Endpoint, now: Duration, outcome: Outcome) {
-        if endpoint.is_fine_with(outcome) {
+        if endpoint.is_unmoved_by(now, outcome) {
             return;
         }
         let candidates = self.endpoints.iter().filter(|e| e.would_take_new()).count();
         let ejected = self.endpoints.iter().filter(|e| e.would_take_new() && e.is_ejected()).count();
         let may_eject = PanicFloor::default().allows_ejection(candidates, ejected);
         if endpoint.observe(now, outcome, may_eject) {
-            self.series.ejected();
+            self.series.ejections.inc();
             tracing::warn!(service = %self.name, server = endpoint.url.text, "ejected for a while: requests to it fail");
         }
     }

@@ -6,9 +6,9 @@
 use crate::proxy::stream::Up;
 use fairlead_core::{
     Name,
-    config::dynamic::ServerUrl,
-    endpoint::{Event, Life, Machine},
-    outlier::{Outcome, Outlier},
+    config::dynamic::{ServerUrl, UpstreamScheme},
+    endpoint::{self, Action, Event, Life, Standing},
+    outlier::{Change, Outcome, Outlier, OutlierPolicy},
 };
 use fairlead_net::{
     http1, http2,
@@ -20,7 +20,7 @@ use std::{
     net::IpAddr,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
     },
 };
 
@@ -39,9 +39,11 @@ pub struct Endpoint {
     /// `host:port`, for `Host` where the client's is not passed, and for logs.
     pub authority: String,
     in_flight: AtomicU32,
-    state: AtomicU8,
+    flags: AtomicU8,
     machine: Mutex<Machine>,
     outlier: Mutex<Outlier>,
+    /// Until then, in milliseconds of core's time, successes count too: there was a failure to weigh them against.
+    doubted_until: AtomicU64,
     idle: Box<[Mutex<Idle>]>,
     addresses: Mutex<Addresses>,
     turn: AtomicUsize,
@@ -66,54 +68,67 @@ struct Addresses {
     stale: bool,
 }
 
-const PICKABLE: u8 = 1;
-const KEEPS: u8 = 2;
-const EJECTED: u8 = 4;
-const SERVES_OLD: u8 = 8;
+struct Machine {
+    life: endpoint::Endpoint,
+    probe_up: bool,
+}
+
+/// How long a failure keeps successes counted: longer than any window in which they are weighed.
+const DOUBT: Duration = Duration::from_secs(120);
+
+const NEW_WORK: u8 = 1;
+const SESSIONS: u8 = 2;
+const KEEPS: u8 = 4;
+const EJECTED: u8 = 8;
 
 impl Endpoint {
-    /// A server that may be picked at once.
-    pub fn new(key: Key, url: ServerUrl, workers: usize, machine: Machine, outlier: Outlier) -> Self {
+    /// A server that is known and not yet to be given work.
+    pub fn new(key: Key, url: ServerUrl, workers: usize, policy: OutlierPolicy) -> Self {
         let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
-        let default_port = match url.scheme {
-            fairlead_core::config::dynamic::UpstreamScheme::Https => 443,
-            _ => 80,
-        };
+        let default_port = if url.scheme == UpstreamScheme::Https { 443 } else { 80 };
         let authority = if url.port == default_port { host } else { format!("{host}:{}", url.port) };
-        let endpoint = Self {
+        Self {
             key,
             url,
             authority,
             in_flight: AtomicU32::new(0),
-            state: AtomicU8::new(0),
-            machine: Mutex::new(machine),
-            outlier: Mutex::new(outlier),
+            flags: AtomicU8::new(0),
+            machine: Mutex::new(Machine { life: endpoint::Endpoint::new(), probe_up: true }),
+            outlier: Mutex::new(Outlier::new(policy)),
+            doubted_until: AtomicU64::new(0),
             idle: (0..workers).map(|_| Mutex::default()).collect(),
             addresses: Mutex::default(),
             turn: AtomicUsize::new(0),
-        };
-        endpoint.mirror(&endpoint.machine.lock());
-        endpoint
+        }
     }
 
-    /// Whether a new request may go here, passive ejection aside.
-    pub fn is_pickable(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & PICKABLE != 0
+    /// Whether a new request may go here.
+    pub fn takes_new(&self) -> bool {
+        self.flags() & (NEW_WORK | EJECTED) == NEW_WORK
+    }
+
+    /// The same with passive ejection left out of account.
+    pub fn would_take_new(&self) -> bool {
+        self.flags() & NEW_WORK != 0
     }
 
     /// Whether what requests met here has it ejected for now.
     pub fn is_ejected(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & EJECTED != 0
+        self.flags() & EJECTED != 0
     }
 
     /// Whether a client bound to this server by a cookie may still come: true while it drains.
-    pub fn serves_its_own(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & (PICKABLE | SERVES_OLD) != 0
+    pub fn serves_sessions(&self) -> bool {
+        self.flags() & SESSIONS != 0
     }
 
     /// Whether idle connections are worth keeping.
     pub fn keeps_connections(&self) -> bool {
-        self.state.load(Ordering::Relaxed) & KEEPS != 0
+        self.flags() & KEEPS != 0
+    }
+
+    fn flags(&self) -> u8 {
+        self.flags.load(Ordering::Relaxed)
     }
 
     /// Requests under way.
@@ -127,37 +142,61 @@ impl Endpoint {
         InFlight(self.clone())
     }
 
-    /// Feeds the life machine, and closes idle connections where it says that none are kept.
-    pub fn handle(&self, now: Duration, event: Event) -> Life {
+    /// Feeds the life machine, and hands on what its caller has to do beyond the pick set and the pools.
+    pub fn handle(&self, now: Duration, event: Event) -> Vec<Action> {
         let mut machine = self.machine.lock();
-        machine.handle(now, event);
+        let actions = machine.life.handle(now, event);
         self.mirror(&machine);
-        let life = machine.life();
         drop(machine);
         if !self.keeps_connections() {
             self.close_idle();
         }
-        life
+        actions
     }
 
-    /// Where the server is in its life.
-    pub fn life(&self) -> Life {
-        self.machine.lock().life()
-    }
-
-    /// Tells the outlier detection what a request met. Cheap when all is well.
-    pub fn observe(&self, now: Duration, outcome: Outcome) {
-        let ejected = self.outlier.lock().observe(now, outcome);
-        if ejected != self.is_ejected() {
-            self.set(EJECTED, ejected);
+    /// What the active health check says.
+    pub fn probed(&self, now: Duration, up: bool) {
+        let mut machine = self.machine.lock();
+        machine.probe_up = up;
+        self.mirror(&machine);
+        drop(machine);
+        if up && self.outlier.lock().restore(now) == Change::Restored {
+            self.set(EJECTED, false);
         }
+    }
+
+    /// Where the server is in its life, and what speaks for or against it.
+    pub fn standing(&self) -> Standing {
+        let machine = self.machine.lock();
+        Standing { life: machine.life.life(), probe_up: machine.probe_up, ejected: self.is_ejected() }
+    }
+
+    /// Takes over a changed rule for ejection.
+    pub fn judge_by(&self, policy: OutlierPolicy) {
+        self.outlier.lock().update(policy);
+    }
+
+    /// Whether this outcome changes nothing: the common case, without a lock.
+    pub fn is_unmoved_by(&self, now: Duration, outcome: Outcome) -> bool {
+        outcome == Outcome::Success && now.as_millis() as u64 > self.doubted_until.load(Ordering::Relaxed)
+    }
+
+    /// Tells the outlier detection what a request met; true when that ejects the server.
+    pub fn observe(&self, now: Duration, outcome: Outcome, may_eject: bool) -> bool {
+        if outcome != Outcome::Success {
+            self.doubted_until.store((now + DOUBT).as_millis() as u64, Ordering::Relaxed);
+        }
+        let change = self.outlier.lock().observe(now, outcome, may_eject);
+        if matches!(change, Change::Ejected { .. }) {
+            self.set(EJECTED, true);
+        }
+        matches!(change, Change::Ejected { .. })
     }
 
     /// Lets an ejection end when its time has come.
     pub fn tick(&self, now: Duration) {
-        if self.is_ejected() {
-            let still = self.outlier.lock().is_ejected(now);
-            self.set(EJECTED, still);
+        if self.is_ejected() && self.outlier.lock().tick(now) == Change::Restored {
+            self.set(EJECTED, false);
         }
     }
 
@@ -187,16 +226,18 @@ impl Endpoint {
     }
 
     fn mirror(&self, machine: &Machine) {
-        self.set(PICKABLE, machine.is_pickable());
-        self.set(SERVES_OLD, machine.life() == Life::Draining);
-        self.set(KEEPS, matches!(machine.life(), Life::Joining | Life::Active));
+        let life = machine.life.life();
+        let standing = Standing { life, probe_up: machine.probe_up, ejected: false };
+        self.set(NEW_WORK, standing.takes_new());
+        self.set(SESSIONS, standing.serves_sessions());
+        self.set(KEEPS, life != Life::Gone && life != Life::Draining);
     }
 
     fn set(&self, flag: u8, on: bool) {
         if on {
-            self.state.fetch_or(flag, Ordering::Relaxed);
+            self.flags.fetch_or(flag, Ordering::Relaxed);
         } else {
-            self.state.fetch_and(!flag, Ordering::Relaxed);
+            self.flags.fetch_and(!flag, Ordering::Relaxed);
         }
     }
 

@@ -6,11 +6,13 @@ use crate::{backend::Backend, telemetry::RouterSeries};
 use arc_swap::ArcSwap;
 use fairlead_core::{
     Name,
-    balance::Picker,
+    balance::{Sticky, WeightedPicker},
     config::dynamic::Internal,
     middleware::{Stage, StageState},
-    snapshot::{CompiledRouter, RouterId, ServiceId, Snapshot},
+    retry::RetryPolicy,
+    snapshot::{CompiledRouter, EntryPointId, RouterId, ServiceId, Snapshot},
 };
+use fairlead_net::tls::ServerConfig;
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -22,13 +24,16 @@ pub struct Published {
     /// By `ServiceId`.
     pub services: Vec<Service>,
     /// By name of TLS options; `None` where they are broken, so that a handshake fails closed.
-    pub tls: BTreeMap<Name, Option<Arc<fairlead_net::tls::ServerConfig>>>,
+    pub tls: BTreeMap<Name, Option<Arc<ServerConfig>>>,
 }
 
 /// What a router keeps between snapshots.
 pub struct Route {
     /// Outermost first.
     pub stages: Vec<Arc<Slot>>,
+    pub retry: RetryPolicy,
+    /// No stage forbids `X-Forwarded-For`.
+    pub adds_forwarded_for: bool,
     pub series: Arc<RouterSeries>,
 }
 
@@ -41,9 +46,18 @@ pub struct Slot {
 /// A service, ready to be asked for a server.
 pub enum Service {
     Balanced(Arc<Backend>),
-    Weighted(Arc<Mutex<Picker>>, Vec<ServiceId>),
+    Weighted(Arc<Weighted>),
     Failover(ServiceId, ServiceId),
     Internal(Internal),
+}
+
+/// Services by weight.
+pub struct Weighted {
+    pub picker: Mutex<WeightedPicker>,
+    pub children: Vec<ServiceId>,
+    pub sticky: Option<Sticky>,
+    /// Children without a usable server are skipped.
+    pub skips: bool,
 }
 
 impl Published {
@@ -55,6 +69,29 @@ impl Published {
     /// A service by its number.
     pub fn service(&self, id: ServiceId) -> &Service {
         &self.services[id.index()]
+    }
+
+    /// Whether any server below this service can be given a request now.
+    pub fn is_usable(&self, id: ServiceId) -> bool {
+        match self.service(id) {
+            Service::Balanced(backend) => backend.is_usable(),
+            Service::Weighted(weighted) => weighted.children.iter().any(|child| self.is_usable(*child)),
+            Service::Failover(main, fallback) => self.is_usable(*main) || self.is_usable(*fallback),
+            Service::Internal(_) => true,
+        }
+    }
+
+    /// Every load-balanced service.
+    pub fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
+        self.services.iter().filter_map(|service| match service {
+            Service::Balanced(backend) => Some(backend),
+            _ => None,
+        })
+    }
+
+    /// The TLS configuration for a handshake; `None`: it fails.
+    pub fn tls_for(&self, entry_point: EntryPointId, server_name: Option<&str>) -> Option<Arc<ServerConfig>> {
+        self.tls.get(self.snapshot.tls_options(entry_point, server_name))?.clone()
     }
 
     /// A router by its number.
