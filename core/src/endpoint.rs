@@ -167,7 +167,8 @@ pub struct PanicFloor {
 
 impl Default for PanicFloor {
     fn default() -> Self {
-        Self { max_ejected_percent: 50 }
+        // Two of three may go, as in a partition that leaves one.
+        Self { max_ejected_percent: 70 }
     }
 }
 

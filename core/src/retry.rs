@@ -2,14 +2,14 @@
 //!
 //! | what failed | may go on | where | budget |
 //! |---|---|---|---|
-//! | no connection, or no TLS: no byte was sent | any method | another server, at once | no |
+//! | no connection, no TLS, or closed before a byte was sent | any method | another server, at once | no |
 //! | a kept connection was closed before the response | idempotent, or no byte sent | the same server, fresh connection | no |
 //! | the server refused it unprocessed (HTTP/2) | any method | another server, else a fresh connection | after the first |
-//! | a fresh connection was closed before the response | idempotent | another server, once | yes |
-//! | no response head in time, or a broken one | idempotent, and only with the Retry middleware | another server | yes |
+//! | closed before the response, no head in time, or a broken one | idempotent | another server, once | yes |
 //!
 //! All of it only while no byte of a response has gone to the client and the request's body can be sent again from its
-//! start. The Retry middleware raises the number of attempts and lets them return to the same server after a pause.
+//! start. The Retry middleware grants more attempts in each row, with a pause before them, and lets them return to the same
+//! server where there is no other.
 //!
 //! The budget bounds the work that retries add to servers: a fifth of the requests, and a few per second. An attempt that
 //! no server saw adds none.
@@ -52,7 +52,7 @@ impl Failure {
     }
 }
 
-/// The facts of a failed attempt and of the request that it was made for.
+/// The facts of a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Attempt {
     pub failure: Failure,
@@ -66,12 +66,25 @@ pub struct Attempt {
     pub replayable: bool,
     /// The connection had carried a request before.
     pub reused: bool,
-    /// Attempts made for this request so far, this one included.
-    pub attempts: u32,
-    /// Of these, attempts in which a byte was sent over a fresh connection, this one included.
-    pub sent_attempts: u32,
-    /// A usable server remains that this request has not failed on.
+    /// A usable server remains that this request has not failed on ([`crate::balance::Balancer::has_other`], with the
+    /// server of this attempt among the tried).
     pub others: bool,
+}
+
+impl Attempt {
+    /// The connection died of age, most likely: servers close kept connections whenever they like.
+    fn is_stale_reuse(&self) -> bool {
+        self.reused && self.failure == Failure::Closed
+    }
+
+    /// No server has seen anything of the request.
+    fn is_unseen(&self) -> bool {
+        match self.failure {
+            Failure::ConnectFailed | Failure::ConnectTimeout | Failure::Tls => true,
+            Failure::Closed => !self.sent,
+            Failure::Refused | Failure::ResponseTimeout | Failure::Protocol => false,
+        }
+    }
 }
 
 /// What to do.
@@ -102,67 +115,84 @@ impl RetryPolicy {
     pub fn with_middleware(attempts: u32, initial_interval: Duration) -> Self {
         Self { middleware: Some(Middleware { attempts: attempts.clamp(1, MAX_ATTEMPTS), initial_interval }) }
     }
+}
 
-    /// Decides on a failed attempt.
-    pub fn decide(&self, attempt: &Attempt, budget: &mut Budget, now: Duration, random: u64) -> Decision {
-        if attempt.response_started || !attempt.replayable || attempt.attempts >= MAX_ATTEMPTS {
+/// The attempts of one request.
+#[derive(Clone, Debug)]
+pub struct Retries {
+    policy: RetryPolicy,
+    /// All that have failed.
+    attempts: u32,
+    /// Those of them that a server may have acted on.
+    seen: u32,
+}
+
+impl Retries {
+    /// Before the first attempt.
+    pub fn new(policy: RetryPolicy) -> Self {
+        Self { policy, attempts: 0, seen: 0 }
+    }
+
+    /// Attempts that have failed.
+    pub fn failed_attempts(&self) -> u32 {
+        self.attempts
+    }
+
+    /// Decides on what follows a failed attempt.
+    pub fn decide(&mut self, attempt: &Attempt, budget: &mut Budget, now: Duration, random: u64) -> Decision {
+        self.attempts += 1;
+        if !attempt.is_unseen() && !attempt.is_stale_reuse() {
+            self.seen += 1;
+        }
+        if attempt.response_started || !attempt.replayable || self.attempts >= MAX_ATTEMPTS {
             return Decision::GiveUp;
         }
-        let at_once = Duration::ZERO;
-        match attempt.failure {
-            Failure::ConnectFailed | Failure::ConnectTimeout | Failure::Tls => {
-                if attempt.others {
-                    Decision::RetryOther { after: at_once }
-                } else if self.grants(attempt) {
-                    Decision::RetrySame { after: self.pause(attempt.attempts, random) }
-                } else {
-                    Decision::GiveUp
-                }
-            }
-            Failure::Refused => {
-                if attempt.attempts > 1 && !budget.withdraw(now) {
-                    Decision::GiveUp
-                } else if attempt.others {
-                    Decision::RetryOther { after: at_once }
-                } else if attempt.attempts == 1 || self.grants(attempt) {
-                    Decision::RetrySame {
-                        after: if attempt.attempts == 1 { at_once } else { self.pause(attempt.attempts, random) },
-                    }
-                } else {
-                    Decision::GiveUp
-                }
-            }
-            _ if attempt.sent && !attempt.idempotent => Decision::GiveUp,
+        if attempt.failure == Failure::Refused {
+            return self.after_refusal(attempt, budget, now, random);
+        }
+        if attempt.sent && !attempt.idempotent {
+            return Decision::GiveUp;
+        }
+        if attempt.is_stale_reuse() {
             // A fresh connection is not reused, so this happens once per server.
-            Failure::Closed if attempt.reused => Decision::RetrySame { after: at_once },
-            Failure::Closed if attempt.sent_attempts <= 1 && attempt.others => self.budgeted(true, at_once, budget, now),
-            Failure::Closed | Failure::ResponseTimeout | Failure::Protocol if self.grants(attempt) => {
-                self.budgeted(attempt.others, self.pause(attempt.attempts, random), budget, now)
-            }
-            Failure::Closed | Failure::ResponseTimeout | Failure::Protocol => Decision::GiveUp,
+            return Decision::RetrySame { after: Duration::ZERO };
         }
+        if attempt.is_unseen() && attempt.others {
+            return Decision::RetryOther { after: Duration::ZERO };
+        }
+        let first_chance = self.seen == 1 && attempt.others;
+        if !first_chance && !self.middleware_grants() || !attempt.is_unseen() && !budget.withdraw(now) {
+            return Decision::GiveUp;
+        }
+        let after = if first_chance { Duration::ZERO } else { self.pause(random) };
+        if attempt.others { Decision::RetryOther { after } } else { Decision::RetrySame { after } }
     }
 
-    fn grants(&self, attempt: &Attempt) -> bool {
-        self.middleware.is_some_and(|middleware| attempt.attempts < middleware.attempts)
-    }
-
-    fn budgeted(&self, others: bool, after: Duration, budget: &mut Budget, now: Duration) -> Decision {
-        if !budget.withdraw(now) {
+    fn after_refusal(&self, attempt: &Attempt, budget: &mut Budget, now: Duration, random: u64) -> Decision {
+        let first = self.attempts == 1;
+        if !first && !budget.withdraw(now) {
             Decision::GiveUp
-        } else if others {
-            Decision::RetryOther { after }
+        } else if attempt.others {
+            Decision::RetryOther { after: Duration::ZERO }
+        } else if first {
+            Decision::RetrySame { after: Duration::ZERO }
+        } else if self.middleware_grants() {
+            Decision::RetrySame { after: self.pause(random) }
         } else {
-            Decision::RetrySame { after }
+            Decision::GiveUp
         }
+    }
+
+    fn middleware_grants(&self) -> bool {
+        self.policy.middleware.is_some_and(|middleware| self.attempts < middleware.attempts)
     }
 
     /// Traefik's back-off: `initialInterval`, growing by `2^(1/(attempts-1))` each time, give or take a half.
-    fn pause(&self, attempts: u32, random: u64) -> Duration {
-        let Some(Middleware { attempts: all, initial_interval }) = self.middleware else {
+    fn pause(&self, random: u64) -> Duration {
+        let Some(Middleware { attempts: all, initial_interval }) = self.policy.middleware else {
             return Duration::ZERO;
         };
-        let growth = 2_f64.powf(f64::from(attempts.saturating_sub(1)) / f64::from(all.saturating_sub(1).max(1)));
+        let growth = 2_f64.powf(f64::from(self.attempts.saturating_sub(1)) / f64::from(all.saturating_sub(1).max(1)));
         let mean = Duration::try_from_secs_f64(initial_interval.as_secs_f64() * growth).unwrap_or(initial_interval);
         mean / 2 + fraction(mean, random)
     }

@@ -91,26 +91,31 @@ fn begins_cleanly(path: &str) -> bool {
     plain != "." && plain != ".."
 }
 
-/// Escapes what cannot stand in a path; well-formed percent triplets stay, in upper case.
+/// The canonical form of a configured path: unreserved characters plain, what cannot stand in a path escaped, other percent
+/// triplets in upper case.
 fn escape(path: &str) -> String {
-    let bytes = path.as_bytes();
-    let mut out = String::with_capacity(bytes.len());
-    let mut at = 0;
-    while let Some(&byte) = bytes.get(at) {
-        let triplet = byte == b'%' && bytes.get(at + 1..at + 3).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit));
-        if triplet {
-            out.push('%');
-            out.extend(bytes[at + 1..at + 3].iter().map(|hex| hex.to_ascii_uppercase() as char));
-            at += 3;
-            continue;
+    let mut out = String::with_capacity(path.len());
+    let mut bytes = path.bytes();
+    while let Some(byte) = bytes.next() {
+        let hex = |digit: Option<u8>| char::from(digit?).to_digit(16);
+        let mut ahead = bytes.clone();
+        match (byte, hex(ahead.next()), hex(ahead.next())) {
+            (b'%', Some(high), Some(low)) => {
+                bytes = ahead;
+                let byte = (high * 16 + low) as u8;
+                if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+                    out.push(byte.into());
+                } else {
+                    push_triplet(&mut out, byte);
+                }
+            }
+            _ if byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@[]".contains(&byte) => out.push(byte.into()),
+            _ => push_triplet(&mut out, byte),
         }
-        // RFC 3986 section 3.3: pchar and the slash.
-        if byte.is_ascii_alphanumeric() || b"/-._~!$&'()*+,;=:@".contains(&byte) {
-            out.push(byte as char);
-        } else {
-            out.push_str(&format!("%{byte:02X}"));
-        }
-        at += 1;
     }
     out
+}
+
+fn push_triplet(out: &mut String, byte: u8) {
+    out.push_str(&format!("%{byte:02X}"));
 }
