@@ -3,39 +3,29 @@
 //! - [`config`]: decoding of files, labels, KV trees, flags and environment; `resolve(raw) -> (Config, Vec<Rejection>)`.
 //! - [`rule`]: the grammar of rules, and their evaluation.
 //! - [`http`]: what a request is when it is decided on: normalised host, canonical path, field hygiene.
-<<<<<<< HEAD
 //! - [`reason`], [`response`]: the closed list of responses that Fairlead makes by itself.
 //! - [`middleware`]: what happens to a request between its router and its service.
 //! - [`balance`], [`endpoint`], [`health`], [`outlier`]: which server, and which servers may be asked at all.
 //! - [`retry`], [`bucket`], [`drain`]: further attempts, rates, and the end of a gateway.
-=======
 //! - [`snapshot`]: everything served, compiled and immutable: routers behind their index, services, TLS options by server name.
 //! - [`explain`]: why a request goes where it goes, from the same evaluation.
-//! - [`reason`]: the closed list of responses that Fairlead makes by itself.
->>>>>>> routing
 
 pub mod balance;
 pub mod bucket;
 pub mod config;
-<<<<<<< HEAD
 pub mod drain;
 pub mod endpoint;
-pub mod health;
-=======
 pub mod explain;
->>>>>>> routing
+pub mod health;
 pub mod http;
 pub mod middleware;
 mod name;
-pub mod pace;
 pub mod outlier;
+pub mod pace;
 pub mod reason;
-<<<<<<< HEAD
 pub mod response;
 pub mod retry;
-=======
 pub mod route;
->>>>>>> routing
 pub mod rule;
 pub mod snapshot;
 
