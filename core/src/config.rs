@@ -5,7 +5,20 @@
 //! ```
 
 pub mod dynamic;
+pub mod env;
+pub mod file;
+pub mod flags;
+pub mod kv;
+pub mod labels;
+pub mod raw;
 mod rejection;
+mod resolve;
+pub mod static_;
+mod tree;
 
 pub use dynamic::Config;
+pub use raw::{RawDynamic, decode};
 pub use rejection::{Rejection, Severity};
+pub use resolve::resolve;
+pub use static_::{StaticConfig, resolve_static};
+pub use tree::{Source, Style, Tree, Value};

@@ -2,7 +2,10 @@
 //!
 //! Deliberately absent: raw text that may be wrong (that is `raw`), and anything compiled for speed (that is the snapshot).
 
-use crate::{Name, rule::Rule};
+use crate::{
+    Name,
+    rule::{Rule, Syntax},
+};
 use regex::Regex;
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
@@ -20,9 +23,14 @@ pub struct Config {
 #[derive(Clone, Debug)]
 pub struct Router {
     pub name: Name,
+    /// The name under which the operator declared it. Differs from `name` where an entry point's defaults made a copy, `<entry point>-<name>`.
+    pub declared: Name,
     /// Names of entry points, sorted; never empty.
     pub entry_points: Vec<String>,
     pub rule: Rule,
+    /// The rule as written.
+    pub rule_text: String,
+    pub rule_syntax: Syntax,
     /// Higher first. The byte length of the rule's text unless given.
     pub priority: i64,
     /// Outermost first, entry-point middlewares included; chains are still names here.
@@ -231,6 +239,27 @@ pub struct Transport {
     pub response_header_timeout: Duration,
     /// `Duration::ZERO`: none.
     pub idle_timeout: Duration,
+}
+
+impl Transport {
+    /// With the defaults of Traefik, and idle connections as its default transport keeps them.
+    pub fn new(name: Name) -> Self {
+        Self {
+            name,
+            server_name: String::new(),
+            insecure_skip_verify: false,
+            root_cas: Vec::new(),
+            certificates: Vec::new(),
+            min_version: None,
+            max_version: None,
+            cipher_suites: Vec::new(),
+            disable_http2: false,
+            max_idle_per_server: 200,
+            dial_timeout: Duration::from_secs(30),
+            response_header_timeout: Duration::ZERO,
+            idle_timeout: Duration::from_secs(90),
+        }
+    }
 }
 
 /// One transformation or guard.
