@@ -25,7 +25,7 @@ pub use metrics::{
 };
 pub use record::{Observe, Phases, Record, TlsInfo};
 pub use trace::{Attempt, AttemptRecord, Span, SpanDrain, SpanId, SpanKind, Trace, TraceId, TracingOptions, Value};
-pub use writer::{FileSink, LogDrain, LogSink, MemorySink, StdoutSink};
+pub use writer::{FileSink, LogDrain, LogSink, MemorySink, Reopen, StdoutSink, write_logs};
 
 use access_log::AccessLog;
 use metrics::Registry;
@@ -169,3 +169,6 @@ impl Telemetry {
 fn nanos(d: Duration) -> u64 {
     u64::try_from(d.as_nanos()).unwrap_or(u64::MAX)
 }
+
+#[cfg(test)]
+mod tests;

@@ -37,3 +37,4 @@ pub mod http1;
 pub mod http2;
 pub mod tls;
 pub mod tunnel;
+pub mod http;

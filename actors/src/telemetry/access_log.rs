@@ -144,3 +144,6 @@ impl AccessLog {
         self.lines.close();
     }
 }
+
+#[cfg(test)]
+mod tests;

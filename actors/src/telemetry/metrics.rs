@@ -13,6 +13,8 @@ pub use series::{
 };
 
 use super::{Record, nanos};
+#[cfg(test)]
+pub(super) use cells::MAX_CELLS;
 use cells::{Key, Table};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc};

@@ -239,3 +239,6 @@ impl SpanDrain {
         self.spans.take(&mut self.spare, |batch| into.append(batch));
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,13 +3,19 @@
 //! Owns the only place that may wait for a disk. Deliberately absent: rotation; an external rotator renames the file and
 //! asks for it to be opened again.
 
-use super::outbox::Outbox;
+use super::{Telemetry, outbox::Outbox};
+use fairlead_net::{task, time};
 use std::{
     fs::{DirBuilder, File, OpenOptions},
     io::{self, Write},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
 };
+use tokio::sync::Notify;
 
 /// Where lines go.
 pub trait LogSink: Send + 'static {
@@ -131,3 +137,69 @@ impl LogDrain {
         outcome
     }
 }
+
+/// How long lines are gathered before they are written.
+const GATHER: Duration = Duration::from_millis(20);
+
+/// Says that the access log's file was moved. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Reopen {
+    asked: Arc<(AtomicBool, Notify)>,
+}
+
+impl Reopen {
+    /// Has the file opened again before the next line is written.
+    pub fn ask(&self) {
+        self.asked.0.store(true, Relaxed);
+        self.asked.1.notify_one();
+    }
+}
+
+/// Writes lines until the log is closed and the last is written. Writing happens where blocking is allowed.
+pub async fn write_logs(telemetry: Telemetry, mut drain: LogDrain, mut sink: Box<dyn LogSink>, reopen: Reopen) {
+    let mut failing = false;
+    loop {
+        let more = tokio::select! {
+            biased;
+            () = reopen.asked.1.notified() => true,
+            more = drain.ready() => more,
+        };
+        if !more {
+            return;
+        }
+        if !drain.lines.is_closed() {
+            time::sleep(GATHER).await;
+        }
+        let again = reopen.asked.0.swap(false, Relaxed);
+        let batch = task::spawn_blocking(move || {
+            let reopened = if again { sink.reopen() } else { Ok(()) };
+            let written = drain.write_to(&mut *sink);
+            (drain, sink, reopened, written)
+        });
+        let reopened;
+        let written;
+        (drain, sink, reopened, written) = match batch.await {
+            Ok(done) => done,
+            Err(e) => {
+                tracing::error!("the access log ends: its writer failed: {e}");
+                return;
+            }
+        };
+        if let Err(e) = reopened {
+            tracing::error!("access log: the file could not be opened again, the old one stays in use: {e}");
+        }
+        match written {
+            Ok(()) => failing = false,
+            Err(e) => {
+                telemetry.process().access_log_write_errors.inc();
+                // Once per episode: a full disk must not fill another log.
+                if !std::mem::replace(&mut failing, true) {
+                    tracing::error!("access log: lines are lost because they cannot be written: {e}");
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Cells of one table. Ten times what a service needs that answers with every usual code to every usual method.
-pub(super) const MAX_CELLS: usize = 256;
+pub(in crate::telemetry) const MAX_CELLS: usize = 256;
 /// Pairs of TLS version and suite of one table.
 const MAX_TLS: usize = 32;
 const HEADS: usize = 16;
