@@ -1,0 +1,170 @@
+//! TCP of the operating system.
+
+use crate::tcp::{KEEPALIVE_PROBES, ListenOptions, keepalive_interval};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use std::{
+    io::{self, IoSlice},
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpSocket, TcpStream},
+};
+
+/// Accepts connections at one address. Closed when dropped.
+pub struct Listener(TcpListener);
+
+impl Listener {
+    /// Starts to listen. Port 0 picks a free one. An IPv6 wildcard takes IPv4 too.
+    pub fn bind(addr: SocketAddr, options: ListenOptions) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(addr), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?; // connections of an earlier run may linger in TIME_WAIT
+        if options.reuse_port {
+            socket.set_reuse_port(true)?;
+        }
+        if addr.is_ipv6() {
+            socket.set_only_v6(false)?;
+        }
+        socket.bind(&addr.into())?;
+        socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
+        TcpListener::from_std(socket.into()).map(Self)
+    }
+
+    /// The next connection and its peer. Loses none if dropped half-way. An error concerns one connection or the
+    /// resources of this process (`EMFILE`), not the listener: go on accepting, after a pause.
+    pub async fn accept(&self) -> io::Result<(Stream, SocketAddr)> {
+        let (stream, peer) = self.0.accept().await?;
+        Ok(Stream::accepted(stream, peer))
+    }
+
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<(Stream, SocketAddr)>> {
+        let (stream, peer) = ready!(self.0.poll_accept(cx))?;
+        Poll::Ready(Ok(Stream::accepted(stream, peer)))
+    }
+
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr()
+    }
+}
+
+/// A connection. Dropping it sends a FIN, or a RST if bytes that arrived were not read.
+pub struct Stream(TcpStream);
+
+impl Stream {
+    /// Opens a connection. Gives up only when the operating system does, after minutes.
+    pub async fn connect(peer: SocketAddr) -> io::Result<Self> {
+        Self::opened(TcpStream::connect(peer).await?)
+    }
+
+    /// Opens a connection from one address of this machine.
+    pub async fn connect_from(local: IpAddr, peer: SocketAddr) -> io::Result<Self> {
+        let socket = match local {
+            IpAddr::V4(_) => TcpSocket::new_v4(),
+            IpAddr::V6(_) => TcpSocket::new_v6(),
+        }?;
+        socket.bind(SocketAddr::new(local, 0))?;
+        Self::opened(socket.connect(peer).await?)
+    }
+
+    fn opened(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self(stream))
+    }
+
+    fn accepted(stream: TcpStream, peer: SocketAddr) -> (Self, SocketAddr) {
+        if let Err(e) = stream.set_nodelay(true) {
+            // The peer has gone already on some systems; the first read tells, this accept goes to someone else's account.
+            tracing::debug!(%peer, error = %e, "Nagle's algorithm stays on");
+        }
+        (Self(stream), canonical(peer))
+    }
+
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.0.local_addr().map(canonical)
+    }
+
+    pub fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.0.peer_addr().map(canonical)
+    }
+
+    /// Waits for bytes and copies them without taking them. 0 means the peer has sent its FIN.
+    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.peek(buf).await
+    }
+
+    /// Like [`Stream::peek`]; pending means an idle connection that is not known to be dead.
+    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        self.0.poll_peek(cx, buf)
+    }
+
+    /// Makes the drop of this stream send a RST and forget what was not sent.
+    pub fn set_linger_zero(&self) -> io::Result<()> {
+        self.0.set_zero_linger()
+    }
+
+    /// Sends a RST now.
+    pub fn reset(self) -> io::Result<()> {
+        self.set_linger_zero()
+    }
+
+    /// Probes a connection that was silent for this long, then ends it with `TimedOut` if nothing answers.
+    pub fn set_keepalive(&self, idle: Option<Duration>) -> io::Result<()> {
+        let socket = SockRef::from(&self.0);
+        let Some(idle) = idle else { return socket.set_keepalive(false) };
+        let params = TcpKeepalive::new().with_time(idle).with_interval(keepalive_interval(idle)).with_retries(KEEPALIVE_PROBES);
+        socket.set_tcp_keepalive(&params)
+    }
+
+    /// Ends the connection with `TimedOut` if bytes stay unacknowledged for this long (`TCP_USER_TIMEOUT`); `None`
+    /// restores the system's limit, about a quarter of an hour.
+    pub fn set_user_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
+        SockRef::from(&self.0).set_tcp_user_timeout(limit)
+    }
+
+    /// Sizes of the socket's buffers in bytes, as the system rounds and doubles them; fixes what it would tune.
+    pub fn set_buffers(&self, send: Option<usize>, receive: Option<usize>) -> io::Result<()> {
+        let socket = SockRef::from(&self.0);
+        if let Some(n) = send {
+            socket.set_send_buffer_size(n)?;
+        }
+        if let Some(n) = receive {
+            socket.set_recv_buffer_size(n)?;
+        }
+        Ok(())
+    }
+}
+
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}

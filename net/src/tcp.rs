@@ -1,0 +1,36 @@
+//! TCP: a listener and a stream, the same on both arms.
+//!
+//! `Listener`: `bind(SocketAddr, ListenOptions)`, `accept`, `poll_accept`, `local_addr`.
+//! `Stream`: `AsyncRead + AsyncWrite + Unpin + Send`, `connect`, `connect_from`, `local_addr`, `peer_addr`, `peek`,
+//! `poll_peek`, `set_linger_zero`, `reset`, `set_keepalive`, `set_user_timeout`, `set_buffers`.
+//!
+//! Both kinds of stream have Nagle's algorithm off. A peer that reached a dual-stack listener over IPv4 is reported by
+//! its IPv4 address, never as `::ffff:a.b.c.d`, so that address lists above need one spelling only.
+//! Deliberately absent: a connect time-out (see [`crate::time::timeout`]) and name resolution (see [`crate::dns`]).
+
+pub use crate::arm::tcp::{Listener, Stream};
+
+/// How to listen.
+#[derive(Clone, Copy, Debug)]
+pub struct ListenOptions {
+    /// Several listeners may share the address (`SO_REUSEPORT`); the kernel spreads connections by a hash of their
+    /// addresses. Closing one of them resets the connections waiting in its queue.
+    pub reuse_port: bool,
+    /// Connections established but not accepted yet, before further ones have to wait. The system may cap it
+    /// (`net.core.somaxconn`).
+    pub backlog: u32,
+}
+
+impl Default for ListenOptions {
+    fn default() -> Self {
+        Self { reuse_port: false, backlog: 4096 }
+    }
+}
+
+/// Probes that go unanswered before a silent connection is given up.
+pub(crate) const KEEPALIVE_PROBES: u32 = 3;
+
+/// Time between two probes of a connection that was idle for `idle`.
+pub(crate) fn keepalive_interval(idle: std::time::Duration) -> std::time::Duration {
+    (idle / KEEPALIVE_PROBES).max(std::time::Duration::from_secs(1))
+}
