@@ -1,1 +1,4 @@
-//! actors
+//! Actors, data plane and providers.
+
+pub mod config_watch;
+pub mod provider;
