@@ -1,3 +1,7 @@
 //! actors
 
 pub mod telemetry;
+//! Actors, data plane and providers.
+
+pub mod config_watch;
+pub mod provider;

@@ -3,7 +3,7 @@
 use super::{Rejection, Tree};
 
 /// One provider's dynamic configuration.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct RawDynamic {}
 
 /// Reads `http` and `tls` of `tree`. Rejections of a single unit travel with it and come out of [`super::resolve`]; those returned here

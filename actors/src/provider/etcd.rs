@@ -1,0 +1,3 @@
+//! etcd
+pub mod proto;
+pub mod state;
