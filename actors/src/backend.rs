@@ -2,14 +2,14 @@
 //!
 //! Built new when its configuration changes; the endpoints, the balancer's positions and the budget are carried over.
 
-use crate::{endpoint::Endpoint, telemetry::ServiceSeries};
+use crate::{endpoint::Endpoint, telemetry::{ServiceSeries, Telemetry}};
 use fairlead_core::{
     Name,
     balance::{Balancer, Pick, Sticky},
     config::dynamic::{LoadBalancer, Transport},
     endpoint::PanicFloor,
     outlier::Outcome,
-    retry::Budget,
+    retry::{Budget, BudgetConfig},
 };
 use fairlead_net::{random, tls};
 use parking_lot::Mutex;
@@ -21,7 +21,7 @@ pub struct Backend {
     pub config: LoadBalancer,
     /// In the order of the configuration's servers.
     pub endpoints: Vec<Arc<Endpoint>>,
-    pub balancer: Mutex<Balancer>,
+    pub balancer: Arc<Mutex<Balancer>>,
     pub sticky: Option<Sticky>,
     pub transport: Arc<Transport>,
     pub security: Security,
@@ -38,6 +38,22 @@ pub enum Security {
 }
 
 impl Backend {
+    /// A service without servers.
+    pub fn empty(name: Name, telemetry: &Telemetry) -> Self {
+        let config = LoadBalancer::default();
+        Self {
+            endpoints: Vec::new(),
+            balancer: Arc::new(Mutex::new(Balancer::new(&config))),
+            sticky: None,
+            transport: Arc::new(Transport::new(config.transport.clone())),
+            security: Security::Broken("no transport".into()),
+            budget: Arc::new(Mutex::new(Budget::new(BudgetConfig::default(), Duration::ZERO))),
+            series: telemetry.service(name.as_str()),
+            name,
+            config,
+        }
+    }
+
     /// The server for one attempt.
     pub fn pick(&self, tried: &[usize], client: IpAddr) -> Option<usize> {
         let usable = |i: usize| self.endpoints[i].takes_new();

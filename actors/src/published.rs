@@ -7,10 +7,13 @@ use arc_swap::ArcSwap;
 use fairlead_core::{
     Name,
     balance::{Sticky, WeightedPicker},
-    config::dynamic::Internal,
+    config::{
+        Config,
+        dynamic::{Internal, Middleware},
+    },
     middleware::{Stage, StageState},
     retry::RetryPolicy,
-    snapshot::{CompiledRouter, EntryPointId, RouterId, ServiceId, Snapshot},
+    snapshot::{CompiledRouter, EntryPointId, EntryPointSpec, RouterId, ServiceId, Snapshot},
 };
 use fairlead_net::tls::ServerConfig;
 use parking_lot::Mutex;
@@ -40,7 +43,9 @@ pub struct Route {
 /// A middleware on a router, with its state.
 pub struct Slot {
     pub stage: Stage,
-    pub state: StageState,
+    pub state: Arc<StageState>,
+    /// What the stage was made from.
+    pub middleware: Arc<Middleware>,
 }
 
 /// A service, ready to be asked for a server.
@@ -53,7 +58,7 @@ pub enum Service {
 
 /// Services by weight.
 pub struct Weighted {
-    pub picker: Mutex<WeightedPicker>,
+    pub picker: Arc<Mutex<WeightedPicker>>,
     pub children: Vec<ServiceId>,
     pub sticky: Option<Sticky>,
     /// Children without a usable server are skipped.
@@ -61,14 +66,25 @@ pub struct Weighted {
 }
 
 impl Published {
+    /// Nothing at all: what is served before the first configuration.
+    pub fn empty(entry_points: &[EntryPointSpec]) -> Self {
+        let snapshot = Snapshot::build(0, &Config::default(), entry_points);
+        Self { snapshot, routes: Vec::new(), services: Vec::new(), tls: BTreeMap::new() }
+    }
+
     /// What a router keeps.
     pub fn route(&self, router: &CompiledRouter) -> &Route {
-        &self.routes[router.id.index()]
+        &self.routes[router.id.0 as usize]
+    }
+
+    /// The same by number.
+    pub fn route_by_id(&self, id: RouterId) -> Option<&Route> {
+        self.routes.get(id.0 as usize)
     }
 
     /// A service by its number.
     pub fn service(&self, id: ServiceId) -> &Service {
-        &self.services[id.index()]
+        &self.services[id.0 as usize]
     }
 
     /// Whether any server below this service can be given a request now.
@@ -91,12 +107,7 @@ impl Published {
 
     /// The TLS configuration for a handshake; `None`: it fails.
     pub fn tls_for(&self, entry_point: EntryPointId, server_name: Option<&str>) -> Option<Arc<ServerConfig>> {
-        self.tls.get(self.snapshot.tls_options(entry_point, server_name))?.clone()
-    }
-
-    /// A router by its number.
-    pub fn router(&self, id: RouterId) -> &CompiledRouter {
-        self.snapshot.router(id)
+        self.tls.get(&self.snapshot.tls_options(entry_point, server_name)?.options)?.clone()
     }
 }
 

@@ -5,7 +5,8 @@
 
 use super::{
     connection::Client,
-    exchange::{Facts, Open},
+    exchange::Open,
+    fields::View,
     stream::Up,
     upstream::{self, ConnectErrorKind, Connection},
 };
@@ -13,24 +14,26 @@ use crate::{
     backend::Backend,
     endpoint::{Endpoint, InFlight},
     published::{Published, Service},
+    telemetry::{AttemptOutcome, AttemptRecord},
+    worker::Shared,
 };
 use fairlead_core::{
-    balance::Sticky,
     http::hop,
     outlier::Outcome,
     pace::Pace,
     reason::Reason,
     response::LocalResponse,
-    retry::{Attempt, Decision, Failure},
+    retry::{Attempt, Decision, Failure, Retries},
     snapshot::ServiceId,
 };
 use fairlead_net::{
     http::{Downstream, Error, Framing, Kind, Progress, RequestHead, ResponseHead, Side, Upstream as _, Waiting, pump},
+    random,
     time::{self, Deadline, Duration, Instant},
 };
 use smallvec::SmallVec;
 use std::{
-    future::poll_fn,
+    future::{Future as _, poll_fn},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -70,63 +73,99 @@ pub async fn run<D: Downstream>(
     service: ServiceId,
 ) -> Forwarded {
     let published = open.published.clone();
-    let Some((backend, mut bound)) = resolve(&published, service, head) else {
+    let Some(Resolved { backend, mut bound, set_child_cookie }) = resolve(&published, service, head) else {
         return Forwarded::Answer(LocalResponse::of(Reason::NoServer));
     };
-    open.facts.service = Some(backend.name.clone());
-    let middleware = open.facts.router.and_then(|id| published.router(id).retry);
+    open.facts.backend = Some(backend.clone());
+    open.facts.phases.origin_start = Some(open.elapsed());
+    let policy = open.facts.router.and_then(|id| published.route_by_id(id)).map(|route| route.retry).unwrap_or_default();
     let now = || client.worker.shared.since_epoch(time::now());
-    backend.budget.lock().request(now());
+    backend.budget.lock().deposit(now());
+    let mut retries = Retries::new(policy);
     let mut tried: SmallVec<[usize; 8]> = SmallVec::new();
-    let mut exchange = Exchange::new(client, &backend, head, response, down, open);
     let mut same = None;
+    let mut exchange = Exchange::new(client, &backend, head, response, down, open, set_child_cookie);
 
-    loop {
-        let picked = same.or(bound.take()).or_else(|| backend.pick(&tried, client.peer.ip(), now()));
-        let Some(index) = picked else {
+    let outcome = loop {
+        let to = bound.take().filter(|_| same.is_none());
+        exchange.bound = to.is_some();
+        let Some(index) = same.or(to).or_else(|| backend.pick(&tried, client.peer.ip())) else {
             let reason = if backend.endpoints.is_empty() { Reason::NoServer } else { Reason::NoHealthyServer };
-            return Forwarded::Answer(LocalResponse::of(reason));
+            break Forwarded::Answer(LocalResponse::of(reason));
         };
-        let others = |tried: &[usize]| backend.endpoints.iter().enumerate().any(|(i, e)| !tried.contains(&i) && e.is_pickable());
-        let alone = !others(&[&tried[..], &[index]].concat());
-        let failed = match exchange.attempt(index, same.is_some(), alone).await {
-            Ok(done) => return done,
-            Err(failed) => failed,
-        };
-        exchange.open.facts.detail = failed.detail;
         if !tried.contains(&index) {
             tried.push(index);
         }
-        let facts = Attempt {
+        let others = backend.has_other(&tried);
+        let failed = match exchange.attempt(index, same.is_some(), others).await {
+            Ok(done) => break done,
+            Err(failed) => failed,
+        };
+        backend.series.attempt(failed.outcome);
+        exchange.open.facts.detail = failed.detail;
+        let attempt = Attempt {
             failure: failed.failure,
             idempotent: exchange.head.method.is_idempotent(),
-            body_intact: exchange.head.framing.is_empty() || exchange.upload.bytes == 0,
-            attempts: exchange.open.facts.attempts,
-            others: others(&tried),
+            sent: failed.sent,
+            response_started: exchange.interim,
+            replayable: exchange.head.framing.is_empty() || exchange.upload.bytes == 0 && !exchange.upload.ended,
+            reused: failed.reused,
+            others,
         };
-        same = None;
-        match backend.retry.decide(now(), &facts, middleware, &mut backend.budget.lock()) {
-            Decision::Other { after } if after.is_zero() => {}
-            Decision::Other { after } => time::sleep(after).await,
-            Decision::Same => same = Some(index),
-            Decision::GiveUp => return Forwarded::Answer(LocalResponse::of(failed.reason)),
+        let decision = retries.decide(&attempt, &mut backend.budget.lock(), now(), random::u64());
+        let after = match decision {
+            Decision::GiveUp => break Forwarded::Answer(LocalResponse::of(failed.failure.reason())),
+            Decision::RetryOther { after } => {
+                same = None;
+                after
+            }
+            Decision::RetrySame { after } => {
+                same = Some(index);
+                after
+            }
+        };
+        backend.series.retries.inc();
+        if !after.is_zero() && exchange.rest(after).await.is_err() {
+            break exchange.client_gone(Error::new(Side::Client, Kind::Closed, "left between two attempts"));
         }
-    }
+    };
+    open.facts.phases.origin_end = Some(open.elapsed());
+    outcome
 }
 
-/// Follows weighted services and failovers down to a set of servers; sticky cookies choose where they can.
-fn resolve(published: &Published, service: ServiceId, head: &RequestHead) -> Option<(Arc<Backend>, Option<usize>)> {
-    let mut id = service;
-    // `resolve` of the configuration refuses cycles; the bound only keeps a defect from hanging a worker.
+/// The set of servers that a request goes to, and what cookies say.
+struct Resolved {
+    backend: Arc<Backend>,
+    /// The server that the client is bound to.
+    bound: Option<usize>,
+    /// A cookie that binds the client to the child of a weighted service.
+    set_child_cookie: Option<String>,
+}
+
+/// Follows weighted services and failovers down to a set of servers.
+fn resolve(published: &Published, service: ServiceId, head: &mut RequestHead) -> Option<Resolved> {
+    let (mut id, mut set_child_cookie) = (service, None);
+    let fields = View(&mut head.fields);
+    // The configuration's `resolve` refuses cycles; the bound only keeps a defect from hanging a worker.
     for _ in 0..16 {
         match published.service(id) {
             Service::Balanced(backend) => {
-                let bound = backend.sticky.as_ref().and_then(|s| s.find(head.fields.get_all("cookie"), &backend.servers));
-                return Some((backend.clone(), bound.filter(|i| backend.endpoints[*i].serves_its_own())));
+                let serves = |i: usize| backend.endpoints[i].serves_sessions();
+                let bound = backend.sticky.as_ref().and_then(|sticky| sticky.find(&fields, &serves));
+                return Some(Resolved { backend: backend.clone(), bound, set_child_cookie });
             }
-            Service::Weighted(picker, children) => {
-                let usable = |i: usize| published.is_usable(children[i]);
-                id = children[picker.lock().pick(&usable)?];
+            Service::Weighted(weighted) => {
+                let usable = |i: usize| !weighted.skips || published.is_usable(weighted.children[i]);
+                let bound = weighted.sticky.as_ref().and_then(|sticky| sticky.find(&fields, &usable));
+                let child = match bound {
+                    Some(child) => child,
+                    None => {
+                        let child = weighted.picker.lock().pick(&usable)?;
+                        set_child_cookie = weighted.sticky.as_ref().map(|sticky| sticky.set_cookie(child));
+                        child
+                    }
+                };
+                id = weighted.children[child];
             }
             Service::Failover(main, fallback) => id = if published.is_usable(*main) { *main } else { *fallback },
             Service::Internal(_) => return None,
@@ -135,9 +174,19 @@ fn resolve(published: &Published, service: ServiceId, head: &RequestHead) -> Opt
     None
 }
 
+/// What came of opening a connection.
+enum Connected {
+    Up(Connection),
+    Gone(Error),
+    Failed(Failed),
+}
+
 struct Failed {
     failure: Failure,
-    reason: Reason,
+    outcome: AttemptOutcome,
+    /// Some byte of the request may have reached the server.
+    sent: bool,
+    reused: bool,
     detail: String,
 }
 
@@ -153,6 +202,11 @@ struct Exchange<'a, D> {
     deadline: Deadline,
     /// The target before a server's own path was put in front.
     target: Option<String>,
+    /// An interim response has gone to the client.
+    interim: bool,
+    set_child_cookie: Option<String>,
+    /// The client came with a cookie that named the server it got.
+    bound: bool,
 }
 
 /// What ended the wait for a response head.
@@ -180,122 +234,178 @@ impl<'a, D: Downstream> Exchange<'a, D> {
         response: &'a mut ResponseHead,
         down: &'a mut D,
         open: &'a mut Open,
+        set_child_cookie: Option<String>,
     ) -> Self {
-        let (upload, deadline) = (Progress::default(), Deadline::new());
-        Self { client, backend, head, response, down, open, upload, uploaded: false, deadline, target: None }
+        Self {
+            client,
+            backend,
+            head,
+            response,
+            down,
+            open,
+            upload: Progress::default(),
+            uploaded: false,
+            deadline: Deadline::new(),
+            target: None,
+            interim: false,
+            set_child_cookie,
+            bound: false,
+        }
     }
 
     /// One server, once.
-    async fn attempt(&mut self, index: usize, fresh: bool, alone: bool) -> Result<Forwarded, Failed> {
+    async fn attempt(&mut self, index: usize, fresh: bool, others: bool) -> Result<Forwarded, Failed> {
         let (worker, backend) = (&self.client.worker, self.backend);
         let served = backend.endpoints[index].enter();
         let endpoint = served.endpoint().clone();
         self.open.facts.attempts += 1;
         self.open.facts.endpoint = Some(endpoint.clone());
+        let begun = self.open.elapsed();
 
         let pooled = if fresh { None } else { upstream::checkout(worker, backend, &endpoint) };
         let reused = pooled.is_some();
         let mut up = match pooled {
             Some(up) => up,
-            None => match self.connect(&endpoint, alone).await {
-                Ok(up) => up,
-                Err(Ok(gone)) => return Ok(self.client_gone(gone)),
-                Err(Err(failed)) => {
-                    self.observe(&endpoint, Outcome::ConnectFailed);
+            None => match self.connect(&endpoint, others).await {
+                Connected::Up(up) => up,
+                Connected::Gone(gone) => return Ok(self.client_gone(gone)),
+                Connected::Failed(failed) => {
+                    self.observe(&endpoint, Outcome::Failure);
                     return Err(failed);
                 }
             },
         };
-        self.address(&endpoint);
-        let span = self.open.trace.attempt(&mut self.head.fields);
-        let outcome = match up.send_head(self.head) {
+        self.open.facts.phases.connected = Some(self.open.elapsed());
+        self.address(index, &endpoint);
+        let span = self.open.trace.attempt();
+        span.inject(&mut self.head.fields);
+        let waited = match up.send_head(self.head) {
             Ok(()) => self.await_head(&mut up).await,
             Err(e) => Wait::Upstream(e),
         };
-        let started = up.response_started();
-        if !matches!(outcome, Wait::Head) {
+        let response_started = up.response_started();
+        if !matches!(waited, Wait::Head) {
             up.abort();
         }
-        match outcome {
-            Wait::Head => {}
-            Wait::Client(gone) => {
-                span.end(None);
-                return Ok(self.client_gone(gone));
-            }
+        let failed = |failure, outcome, detail| Failed { failure, outcome, sent: true, reused, detail };
+        let result = match waited {
+            Wait::Head => Ok(None),
+            Wait::Client(gone) => Ok(Some(self.client_gone(gone))),
             Wait::ClientSlow => {
-                span.end(None);
                 self.open.facts.detail = "the request body came too slowly".into();
-                return Ok(Forwarded::Answer(LocalResponse::of(Reason::RequestTimeout)));
+                Ok(Some(Forwarded::Answer(LocalResponse::of(Reason::RequestTimeout))))
             }
-            Wait::Upstream(e) => {
-                span.end(None);
-                self.observe(&endpoint, Outcome::Failed);
-                return Err(Failed::upstream(e, reused, started));
-            }
+            Wait::Upstream(e) => Err(match e.kind {
+                Kind::Refused => failed(Failure::Refused, AttemptOutcome::Broken, e.detail),
+                Kind::Malformed(_) => failed(Failure::Protocol, AttemptOutcome::Broken, e.detail),
+                // Part of a response proves that the request was processed.
+                _ if response_started => failed(Failure::Protocol, AttemptOutcome::Broken, e.detail),
+                _ => failed(Failure::Closed, AttemptOutcome::Broken, e.detail),
+            }),
             Wait::TimedOut => {
-                span.end(None);
-                self.observe(&endpoint, Outcome::Failed);
                 let detail = format!("{}: no response head in time", endpoint.url.text);
-                return Err(Failed { failure: Failure::ResponseTimeout, reason: Reason::UpstreamTimeout, detail });
+                Err(failed(Failure::ResponseTimeout, AttemptOutcome::TimedOut, detail))
+            }
+        };
+        if self.open.trace.is_sampled() {
+            let record = AttemptRecord {
+                started: begun,
+                ended: self.open.elapsed(),
+                method: &self.head.method,
+                scheme: endpoint.scheme_text(),
+                host: &endpoint.url.host,
+                port: endpoint.url.port,
+                server_addr: None,
+                path: self.head.target.split('?').next().unwrap_or_default(),
+                version: self.response.version,
+                status: matches!(result, Ok(None)).then_some(self.response.status),
+                error: result.as_ref().err().map(|failed| failed.failure.reason()),
+                reused,
+            };
+            self.open.trace.end_attempt(span, &record);
+        }
+        match result {
+            Ok(Some(done)) => {
+                backend.series.attempt(AttemptOutcome::Abandoned);
+                Ok(done)
+            }
+            Err(failed) => {
+                // The pool's connection had died; that says nothing about the server.
+                if !(reused && failed.failure == Failure::Closed) {
+                    self.observe(&endpoint, Outcome::Failure);
+                }
+                Err(failed)
+            }
+            Ok(None) => {
+                backend.series.attempt(AttemptOutcome::Response);
+                self.open.facts.origin_status = Some(self.response.status);
+                self.open.facts.status = self.response.status;
+                let outcome = if self.response.status >= 500 { Outcome::ServerError } else { Outcome::Success };
+                self.observe(&endpoint, outcome);
+                self.dress(index);
+                Ok(self.deliver(up, served).await)
             }
         }
-        span.end(Some(self.response.status));
-        self.open.facts.upstream_status = self.response.status;
-        self.open.facts.status = self.response.status;
-        let outcome = if self.response.status >= 500 { Outcome::ServerError } else { Outcome::Success };
-        self.observe(&endpoint, outcome);
-        self.dress(index);
-        Ok(self.deliver(up, served).await)
     }
 
     /// Opens a connection, unless the client leaves meanwhile.
-    async fn connect(&mut self, endpoint: &Arc<Endpoint>, alone: bool) -> Result<Connection, Result<Error, Failed>> {
-        let begun = time::now();
+    async fn connect(&mut self, endpoint: &Arc<Endpoint>, others: bool) -> Connected {
         let dial = self.backend.transport.dial_timeout;
-        let limit = match (dial.is_zero(), alone) {
-            (true, true) => None,
-            (true, false) => Some(IMPATIENCE),
-            (false, true) => Some(dial),
-            (false, false) => Some(dial.min(IMPATIENCE)),
+        let limit = match (dial.is_zero(), others) {
+            (true, false) => None,
+            (true, true) => Some(IMPATIENCE),
+            (false, false) => Some(dial),
+            (false, true) => Some(dial.min(IMPATIENCE)),
         };
         let mut opening = std::pin::pin!(upstream::connect(&self.client.worker, self.backend, endpoint, limit));
         let down = &mut *self.down;
-        let outcome = poll_fn(|cx| {
+        poll_fn(|cx| {
             if let Poll::Ready(opened) = opening.as_mut().poll(cx) {
-                return Poll::Ready(opened.map_err(Err));
+                return Poll::Ready(match opened {
+                    Ok(up) => Connected::Up(up),
+                    Err(e) => {
+                        let (failure, outcome) = match e.kind {
+                            ConnectErrorKind::Failed => (Failure::ConnectFailed, AttemptOutcome::ConnectFailed),
+                            ConnectErrorKind::TimedOut => (Failure::ConnectTimeout, AttemptOutcome::TimedOut),
+                            ConnectErrorKind::Tls => (Failure::Tls, AttemptOutcome::ConnectFailed),
+                        };
+                        Connected::Failed(Failed { failure, outcome, sent: false, reused: false, detail: e.detail })
+                    }
+                });
             }
-            down.poll_gone(cx).map(|gone| Err(Ok(gone)))
+            down.poll_gone(cx).map(Connected::Gone)
         })
-        .await;
-        self.open.facts.phases.connect += time::now().duration_since(begun);
-        outcome.map_err(|e| {
-            e.map_err(|e| {
-                let (failure, reason) = match e.kind {
-                    ConnectErrorKind::Failed => (Failure::ConnectFailed, Reason::ConnectFailed),
-                    ConnectErrorKind::TimedOut => (Failure::ConnectTimeout, Reason::ConnectTimeout),
-                    ConnectErrorKind::Tls => (Failure::ConnectFailed, Reason::UpstreamTls),
-                };
-                Failed { failure, reason, detail: e.detail }
-            })
+        .await
+    }
+
+    /// Waits between two attempts, unless the client leaves.
+    async fn rest(&mut self, pause: Duration) -> Result<(), Error> {
+        self.deadline.set(time::after(pause));
+        poll_fn(|cx| match self.down.poll_gone(cx) {
+            Poll::Ready(gone) => Poll::Ready(Err(gone)),
+            Poll::Pending => self.deadline.poll_expired(cx).map(Ok),
         })
+        .await
     }
 
     /// Writes what depends on the server into the head.
-    fn address(&mut self, endpoint: &Endpoint) {
-        if !self.backend.pass_host_header {
+    fn address(&mut self, index: usize, endpoint: &Endpoint) {
+        let config = &self.backend.config;
+        if !config.pass_host_header {
             self.head.fields.set("Host", endpoint.authority.as_bytes());
             self.head.authority.clear();
             self.head.authority.push_str(&endpoint.authority);
         }
-        if !self.backend.preserve_path && self.target.is_none() {
+        let prefix = if config.servers[index].preserve_path { endpoint.url.path.trim_end_matches('/') } else { "" };
+        if prefix.is_empty() && self.target.is_none() {
             return;
         }
         let plain = self.target.get_or_insert_with(|| self.head.target.clone());
-        self.head.target = format!("{}{plain}", endpoint.url.path.trim_end_matches('/'));
+        self.head.target = format!("{prefix}{plain}");
     }
 
     async fn await_head(&mut self, up: &mut Connection) -> Wait {
-        let Self { client, backend, head, response, down, upload, uploaded, deadline, open, .. } = self;
+        let Self { client, backend, head, response, down, upload, uploaded, deadline, open, interim, .. } = self;
         let shared = &client.worker.shared;
         let sent = time::now();
         let mut pace = Pace::new(client.entry.pace);
@@ -316,6 +426,7 @@ impl<'a, D: Downstream> Exchange<'a, D> {
                 match up.poll_head(cx, response) {
                     Poll::Ready(Ok(())) if response.status < 200 && response.status != 101 => {
                         continue_at = None;
+                        *interim = true;
                         down.send_informational(response);
                         if let Poll::Ready(Err(e)) = down.poll_flush(cx) {
                             return Poll::Ready(Wait::Client(e));
@@ -338,7 +449,7 @@ impl<'a, D: Downstream> Exchange<'a, D> {
                 } else if upload.waiting == Waiting::Source {
                     let now = time::now();
                     let slow = pace.waiting(shared.since_epoch(now), upload.bytes).map(|d| shared.instant(d));
-                    let whole = client.entry.read_timeout.map(|limit| open.started + limit);
+                    let whole = client.entry.config.timeouts.read.map(|limit| open.started + limit);
                     [slow, whole, continue_at].into_iter().flatten().min()
                 } else {
                     if pace.is_waiting() {
@@ -370,25 +481,31 @@ impl<'a, D: Downstream> Exchange<'a, D> {
         })
         .await;
         open.facts.request_bytes = upload.bytes;
-        open.facts.phases.first_byte = time::now().duration_since(open.started);
+        open.facts.phases.first_byte = Some(open.elapsed());
         outcome
     }
 
-    /// Makes the server's head the gateway's: hop-by-hop fields go, middlewares and the sticky cookie come.
+    /// Makes the server's head the gateway's: hop-by-hop fields go, middlewares and sticky cookies come.
     fn dress(&mut self, index: usize) {
-        let mut fields = super::fields::View(&mut self.response.fields);
-        hop::strip_response(&mut fields, self.response.status == 101);
+        let mut fields = View(&mut self.response.fields);
+        if let Err(reason) = hop::strip_response(&mut fields, self.response.framing == Framing::Tunnel) {
+            tracing::debug!(server = self.backend.endpoints[index].url.text, reason = reason.name(), "odd hop-by-hop fields");
+        }
         let published = &self.open.published;
-        if let Some(id) = self.open.facts.router {
-            for slot in published.route(published.router(id)).stages.iter().rev() {
-                slot.stage.response_fields(&mut fields);
+        if let Some(route) = self.open.facts.router.and_then(|id| published.route_by_id(id)) {
+            for slot in route.stages.iter().rev().filter(|slot| slot.stage.edits_response()) {
+                slot.stage.response(&mut fields);
             }
         }
         if let Some(sticky) = &self.backend.sticky
-            && !sticky.is_current(self.head.fields.get_all("cookie"), index)
+            && !self.bound
         {
             self.response.fields.append("Set-Cookie", sticky.set_cookie(index).as_bytes());
         }
+        if let Some(cookie) = self.set_child_cookie.take() {
+            self.response.fields.append("Set-Cookie", cookie.as_bytes());
+        }
+        self.client.worker.shared.stamp(self.response, self.open.facts.request_id.as_deref());
     }
 
     async fn deliver(&mut self, mut up: Connection, served: InFlight) -> Forwarded {
@@ -424,7 +541,6 @@ impl<'a, D: Downstream> Exchange<'a, D> {
             Ended::Upstream(e) => {
                 up.abort();
                 self.down.abort();
-                self.observe(served.endpoint(), Outcome::Failed);
                 self.open.facts.truncated = true;
                 self.open.facts.reason = Some(Reason::UpstreamTruncated);
                 self.open.facts.detail = e.detail;
@@ -474,7 +590,7 @@ impl<'a, D: Downstream> Exchange<'a, D> {
             && self.open.facts.status == 0
         {
             self.open.facts.detail = error.detail;
-            return Forwarded::Answer(LocalResponse::malformed(status));
+            return Forwarded::Answer(LocalResponse::of(Reason::of_status(status)));
         }
         self.open.facts.client_gone = true;
         self.open.facts.reason = Some(Reason::ClientClosed);
@@ -488,14 +604,14 @@ impl<'a, D: Downstream> Exchange<'a, D> {
 
 /// The earliest moment at which somebody is too slow, looked up only while an exchange waits.
 struct Due<'a> {
-    shared: &'a crate::worker::Shared,
+    shared: &'a Shared,
     deadline: &'a mut Deadline,
     now: Option<Duration>,
     at: Option<Duration>,
 }
 
 impl<'a> Due<'a> {
-    fn new(shared: &'a crate::worker::Shared, deadline: &'a mut Deadline) -> Self {
+    fn new(shared: &'a Shared, deadline: &'a mut Deadline) -> Self {
         Self { shared, deadline, now: None, at: None }
     }
 
@@ -519,18 +635,5 @@ impl<'a> Due<'a> {
             Some(at) => self.deadline.set(self.shared.instant(at)),
         }
         self.deadline.poll_expired(cx)
-    }
-}
-
-impl Failed {
-    fn upstream(error: Error, reused: bool, started: bool) -> Self {
-        let (failure, reason) = match error.kind {
-            Kind::Refused => (Failure::Unprocessed, Reason::UpstreamClosed),
-            Kind::Malformed(_) => (Failure::Protocol, Reason::UpstreamProtocol),
-            _ if started => (Failure::ResponseBroken, Reason::UpstreamClosed),
-            _ if reused => (Failure::ReusedClosed, Reason::UpstreamClosed),
-            _ => (Failure::Closed, Reason::UpstreamClosed),
-        };
-        Self { failure, reason, detail: error.detail }
     }
 }

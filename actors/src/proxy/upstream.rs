@@ -6,7 +6,7 @@
 use super::stream::Up;
 use crate::{
     backend::{Backend, Security},
-    endpoint::{Endpoint, InFlight},
+    endpoint::Endpoint,
     worker::Worker,
 };
 use fairlead_core::config::dynamic::UpstreamScheme;
@@ -180,7 +180,7 @@ async fn resolve(endpoint: &Endpoint) -> io::Result<Arc<[IpAddr]>> {
 
 impl Connection {
     /// Gives the connection back to its worker's pool, if the exchange left it in order and its server is still wanted.
-    pub fn recycle(self, worker: &Worker, backend: &Backend, endpoint: &Endpoint, _served: &InFlight) {
+    pub fn recycle(self, worker: &Worker, backend: &Backend, endpoint: &Endpoint) {
         let Self::H1(connection) = self else { return };
         if !connection.is_reusable() || !endpoint.keeps_connections() {
             return;
@@ -194,14 +194,6 @@ impl Connection {
             Self::H1(connection) => Some(connection.into_parts()),
             Self::H2(_) => None,
         }
-    }
-
-    /// Sends what is queued, for heads without a body.
-    ///
-    /// # Errors
-    /// The server closed or reset.
-    pub async fn flush(&mut self) -> Result<(), Error> {
-        poll_fn(|cx| self.poll_flush(cx)).await
     }
 }
 
