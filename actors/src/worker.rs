@@ -4,16 +4,11 @@
 //! actors, and finds what to serve in [`Shared`].
 
 use crate::{
-    admin::Admin,
-    connections::Connections,
-    entry_point::EntryPoint,
-    proxy::connection::{self, Client},
-    published::Cell,
-    telemetry::Telemetry,
+    connections::Connections, entry_point::EntryPoint, internal::Internals, proxy::connection, published::Cell, telemetry::Telemetry,
 };
-use fairlead_core::{config::dynamic::Internal, http::Host, response::LocalResponse};
+use fairlead_core::config::static_::{Limits, RequestId};
 use fairlead_net::{
-    http::RequestHead,
+    http::ResponseHead,
     task,
     tcp::{ListenOptions, Listener},
     time::{self, Duration, Instant},
@@ -35,14 +30,13 @@ use tokio::sync::{mpsc, oneshot};
 pub struct Shared {
     pub published: Cell,
     pub telemetry: Telemetry,
-    pub admin: Admin,
+    pub internals: Internals,
     /// Opt-in response field that names the reason of an answer of Fairlead's own.
     pub reason_header: Option<String>,
-    pub request_id: Option<fairlead_core::config::static_::RequestId>,
-    pub limits: fairlead_core::config::static_::Limits,
-    pub host_name: String,
-    /// Set once, when the gateway begins to go down: connections close after the exchange they are in.
-    pub draining: AtomicBool,
+    pub request_id: Option<RequestId>,
+    pub limits: Limits,
+    /// This gateway's name in `Via`; empty: no `Via`, and no loop detection by it.
+    pub pseudonym: String,
     pub epoch: Instant,
 }
 
@@ -57,14 +51,11 @@ impl Shared {
         self.epoch + since_epoch
     }
 
-    /// Whether connections are to be closed between requests.
-    pub fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
-    }
-
-    /// The answer of a service inside the gateway.
-    pub fn internal(&self, service: Internal, client: &Client, head: &RequestHead, host: &Host) -> LocalResponse {
-        self.admin.respond(self, service, client, head, host)
+    /// Writes what every response carries, a server's and Fairlead's own.
+    pub fn stamp(&self, response: &mut ResponseHead, request_id: Option<&str>) {
+        if let (Some(wanted), Some(id)) = (&self.request_id, request_id) {
+            response.fields.set(&wanted.header, id.as_bytes());
+        }
     }
 }
 
@@ -72,6 +63,8 @@ impl Shared {
 pub struct Worker {
     pub id: usize,
     pub shared: Arc<Shared>,
+    /// With this worker's own counters and buffers.
+    pub telemetry: Telemetry,
     pub connections: Connections,
 }
 
@@ -99,7 +92,7 @@ pub struct Handle {
 /// # Errors
 /// The thread could not be started.
 pub fn start(id: usize, pin: bool, shared: Arc<Shared>) -> io::Result<Handle> {
-    let worker = Arc::new(Worker { id, shared, connections: Connections::default() });
+    let worker = Arc::new(Worker { id, telemetry: shared.telemetry.for_worker(id), shared, connections: Connections::default() });
     let (commands, queue) = mpsc::unbounded_channel();
     let run = worker.clone();
     let ended = task::spawn_worker(&format!("worker-{id}"), pin.then_some(id), move || run_worker(run, queue))?;
@@ -169,8 +162,7 @@ async fn accept_loop(worker: Arc<Worker>, entry: Arc<EntryPoint>, listener: List
             None => return,
             Some(Ok((stream, peer))) => connection::start(&worker, &entry, stream, peer),
             Some(Err(e)) => {
-                entry.series.accept_failed();
-                if entry.complaints.admit(worker.shared.since_epoch(time::now())) {
+                if entry.may_complain() {
                     tracing::warn!(entry_point = entry.name, error = %e, "could not accept; is the limit of open files reached?");
                 }
                 if accept.closed.load(Ordering::Acquire) {
