@@ -362,9 +362,9 @@ both! {
         assert_eq!((m.len, m.is_dir), (10, false));
         fs::write_atomic(dir.join("c.yml"), b"").await.unwrap();
         fs::write_atomic(dir.join("b.yml"), b"").await.unwrap();
-        assert_eq!(fs::read_dir(&dir).await.unwrap(), ["a.yml", "b.yml", "c.yml"], "nothing temporary is left");
+        assert_eq!(fs::read_dir(&*dir).await.unwrap(), ["a.yml", "b.yml", "c.yml"], "nothing temporary is left");
         assert_eq!(fs::read_dir(&path).await.map_err(|e| e.kind()), Err(ErrorKind::NotADirectory));
-        assert!(fs::metadata(&dir).await.unwrap().is_dir);
+        assert!(fs::metadata(&*dir).await.unwrap().is_dir);
     }
 
     a_watcher_tells_of_a_file_made_changed_and_replaced {
