@@ -24,6 +24,9 @@ mod server;
 mod token;
 mod wire;
 
+#[cfg(test)]
+mod tests;
+
 pub use chunked::{Chunked, Step};
 pub use client::ClientConn;
 pub use encode::{Persist, Put, Tell, write_request, write_response};

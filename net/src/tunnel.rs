@@ -200,3 +200,6 @@ impl Way {
         Poll::Ready(Ok(()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -196,6 +196,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Upstream for ClientConn<S> {
                 match self.parser.parse(self.wire.rd.filled(), &self.limits, self.asked, head) {
                     Ok(Some(n)) => {
                         self.wire.rd.consume(n);
+                        self.wire.rd.release();
                         break;
                     }
                     Ok(None) => {}

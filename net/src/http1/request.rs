@@ -5,7 +5,7 @@ use super::limits::{Bad, Limits};
 use super::parse::{Scan, field_lines};
 use super::token::{is_tchar, is_visible};
 use crate::http::{Framing, Method, RequestHead, Version};
-use memchr::memchr;
+use memchr::{memchr, memchr3};
 
 const METHOD: usize = 32;
 
@@ -114,7 +114,7 @@ fn split<'a>(line: &'a [u8], whole: bool, limits: &Limits) -> Result<Option<Line
     let space = memchr(b' ', rest);
     let target = &rest[..space.unwrap_or(rest.len())];
     let within = &target[..target.len().min(limits.target)];
-    if !is_visible(within) || memchr(b'#', within).is_some() {
+    if !is_target(within) {
         return Err(BAD_TARGET);
     }
     if target.len() > limits.target {
@@ -203,6 +203,12 @@ fn authority<'a>(method: &Method, target: &'a [u8]) -> Result<Option<&'a [u8]>, 
     };
     let authority = &rest[..rest.iter().position(|b| b"/?".contains(b)).unwrap_or(rest.len())];
     if authority.is_empty() || authority.contains(&b'@') { Err(BAD_FORM) } else { Ok(Some(authority)) }
+}
+
+/// Visible ASCII without the delimiters that no client sends unescaped: `#`, `<`, `>`, and before the query the grave accent.
+fn is_target(target: &[u8]) -> bool {
+    let accented = memchr(b'`', target).is_some_and(|at| memchr(b'?', &target[..at]).is_none());
+    is_visible(target) && memchr3(b'#', b'<', b'>', target).is_none() && !accented
 }
 
 fn takes_body(method: &Method) -> bool {

@@ -106,6 +106,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> ServerConn<S> {
                 match self.parser.parse(self.wire.rd.filled(), &self.limits, head) {
                     Ok(Some(n)) => {
                         self.wire.rd.consume(n);
+                        self.wire.rd.release();
                         self.begin(head);
                         return Poll::Ready(Ok(true));
                     }
