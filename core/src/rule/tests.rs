@@ -318,8 +318,15 @@ prop_compose! {
     fn text()(s in "[ -~äö`\"\\\\\n\t\u{85}]{1,8}") -> String { s }
 }
 
+/// A double-quoted Go literal, with whichever escapes it takes.
 fn quoted(text: &str) -> String {
-    format!("{text:?}").replace("\\u{85}", "\\u0085").replace("\\'", "'")
+    let escape = |c: char| match c {
+        '"' | '\\' => format!("\\{c}"),
+        c if c.is_ascii_control() => format!("\\x{:02x}", u32::from(c)),
+        c if c.is_control() => format!("\\U{:08X}", u32::from(c)),
+        c => c.to_string(),
+    };
+    format!("\"{}\"", text.chars().map(escape).collect::<String>())
 }
 
 fn any_matcher(syntax: Syntax) -> BoxedStrategy<String> {
