@@ -17,7 +17,6 @@ mod password;
 mod path;
 mod rate_limit;
 mod redirect;
-mod source;
 
 pub use basic_auth::{AuthCheck, Verdict};
 
