@@ -8,6 +8,8 @@
 mod composite;
 mod rendezvous;
 mod sticky;
+#[cfg(test)]
+mod tests;
 mod wheel;
 
 pub use composite::{Choice, WeightedPicker, failover};

@@ -148,3 +148,84 @@ impl Drain {
         self.since.saturating_add(period)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const PERIODS: Periods = Periods { lame_duck: Duration::from_secs(5), grace: Duration::from_secs(30) };
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn the_whole_way() {
+        let mut drain = Drain::new(PERIODS);
+        assert_eq!(drain.handle(SECOND, Event::Terminate), [Action::FailReadiness, Action::Arm(SECOND * 6)]);
+        assert_eq!(drain.handle(SECOND * 2, Event::Idle), [], "new work may still come");
+        assert_eq!(
+            drain.handle(SECOND * 6, Event::Tick),
+            [Action::StopAccepting, Action::Arm(SECOND * 36), Action::FinishConnections]
+        );
+        assert_eq!(drain.handle(SECOND * 7, Event::Tick), [Action::Arm(SECOND * 36)]);
+        assert_eq!(drain.handle(SECOND * 9, Event::Idle), [Action::Exit(Outcome::Clean)]);
+        assert_eq!(drain.handle(SECOND * 36, Event::Tick), []);
+    }
+
+    #[test]
+    fn the_deadline_cuts() {
+        let mut drain = Drain::new(Periods { lame_duck: Duration::ZERO, ..PERIODS });
+        assert_eq!(
+            drain.handle(SECOND, Event::Terminate),
+            [Action::FailReadiness, Action::StopAccepting, Action::Arm(SECOND * 31), Action::FinishConnections]
+        );
+        assert_eq!(drain.handle(SECOND * 31, Event::Tick), [Action::Abort, Action::Exit(Outcome::DeadlinePassed)]);
+    }
+
+    #[test]
+    fn a_second_signal_hurries() {
+        let mut drain = Drain::new(PERIODS);
+        drain.handle(SECOND, Event::Terminate);
+        drain.handle(SECOND, Event::Terminate);
+        assert_eq!(drain.phase(), Phase::Draining);
+        assert_eq!(drain.handle(SECOND, Event::Terminate), [Action::Abort, Action::Exit(Outcome::DeadlinePassed)]);
+    }
+
+    #[test]
+    fn connections_end_more_and_more() {
+        let mut drain = Drain::new(PERIODS);
+        assert!(!drain.ends_connection(SECOND, 0));
+        drain.handle(SECOND, Event::Terminate);
+        let share = |now: Duration| (0..100_u64).filter(|part| drain.ends_connection(now, part * (u64::MAX / 100))).count();
+        assert_eq!((share(SECOND), share(SECOND * 6)), (0, 100));
+        assert!((19..=21).contains(&share(SECOND * 2)) && (49..=51).contains(&share(SECOND * 3 + SECOND / 2)));
+    }
+
+    proptest! {
+        /// Phases only go on, each action comes once, and the gateway always ends by its deadline once asked to.
+        #[test]
+        fn it_ends(events in prop::collection::vec((0_u8..3, 0_u64..20), 1..40), lame_duck in 0_u64..10, grace in 0_u64..40) {
+            let periods = Periods { lame_duck: SECOND * lame_duck as u32, grace: SECOND * grace as u32 };
+            let mut drain = Drain::new(periods);
+            let (mut now, mut done, mut asked) = (Duration::ZERO, Vec::new(), None);
+            for (event, passed) in events {
+                now += SECOND * passed as u32;
+                let event = [Event::Terminate, Event::Idle, Event::Tick][usize::from(event)];
+                if event == Event::Terminate {
+                    asked = asked.or(Some(now));
+                }
+                let before = drain.phase();
+                done.extend(drain.handle(now, event).into_iter().filter(|action| !matches!(action, Action::Arm(_))));
+                prop_assert!(drain.phase() >= before);
+            }
+            let count = |wanted: fn(&Action) -> bool| done.iter().filter(|action| wanted(action)).count();
+            prop_assert!(count(|action| *action == Action::FailReadiness) == usize::from(asked.is_some()));
+            prop_assert!(count(|action| *action == Action::StopAccepting) == usize::from(drain.phase() >= Phase::Draining));
+            prop_assert!(count(|action| matches!(action, Action::Exit(_))) == usize::from(drain.phase() == Phase::Done));
+            if asked.is_some() {
+                drain.handle(now + periods.lame_duck, Event::Tick);
+                drain.handle(now + periods.lame_duck + periods.grace, Event::Tick);
+                prop_assert_eq!(drain.phase(), Phase::Done);
+            }
+        }
+    }
+}

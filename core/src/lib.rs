@@ -3,12 +3,14 @@
 //! - [`config`]: decoding of files, labels, KV trees, flags and environment; `resolve(raw) -> (Config, Vec<Rejection>)`.
 //! - [`rule`]: the grammar of rules, and their evaluation.
 //! - [`http`]: what a request is when it is decided on: normalised host, canonical path, field hygiene.
-//! - [`reason`], [`response`]: the closed list of responses that Fairlead makes by itself.
+//! - [`snapshot`]: everything served, compiled and immutable: routers behind their index, services, TLS options by server name.
+//! - [`explain`]: why a request goes where it goes, from the same evaluation.
 //! - [`middleware`]: what happens to a request between its router and its service.
 //! - [`balance`], [`endpoint`], [`health`], [`outlier`]: which server, and which servers may be asked at all.
 //! - [`retry`], [`bucket`], [`drain`]: further attempts, rates, and the end of a gateway.
 //! - [`snapshot`]: everything served, compiled and immutable: routers behind their index, services, TLS options by server name.
 //! - [`explain`]: why a request goes where it goes, from the same evaluation.
+//! - [`reason`], [`response`]: the closed list of responses that Fairlead makes by itself.
 
 pub mod balance;
 pub mod bucket;

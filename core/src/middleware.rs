@@ -17,7 +17,8 @@ mod password;
 mod path;
 mod rate_limit;
 mod redirect;
-mod source;
+#[cfg(test)]
+mod tests;
 
 pub use basic_auth::{AuthCheck, Verdict};
 

@@ -259,3 +259,146 @@ impl Window {
         self.slots.iter().fold((0, 0), |(requests, failures), slot| (requests + slot.0, failures + slot.1))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn traefik(max_failed_attempts: u32, restored_by_probe: bool) -> Outlier {
+        let check = PassiveHealthCheck { failure_window: SECOND * 10, max_failed_attempts };
+        Outlier::new(OutlierPolicy::of(Some(&check), restored_by_probe))
+    }
+
+    fn fail(outlier: &mut Outlier, now: Duration, times: u32) -> Change {
+        (0..times).map(|_| outlier.observe(now, Outcome::Failure, true)).last().unwrap()
+    }
+
+    #[test]
+    fn five_failures_in_a_row_eject_and_each_time_for_longer() {
+        let mut outlier = Outlier::new(OutlierPolicy::default());
+        assert_eq!(fail(&mut outlier, SECOND, 4), Change::None);
+        assert_eq!(outlier.observe(SECOND, Outcome::ServerError, true), Change::None, "an answer is an answer");
+        assert_eq!(fail(&mut outlier, SECOND, 4), Change::None);
+        let mut now = SECOND;
+        assert_eq!(fail(&mut outlier, now, 1), Change::Ejected { until: Some(now + SECOND) });
+        for length in [2, 4, 8, 16, 32, 60, 60] {
+            let Change::Ejected { until: Some(until) } = (match outlier.state {
+                State::Ejected { until } => Change::Ejected { until },
+                _ => Change::None,
+            }) else {
+                panic!("not ejected")
+            };
+            assert_eq!(outlier.tick(until - Duration::from_nanos(1)), Change::None);
+            assert_eq!(outlier.tick(until), Change::Restored);
+            now = until;
+            // On probation one failure is enough.
+            assert_eq!(fail(&mut outlier, now, 1), Change::Ejected { until: Some(now + SECOND * length) });
+        }
+        assert_eq!(outlier.tick(now + SECOND * 60), Change::Restored);
+        now += SECOND * 60;
+        assert_eq!(outlier.observe(now, Outcome::Success, true), Change::None);
+        assert_eq!(fail(&mut outlier, now, 4), Change::None, "a success ends probation");
+        // A minute without trouble forgets the past.
+        outlier.observe(now, Outcome::Success, true);
+        now += SECOND * 60;
+        outlier.observe(now, Outcome::Success, true);
+        assert_eq!(fail(&mut outlier, now, 5), Change::Ejected { until: Some(now + SECOND) });
+    }
+
+    #[test]
+    fn a_low_share_of_successes_ejects_too() {
+        let run = |failures_of_three: u32| {
+            let mut outlier = Outlier::new(OutlierPolicy::default());
+            (0..60_u32).any(|number| {
+                let outcome = if number % 3 < failures_of_three { Outcome::Failure } else { Outcome::Success };
+                outlier.observe(SECOND + SECOND / 10 * number, outcome, true) != Change::None
+            })
+        };
+        assert!(run(2) && !run(1));
+    }
+
+    #[test]
+    fn what_lies_behind_the_window_is_forgotten() {
+        let mut outlier = Outlier::new(OutlierPolicy::default());
+        for number in 0..15 {
+            let outcome = if number % 4 == 3 { Outcome::Success } else { Outcome::Failure };
+            assert_eq!(outlier.observe(SECOND, outcome, true), Change::None);
+        }
+        let later = SECOND * 12;
+        for _ in 0..6 {
+            outlier.observe(later, Outcome::Success, true);
+        }
+        assert_eq!(fail(&mut outlier, later, 2), Change::None);
+    }
+
+    #[test]
+    fn traefik_counts_failures_within_a_window_and_restores_by_time() {
+        let mut outlier = traefik(3, false);
+        assert_eq!(outlier.observe(SECOND, Outcome::ServerError, true), Change::None);
+        assert_eq!(outlier.observe(SECOND * 2, Outcome::Failure, true), Change::None);
+        outlier.observe(SECOND * 3, Outcome::Success, true);
+        assert_eq!(fail(&mut outlier, SECOND * 4, 2), Change::None, "a success clears the list");
+        assert_eq!(fail(&mut outlier, SECOND * 15, 1), Change::None, "the first two are too old");
+        assert_eq!(fail(&mut outlier, SECOND * 16, 1), Change::None);
+        assert_eq!(fail(&mut outlier, SECOND * 17, 1), Change::Ejected { until: Some(SECOND * 27) });
+        assert_eq!(outlier.restore(SECOND * 20), Change::None, "time does it");
+        assert_eq!(outlier.tick(SECOND * 27), Change::Restored);
+        assert!(!outlier.is_ejected());
+    }
+
+    #[test]
+    fn with_an_active_check_only_that_restores() {
+        let mut outlier = traefik(1, true);
+        assert_eq!(fail(&mut outlier, SECOND, 1), Change::Ejected { until: None });
+        assert_eq!(outlier.tick(SECOND * 1_000), Change::None);
+        assert_eq!(outlier.restore(SECOND * 1_000), Change::Restored);
+    }
+
+    #[test]
+    fn an_unchanged_policy_keeps_the_record() {
+        let mut outlier = Outlier::new(OutlierPolicy::default());
+        fail(&mut outlier, SECOND, 5);
+        outlier.update(OutlierPolicy::default());
+        assert!(outlier.is_ejected());
+        outlier.update(traefik(1, false).policy);
+        assert!(!outlier.is_ejected());
+    }
+
+    proptest! {
+        /// Only along the arrows, never when it is not allowed, never for longer than the cap.
+        #[test]
+        fn transitions_are_legal(
+            steps in prop::collection::vec((0_u8..4, any::<bool>(), 0_u64..3_000), 1..200),
+            kind in 0_u8..3,
+        ) {
+            let mut outlier = match kind {
+                0 => Outlier::new(OutlierPolicy::default()),
+                1 => traefik(2, false),
+                _ => traefik(2, true),
+            };
+            let mut now = Duration::ZERO;
+            for (step, may_eject, passed) in steps {
+                now += Duration::from_millis(passed);
+                let before = outlier.is_ejected();
+                let (change, may_eject) = match step {
+                    0 => (outlier.observe(now, Outcome::Success, may_eject), false),
+                    1 => (outlier.observe(now, Outcome::Failure, may_eject), may_eject),
+                    2 => (outlier.observe(now, Outcome::ServerError, may_eject), may_eject && kind > 0),
+                    _ => (outlier.tick(now), false),
+                };
+                match change {
+                    Change::None => prop_assert_eq!(outlier.is_ejected(), before),
+                    Change::Ejected { until } => {
+                        prop_assert!(!before && outlier.is_ejected() && may_eject);
+                        prop_assert_eq!(until.is_none(), kind == 2);
+                        prop_assert!(until.is_none_or(|until| until > now && until <= now + SECOND * 60));
+                    }
+                    Change::Restored => prop_assert!(before && !outlier.is_ejected() && step == 3 && kind < 2),
+                }
+            }
+        }
+    }
+}

@@ -263,3 +263,165 @@ impl Budget {
 pub fn is_idempotent(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "OPTIONS" | "TRACE" | "PUT" | "DELETE")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const FAILED: Attempt = Attempt {
+        failure: Failure::ConnectFailed,
+        idempotent: true,
+        sent: false,
+        response_started: false,
+        replayable: true,
+        reused: false,
+        others: true,
+    };
+    const CLOSED: Attempt = Attempt { failure: Failure::Closed, sent: true, ..FAILED };
+    const OTHER: Decision = Decision::RetryOther { after: Duration::ZERO };
+    const SAME: Decision = Decision::RetrySame { after: Duration::ZERO };
+
+    fn budget() -> Budget {
+        Budget::new(BudgetConfig::default(), Duration::ZERO)
+    }
+
+    fn spent() -> Budget {
+        Budget::new(BudgetConfig { percent: 0, per_second: 0, reserve: 0 }, Duration::ZERO)
+    }
+
+    fn run(policy: RetryPolicy, budget: &mut Budget, attempts: &[Attempt]) -> Vec<Decision> {
+        let mut retries = Retries::new(policy);
+        attempts.iter().map(|attempt| retries.decide(attempt, budget, Duration::ZERO, u64::MAX / 2)).collect()
+    }
+
+    #[test]
+    fn a_server_that_cannot_be_reached_costs_no_request_while_there_is_another() {
+        let post = Attempt { idempotent: false, ..FAILED };
+        let last = Attempt { others: false, ..post };
+        assert_eq!(run(RetryPolicy::default(), &mut spent(), &[post, post, post, last]), [OTHER, OTHER, OTHER, Decision::GiveUp]);
+        for failure in [Failure::ConnectTimeout, Failure::Tls] {
+            assert_eq!(run(RetryPolicy::default(), &mut spent(), &[Attempt { failure, ..post }]), [OTHER]);
+        }
+    }
+
+    #[test]
+    fn a_stale_connection_is_replaced_without_anybody_noticing() {
+        let stale = Attempt { reused: true, ..CLOSED };
+        // Fresh after stale, then the server is really gone, then the next one's kept connection is stale too.
+        assert_eq!(run(RetryPolicy::default(), &mut spent(), &[stale, FAILED, stale]), [SAME, OTHER, SAME]);
+        assert_eq!(run(RetryPolicy::default(), &mut budget(), &[Attempt { idempotent: false, ..stale }]), [Decision::GiveUp]);
+        assert_eq!(run(RetryPolicy::default(), &mut spent(), &[Attempt { idempotent: false, sent: false, ..stale }]), [SAME]);
+    }
+
+    #[test]
+    fn a_server_that_dies_in_the_middle_is_left_once_and_within_the_budget() {
+        assert_eq!(run(RetryPolicy::default(), &mut budget(), &[CLOSED, CLOSED]), [OTHER, Decision::GiveUp]);
+        assert_eq!(run(RetryPolicy::default(), &mut spent(), &[CLOSED]), [Decision::GiveUp]);
+        assert_eq!(run(RetryPolicy::default(), &mut budget(), &[Attempt { others: false, ..CLOSED }]), [Decision::GiveUp]);
+    }
+
+    #[test]
+    fn a_refused_stream_was_not_processed() {
+        let refused = Attempt { failure: Failure::Refused, idempotent: false, ..CLOSED };
+        assert_eq!(run(RetryPolicy::default(), &mut spent(), &[refused, refused]), [OTHER, Decision::GiveUp]);
+        assert_eq!(run(RetryPolicy::default(), &mut budget(), &[refused, refused]), [OTHER, OTHER]);
+        assert_eq!(
+            run(RetryPolicy::default(), &mut budget(), &[Attempt { others: false, ..refused }; 2]),
+            [SAME, Decision::GiveUp]
+        );
+    }
+
+    #[test]
+    fn the_middleware_adds_attempts_with_pauses() {
+        let policy = RetryPolicy::with_middleware(4, Duration::from_millis(100));
+        let alone = Attempt { others: false, ..FAILED };
+        let decisions = run(policy, &mut spent(), &[alone; 4]);
+        let pauses: Vec<_> = decisions
+            .iter()
+            .map_while(|decision| match decision {
+                Decision::RetrySame { after } => Some(after.as_millis()),
+                _ => None,
+            })
+            .collect();
+        // 100 ms, growing to twice that over the retries.
+        assert_eq!((pauses, decisions[3]), (vec![99, 125, 158], Decision::GiveUp));
+        let timeout = Attempt { failure: Failure::ResponseTimeout, ..CLOSED };
+        let decisions = run(policy, &mut budget(), &[timeout; 4]);
+        assert!(decisions[..3].iter().all(|decision| matches!(decision, Decision::RetryOther { .. })));
+        assert_eq!(decisions[3], Decision::GiveUp);
+    }
+
+    #[test]
+    fn idempotent_means_what_the_standard_says() {
+        assert!(["GET", "HEAD", "PUT", "DELETE", "OPTIONS"].iter().all(|method| is_idempotent(method)));
+        assert!(["POST", "PATCH", "CONNECT", "LOCK", "get", ""].iter().all(|method| !is_idempotent(method)));
+    }
+
+    fn attempt() -> impl Strategy<Value = Attempt> {
+        let failure = prop::sample::select(vec![
+            Failure::ConnectFailed,
+            Failure::ConnectTimeout,
+            Failure::Tls,
+            Failure::Closed,
+            Failure::Refused,
+            Failure::ResponseTimeout,
+            Failure::Protocol,
+        ]);
+        (failure, any::<[bool; 6]>()).prop_map(|(failure, [idempotent, sent, response_started, replayable, reused, others])| {
+            Attempt { failure, idempotent, sent, response_started, replayable, reused, others }
+        })
+    }
+
+    proptest! {
+        /// Nothing non-idempotent is sent twice unless it was provably not processed; nothing at all once a response has
+        /// begun or the body is lost; never to the server that failed while there is another, but for a stale connection.
+        #[test]
+        fn what_may_have_been_done_is_not_done_again(
+            attempts in prop::collection::vec(attempt(), 1..60),
+            middleware in prop::option::of((1_u32..50, 0_u64..1_000)),
+        ) {
+            let policy = middleware.map_or_else(RetryPolicy::default, |(count, pause)| {
+                RetryPolicy::with_middleware(count, Duration::from_millis(pause))
+            });
+            let (mut retries, mut budget) = (Retries::new(policy), budget());
+            for attempt in attempts {
+                let decision = retries.decide(&attempt, &mut budget, Duration::ZERO, 3);
+                if attempt.response_started || !attempt.replayable {
+                    prop_assert_eq!(decision, Decision::GiveUp);
+                }
+                if attempt.sent && !attempt.idempotent && attempt.failure != Failure::Refused {
+                    prop_assert_eq!(decision, Decision::GiveUp);
+                }
+                match decision {
+                    Decision::RetryOther { .. } => prop_assert!(attempt.others),
+                    Decision::RetrySame { .. } => {
+                        prop_assert!(!attempt.others || (attempt.reused && attempt.failure == Failure::Closed));
+                    }
+                    Decision::GiveUp => {}
+                }
+                if retries.failed_attempts() >= MAX_ATTEMPTS {
+                    prop_assert_eq!(decision, Decision::GiveUp);
+                }
+            }
+        }
+
+        /// Retries granted never exceed the share of requests, the rate and the first reserve together.
+        #[test]
+        fn the_budget_holds(steps in prop::collection::vec((any::<bool>(), 0_u64..400), 1..400)) {
+            let config = BudgetConfig { percent: 20, per_second: 2, reserve: 50 };
+            let mut budget = Budget::new(config, Duration::ZERO);
+            let (mut now, mut requests, mut granted) = (Duration::ZERO, 0_u64, 0_u64);
+            for (request, passed) in steps {
+                now += Duration::from_micros(passed * 700);
+                if request {
+                    budget.deposit(now);
+                    requests += 1;
+                } else {
+                    granted += u64::from(budget.withdraw(now));
+                }
+                prop_assert!(granted as f64 <= 20.0 + requests as f64 * 0.2 + now.as_secs_f64() * 2.0 + 1e-9);
+            }
+        }
+    }
+}

@@ -1,8 +1,11 @@
 //! Turns by weight: earliest deadline first, as Traefik's `wrr`, in exact fractions.
 //!
-//! The k-th turn of a seat of weight w is due at k/w. The seat whose next turn is due first gets it; of several, the first.
-//! In each unit of time a seat of weight w gets exactly w turns, spread evenly. Turns that fall due while a seat may not be
-//! picked are lost, not saved up: it returns without a burst. Seats of equal weight need no arithmetic, only a cursor.
+//! In each unit of time a seat of weight w gets exactly w turns, 1/w apart. When in its interval a seat's turn is due (its
+//! phase) differs from seat to seat: if all came at the end, as in Traefik, the light seats would queue up behind a run of
+//! the heavy ones. The turn that is due first is given first; of several, the first seat's. Turns that fall due while a seat
+//! may not be picked are lost, not saved up: it returns without a burst.
+//!
+//! Seats of equal weight need no arithmetic, only a cursor.
 
 use std::collections::BTreeMap;
 
@@ -13,22 +16,39 @@ pub(super) struct Wheel {
     equal: bool,
     /// Where the next round begins.
     cursor: usize,
-    /// When the last turn was due, as a fraction.
-    time: (u64, u32),
+    /// When the last turn was due.
+    time: Time,
 }
 
 #[derive(Clone, Debug)]
 struct Seat {
     key: Box<str>,
     weight: u32,
+    /// Where in its interval a turn is due, in parts of [`PARTS`].
+    phase: u8,
     /// Had or lost in this unit of time.
     turns: u64,
 }
 
+/// Parts of an interval.
+const PARTS: u64 = 256;
+
+/// A moment in a unit of time: `parts / (PARTS × weight)`.
+#[derive(Clone, Copy, Debug)]
+struct Time {
+    parts: u64,
+    weight: u32,
+}
+
 impl Wheel {
     pub(super) fn new<'a>(seats: impl Iterator<Item = (&'a str, u32)>) -> Self {
-        let seats: Vec<_> = seats.map(|(key, weight)| Seat { key: key.into(), weight, turns: 0 }).collect();
-        Self { equal: all_equal(&seats), seats, cursor: 0, time: (0, 1) }
+        // Halves, quarters, eighths, …: any few neighbours lie apart.
+        let phase = |index: usize| (index as u8).wrapping_add(1).reverse_bits();
+        let seats: Vec<_> = seats
+            .enumerate()
+            .map(|(index, (key, weight))| Seat { key: key.into(), weight, phase: phase(index), turns: 0 })
+            .collect();
+        Self { equal: all_equal(&seats), seats, cursor: 0, time: Time { parts: 0, weight: 1 } }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -62,30 +82,28 @@ impl Wheel {
         }
         let mut first: Option<usize> = None;
         for (index, seat) in self.seats.iter().enumerate() {
-            let earlier = |other: usize| seat.is_due_before(&self.seats[other]);
+            let earlier = |other: usize| seat.next_turn().is_before(self.seats[other].next_turn());
             if seat.weight > 0 && first.is_none_or(earlier) && admits(index) {
                 first = Some(index);
             }
         }
         let first = first?;
-        let winner = &mut self.seats[first];
-        winner.turns += 1;
-        self.time = (winner.turns, winner.weight);
+        self.time = self.seats[first].next_turn();
+        self.seats[first].turns += 1;
         let mut unit_is_over = true;
         for seat in self.seats.iter_mut().filter(|seat| seat.weight > 0) {
-            // The last turn due before now, for whoever could not take it.
-            seat.turns = seat.turns.max(turns_at(self.time, seat.weight).1.saturating_sub(1));
+            seat.turns = seat.turns.max(seat.turns_before(self.time));
             unit_is_over &= seat.turns >= u64::from(seat.weight);
         }
         if unit_is_over {
             self.seats.iter_mut().for_each(|seat| seat.turns = seat.turns.saturating_sub(u64::from(seat.weight)));
-            self.time.0 = self.time.0.saturating_sub(u64::from(self.time.1));
+            self.time = Time { parts: 0, weight: 1 };
         }
         Some(first)
     }
 
     /// Puts other seats in place. One with the same key keeps its turns, or its place in the round; of several with one
-    /// key the first keeps the first's. A new one gets its first turn after a whole interval of its own.
+    /// key the first keeps the first's. A new one gets no turn for the time before it came.
     pub(super) fn update<'a>(&mut self, seats: impl Iterator<Item = (&'a str, u32)>) {
         let fresh = Self::new(seats);
         let old = std::mem::replace(self, fresh);
@@ -108,30 +126,36 @@ impl Wheel {
             return;
         }
         self.time = old.time;
-        for seat in &mut self.seats {
-            seat.turns = turns_at(old.time, seat.weight).0;
-        }
         for (seat, place) in old.seats.iter().zip(moved) {
-            if let Some(place) = place
-                && self.seats[place].weight == seat.weight
-            {
-                self.seats[place].turns = seat.turns;
+            if let Some(place) = place {
+                let new = &mut self.seats[place];
+                new.phase = seat.phase;
+                new.turns = if new.weight == seat.weight { seat.turns } else { 0 };
             }
+        }
+        for seat in &mut self.seats {
+            seat.turns = seat.turns.max(seat.turns_before(old.time));
         }
     }
 }
 
 impl Seat {
-    fn is_due_before(&self, other: &Self) -> bool {
-        u128::from(self.turns + 1) * u128::from(other.weight) < u128::from(other.turns + 1) * u128::from(self.weight)
+    fn next_turn(&self) -> Time {
+        Time { parts: self.turns * PARTS + u64::from(self.phase), weight: self.weight }
+    }
+
+    /// How many turns are due before `time`.
+    fn turns_before(&self, time: Time) -> u64 {
+        let (parts, weight) = (u128::from(time.parts), u128::from(time.weight));
+        let due = (parts * u128::from(self.weight)).saturating_sub(u128::from(self.phase) * weight);
+        due.div_ceil(u128::from(PARTS) * weight) as u64
     }
 }
 
-/// How many turns of this weight are due by `time`: rounded down and up.
-fn turns_at((number, of): (u64, u32), weight: u32) -> (u64, u64) {
-    let product = u128::from(number) * u128::from(weight);
-    let of = u128::from(of);
-    ((product / of) as u64, product.div_ceil(of) as u64)
+impl Time {
+    fn is_before(self, other: Self) -> bool {
+        u128::from(self.parts) * u128::from(other.weight) < u128::from(other.parts) * u128::from(self.weight)
+    }
 }
 
 fn all_equal(seats: &[Seat]) -> bool {

@@ -1,9 +1,9 @@
 //! IPAllowList: requests from listed addresses pass. An address that cannot be told is refused.
 
-use super::{Flow, source};
+use super::Flow;
 use crate::{
     config::dynamic::{Depth, IpRange},
-    http::{FieldsMut, Request},
+    http::{FieldsMut, Request, client},
     reason::Reason,
     response::{LocalResponse, phrase},
 };
@@ -21,8 +21,8 @@ impl AllowList {
     }
 
     pub(super) fn request<F: FieldsMut>(&self, req: &mut Request<'_, F>) -> Flow {
-        let client = source::client(&self.depth, req.client, &req.fields);
-        if client.is_some_and(|client| self.ranges.iter().any(|range| source::contains(range, client))) {
+        let address = client::find(&self.depth, req.client, &req.fields);
+        if address.is_some_and(|address| self.ranges.iter().any(|range| range.contains(address))) {
             Flow::Continue
         } else {
             Flow::Respond(LocalResponse::text(Reason::Forbidden, self.status, phrase(self.status)))

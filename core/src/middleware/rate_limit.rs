@@ -7,11 +7,11 @@
 //! At most [`MAX_SOURCES`] buckets are kept. A full bucket is as good as none, so room is made by forgetting the fullest
 //! of a few; an emptied one, which still refuses somebody, goes last.
 
-use super::{Flow, source};
+use super::Flow;
 use crate::{
     bucket::{Bucket, Limit},
     config::dynamic::{self, SourceCriterion},
-    http::{FieldsMut, Request},
+    http::{FieldsMut, Request, client},
     reason::Reason,
     response::LocalResponse,
 };
@@ -63,7 +63,7 @@ impl RateLimit {
     /// Requests without the address or field in question share one bucket.
     fn key<F: FieldsMut>(&self, sources: &Sources, req: &Request<'_, F>) -> Key {
         match &self.source {
-            SourceCriterion::Ip(depth) => match source::client(depth, req.client, &req.fields) {
+            SourceCriterion::Ip(depth) => match client::find(depth, req.client, &req.fields) {
                 Some(IpAddr::V4(address)) => Key::from_slice(&address.octets()),
                 Some(IpAddr::V6(address)) => Key::from_slice(&address.octets()),
                 None => Key::new(),
