@@ -22,7 +22,7 @@ use fairlead_core::{
     config::{
         Config, RawDynamic, Rejection, Severity,
         dynamic::{ServiceKind, Tls},
-        resolve::resolve,
+        resolve,
         static_::StaticConfig,
     },
     middleware::{Stage, StageState},

@@ -351,7 +351,7 @@ pub fn record(client: &Client, head: &RequestHead, response: &ResponseHead, mut 
     let trace = std::mem::replace(&mut open.trace, Trace::off());
     let Open { published, facts, target, .. } = &open;
     let total = open.elapsed();
-    let router = facts.router.map(|id| published.router(id));
+    let router = facts.router.and_then(|id| published.snapshot.router(id));
     let (path, query) = target.split_once('?').map_or((&**target, None), |(path, query)| (path, Some(query)));
     let client_host = client.peer.ip().to_string();
     let record = Record {
