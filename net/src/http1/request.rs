@@ -205,10 +205,11 @@ fn authority<'a>(method: &Method, target: &'a [u8]) -> Result<Option<&'a [u8]>, 
     if authority.is_empty() || authority.contains(&b'@') { Err(BAD_FORM) } else { Ok(Some(authority)) }
 }
 
-/// Visible ASCII without the delimiters that no client sends unescaped: `#`, `<`, `>`, and before the query the grave accent.
+/// Visible ASCII without `#`, and in the path without `<`, `>` and the grave accent, which no client sends unescaped there. In a query
+/// they come unescaped from many (`?query=up{job="x"}>0`), mean nothing to a gateway, and go on as they are.
 fn is_target(target: &[u8]) -> bool {
-    let accented = memchr(b'`', target).is_some_and(|at| memchr(b'?', &target[..at]).is_none());
-    is_visible(target) && memchr3(b'#', b'<', b'>', target).is_none() && !accented
+    let path = &target[..memchr(b'?', target).unwrap_or(target.len())];
+    is_visible(target) && memchr(b'#', target).is_none() && memchr3(b'<', b'>', b'`', path).is_none()
 }
 
 fn takes_body(method: &Method) -> bool {
