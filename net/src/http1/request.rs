@@ -84,7 +84,7 @@ impl RequestParser {
             return split(&head[..line], true, limits).map(|_| ());
         }
         // Without its end: only once it is too long for any valid line. The first byte alone tells most other protocols.
-        if head.len() > METHOD + limits.target + " HTTP/1.1\r\n".len() + 1 {
+        if head.len() > limits.target.saturating_add(METHOD + "  HTTP/1.1\r\n".len()) {
             split(head, false, limits)?;
             return Err(BAD_VERSION);
         }
@@ -164,7 +164,8 @@ fn read(bytes: &[u8], line: usize, limits: &Limits, head: &mut RequestHead) -> R
     }
     let modern = version == Version::Http11;
     head.expect_continue = seen.expect_continue && modern && !head.framing.is_empty();
-    head.upgrade = modern && seen.upgrade_asked();
+    // Behind a body nobody could tell the last of it from the first of the new protocol, were the 101 to come early.
+    head.upgrade = modern && seen.upgrade_asked() && head.framing.is_empty();
     head.keep_alive = !seen.close && (modern || seen.keep_alive);
     Ok(())
 }

@@ -283,6 +283,22 @@ fn rows_53_to_57_sizes_pipelines_and_noise() {
 }
 
 #[test]
+fn limits_may_be_as_large_as_they_can_be() {
+    let none = Limits {
+        head_bytes: usize::MAX,
+        fields: usize::MAX,
+        target: usize::MAX,
+        chunk_line: usize::MAX,
+        chunk_extensions: usize::MAX,
+        trailer_bytes: usize::MAX,
+        informational: usize::MAX,
+    };
+    let bytes = chunked("5;a=b\r\nhello\r\n0\r\nX-Sum: 7\r\n\r\n").replace("POST /", &format!("POST /{}", "x".repeat(100_000)));
+    let (heard, _) = serve(cut(bytes.as_bytes(), &[5, 50_000, 100_050]), none);
+    assert!(matches!(&heard[0], Heard::Request { body, .. } if body.bytes == b"hello" && body.trailers.len() == 1), "{heard:?}");
+}
+
+#[test]
 fn what_hides_behind_a_refused_request_is_never_served() {
     for first in [
         post("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "0\r\n\r\n"),
