@@ -1,3 +1,4 @@
 //! actors
 
+pub mod admin;
 pub mod telemetry;
