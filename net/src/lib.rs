@@ -31,4 +31,7 @@ pub mod udp;
 pub mod unix;
 
 // Protocols over any stream.
+pub mod grpc;
 pub mod http;
+pub mod http2;
+pub mod tls;
