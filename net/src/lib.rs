@@ -35,3 +35,5 @@ pub mod grpc;
 pub mod http;
 pub mod http2;
 pub mod tls;
+pub mod http1;
+pub mod tunnel;
