@@ -20,6 +20,7 @@ pub mod proxy;
 pub mod published;
 pub mod router;
 mod supervisor;
+pub mod admin;
 pub mod telemetry;
 mod transport;
 pub mod worker;
