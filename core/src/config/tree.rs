@@ -275,11 +275,7 @@ impl Tree {
         match (&mut self.value, value) {
             (place, value @ Value::Unreadable { .. }) => *place = value,
             (place @ Value::Null, value) => *place = value,
-            (Value::Map { own, .. }, Value::Text(text)) => {
-                if own.is_none() || repeats {
-                    *own = Some(text);
-                }
-            }
+            (Value::Map { own, .. }, Value::Text(text)) if own.is_none() || repeats => *own = Some(text),
             (Value::List(items), value @ Value::Text(_)) if repeats => {
                 items.push(Tree { source: self.source.clone(), key: self.key.clone(), line: None, value });
             }
