@@ -5,10 +5,7 @@ use super::{
     *,
 };
 use crate::{
-    sim::{
-        conn::State,
-        segment::Segment,
-    },
+    sim::{conn::State, segment::Segment},
     tcp::ListenOptions,
 };
 use madsim::rand::{Rng, thread_rng};
