@@ -11,8 +11,6 @@
 
 mod merge;
 mod scan;
-#[cfg(all(test, not(madsim)))]
-mod tests;
 
 use super::{EventKind, Provider, ProviderError, Sender};
 use bytes::Bytes;

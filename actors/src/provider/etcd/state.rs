@@ -253,6 +253,11 @@ impl State {
         self.at.map(|at| at.revision)
     }
 
+    /// Whether the present store is not believed.
+    pub fn is_doubted(&self) -> bool {
+        self.doubted.is_some()
+    }
+
     fn page_from(&self, key: Bytes, revision: i64) -> RangeRequest {
         RangeRequest { key, range_end: self.range_end.clone(), limit: self.page_limit, revision, ..Default::default() }
     }
