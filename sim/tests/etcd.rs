@@ -36,10 +36,14 @@ fn world(members: u8) -> World {
     let store = Store::default();
     let handle = Handle::current();
     let members = (1..=members).map(|n| {
-        let node = handle.create_node().name(format!("etcd-{n}")).build();
-        let host = net.host(node.id(), &[&format!("10.0.0.{n}")]);
         let member = store.member();
-        start(&node, &member, n);
+        let serve = member.clone();
+        let start = move || {
+            let serve = serve.clone();
+            async move { serve.serve(format!("10.0.0.{n}:{PORT}").parse().unwrap()).await.unwrap() }
+        };
+        let node = handle.create_node().name(format!("etcd-{n}")).init(start).build();
+        let host = net.host(node.id(), &[&format!("10.0.0.{n}")]);
         (member, host, node)
     });
     let members = members.collect();
@@ -47,11 +51,6 @@ fn world(members: u8) -> World {
     let gateway_host = net.host(gateway.id(), &["10.0.1.1"]);
     let status = Arc::new(ProviderStatus::new("etcd"));
     World { net, store, members, gateway, gateway_host, status, events: Arc::default() }
-}
-
-fn start(node: &NodeHandle, member: &Member, n: u8) {
-    let member = member.clone();
-    node.spawn(async move { member.serve(format!("10.0.0.{n}:{PORT}").parse().unwrap()).await });
 }
 
 fn put(store: &Store, key: &str, value: &str) -> i64 {
@@ -196,27 +195,35 @@ async fn a_compaction_that_overtakes_the_watch_costs_a_full_read() {
     assert_eq!(w.failures(), [""; 0], "a compaction is no failure");
 }
 
+/// Of two members the watched one breaks; the other one is well.
+async fn found_out(faults: Faults) {
+    let w = world(2);
+    put(&w.store, "http/routers/a/rule", "Path(`/a`)");
+    w.watch("", "").await;
+    w.until("watched", SEC, |w| w.members.iter().any(|(m, ..)| m.watches() == 1)).await;
+    sleep(SEC).await;
+    let watched = w.members.iter().find(|(m, ..)| m.watches() == 1).expect("one is watched");
+    watched.0.set_faults(faults);
+    put(&w.store, "http/routers/a/rule", "Path(`/b`)");
+    let took = w.converged(35 * SEC).await;
+    assert!(took > SEC, "{faults:?} did nothing");
+    w.until("healthy", SEC, |w| w.status.view().healthy).await;
+    assert_eq!(w.failures().len(), 1, "{faults:?}");
+}
+
 #[madsim::test]
 async fn a_watch_that_falls_silent_is_found_out() {
-    let faults = [
-        Faults { stall_watches: true, ..Faults::default() },
-        Faults { withhold_events: true, ..Faults::default() },
-        Faults { hang: true, ..Faults::default() },
-    ];
-    for faults in faults {
-        let w = world(2);
-        put(&w.store, "http/routers/a/rule", "Path(`/a`)");
-        w.watch("", "").await;
-        w.converged(SEC).await;
-        // The member that is watched breaks; the other one is well.
-        let watched = w.members.iter().find(|(m, ..)| m.watches() == 1).expect("one is watched");
-        watched.0.set_faults(faults);
-        put(&w.store, "http/routers/a/rule", "Path(`/b`)");
-        let took = w.converged(35 * SEC).await;
-        assert!(took > SEC, "{faults:?} did nothing");
-        w.until("healthy", SEC, |w| w.status.view().healthy).await;
-        assert_eq!(w.failures().len(), 1, "{faults:?}");
-    }
+    found_out(Faults { stall_watches: true, ..Faults::default() }).await;
+}
+
+#[madsim::test]
+async fn a_watch_that_answers_but_withholds_events_is_found_out() {
+    found_out(Faults { withhold_events: true, ..Faults::default() }).await;
+}
+
+#[madsim::test]
+async fn a_member_that_hangs_is_found_out() {
+    found_out(Faults { hang: true, ..Faults::default() }).await;
 }
 
 #[madsim::test]
@@ -256,7 +263,7 @@ async fn a_dead_store_is_asked_ever_more_rarely_and_found_again() {
     put(&w.store, "http/routers/a/rule", "Path(`/a`)");
     w.watch("", "").await;
     w.converged(SEC).await;
-    let (member, host, node) = &w.members[0];
+    let (_, host, node) = &w.members[0];
     let handle = Handle::current();
     handle.kill(node.id());
     w.net.exit(*host);
@@ -269,7 +276,6 @@ async fn a_dead_store_is_asked_ever_more_rarely_and_found_again() {
     assert!(view.synced && view.revision == w.store.revision().to_string());
     assert!(view.failing_since.is_some() && view.last_success.is_some_and(|at| now() - at > 590 * SEC), "staleness shows");
     handle.restart(node.id());
-    start(node, member, 1);
     put(&w.store, "http/routers/a/rule", "Path(`/b`)");
     w.converged(11 * SEC).await;
 }
@@ -324,24 +330,31 @@ async fn a_user_for_a_store_that_has_none_is_no_hindrance() {
     assert_eq!(w.failures(), [""; 0]);
 }
 
+async fn wiped(cluster: u64) {
+    let w = world(1);
+    for n in 0..10 {
+        put(&w.store, &format!("http/routers/r{n}/rule"), "Path(`/a`)");
+    }
+    w.watch("", "").await;
+    w.converged(SEC).await;
+    let before = w.status.view().revision;
+    w.store.wipe(cluster);
+    w.member().disconnect();
+    w.until("doubting", 15 * SEC, |w| w.status.view().message.contains("stay in force")).await;
+    sleep(120 * SEC).await;
+    let view = w.status.view();
+    assert!(view.revision == before && !view.healthy, "{view:?}");
+    put(&w.store, "http/routers/new/rule", "Path(`/a`)");
+    w.converged(15 * SEC).await;
+    w.until("healthy", SEC, |w| w.status.view().healthy).await;
+}
+
 #[madsim::test]
 async fn a_wiped_store_takes_nothing_away_until_it_holds_something() {
-    for cluster in [1, 2] {
-        let w = world(1);
-        for n in 0..10 {
-            put(&w.store, &format!("http/routers/r{n}/rule"), "Path(`/a`)");
-        }
-        w.watch("", "").await;
-        w.converged(SEC).await;
-        let before = w.status.view().revision;
-        w.store.wipe(cluster);
-        w.member().disconnect();
-        w.until("doubting", 15 * SEC, |w| w.status.view().message.contains("stay in force")).await;
-        sleep(120 * SEC).await;
-        let view = w.status.view();
-        assert!(view.revision == before && !view.healthy, "{view:?}");
-        put(&w.store, "http/routers/new/rule", "Path(`/a`)");
-        w.converged(15 * SEC).await;
-        w.until("healthy", SEC, |w| w.status.view().healthy).await;
-    }
+    wiped(1).await;
+}
+
+#[madsim::test]
+async fn another_store_that_is_empty_takes_nothing_away_either() {
+    wiped(2).await;
 }

@@ -254,3 +254,6 @@ impl Seen {
         format!("{:016x}", hasher.finish())
     }
 }
+
+#[cfg(all(test, not(madsim)))]
+mod tests;
