@@ -1,9 +1,23 @@
 //! What a request is when Fairlead decides on it.
 //!
 //! Everything here is decided on exactly what is forwarded: one normalised host, one canonical path, one field list.
+//!
+//! The order at the door: [`target::split`], [`Host`], [`path::canonicalize`], [`hop::underscores`], [`hop::check_loop`],
+//! [`hop::strip_request`], [`forwarded::apply`]; then routing; [`forwarded::append_for`] just before the server.
 
+pub mod client;
+mod fields;
+pub mod forwarded;
+pub mod hop;
 mod host;
+pub mod path;
+pub mod query;
+mod range;
 mod request;
+pub mod target;
 
-pub use host::Host;
+pub use fields::VecFields;
+pub(crate) use host::normalize as normalize_host;
+pub use host::{Host, HostError, HostMemo};
+pub use range::RangeError;
 pub use request::{Fields, FieldsMut, Request, Scheme};

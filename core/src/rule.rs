@@ -1,32 +1,164 @@
 //! Rules: what a router matches.
+//!
+//! Owns the grammar (Traefik's v3 and v2 spellings), its bounds, the matchers and their evaluation. A parsed rule holds no negated
+//! groups: `!` is pushed down to the matchers by De Morgan's laws, as Traefik does.
+//!
+//! Deliberately absent: priorities, and the index that spares most evaluations (`snapshot`).
+//!
+//! ```
+//! use fairlead_core::rule::{self, Syntax};
+//!
+//! let rule = rule::parse("Host(`a.example`) && !(PathPrefix(`/x`) || Method(`post`))", Syntax::V3).unwrap();
+//! assert_eq!(rule.to_string(), "Host(`a.example`) && !PathPrefix(`/x`) && !Method(`POST`)");
+//! assert_eq!(rule.hosts(), ["a.example"]);
+//! ```
 
-use std::fmt;
+mod build;
+mod display;
+mod error;
+mod eval;
+mod lexer;
+mod parse;
+mod pattern;
+#[cfg(test)]
+pub(crate) mod tests;
 
-/// Which grammar a rule is written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use crate::config::dynamic::IpRange;
+pub use display::ExprText;
+pub use error::RuleError;
+pub use eval::Subject;
+pub(crate) use eval::wildcard_suffix;
+pub use parse::{MAX_DEPTH, MAX_LENGTH, parse};
+pub use pattern::Pattern;
+use std::{fmt, sync::Arc};
+
+/// Which family of matchers the text is written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Syntax {
+    /// Traefik 2: matchers take several values, and templates such as `{name:[a-z]+}`.
     V2,
+    /// Traefik 3.
+    #[default]
     V3,
 }
 
-/// A parsed rule.
-#[derive(Clone, Debug)]
-pub struct Rule {}
+/// A parsed rule. Cheap to clone; equal when text and syntax are.
+#[derive(Clone)]
+pub struct Rule {
+    text: Arc<str>,
+    syntax: Syntax,
+    expr: Arc<Expr>,
+}
 
-/// Why a rule is refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RuleError(String);
+impl Rule {
+    /// As the operator wrote it. Its byte length is the default priority.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
 
-impl fmt::Display for RuleError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+    /// The syntax it was written in.
+    pub fn syntax(&self) -> Syntax {
+        self.syntax
+    }
+
+    /// What it means.
+    pub fn expr(&self) -> &Expr {
+        &self.expr
+    }
+
+    /// The arguments of every `Host`, negated ones and those in any branch included, in order and without repetition: what TLS
+    /// options and certificates are chosen by. `*` and `*.x` stand as written, the others normalised.
+    pub fn hosts(&self) -> Vec<String> {
+        let mut hosts = Vec::new();
+        self.expr.each(&mut |matcher| {
+            let host = match &matcher.test {
+                Test::AnyHost => "*".to_owned(),
+                Test::Host(host) => host.to_string(),
+                Test::HostWildcard(suffix) => format!("*{suffix}"),
+                _ => return,
+            };
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        });
+        hosts
     }
 }
 
-/// Stand-in: a name, an opening bracket and a closing one.
-pub fn parse(text: &str, _syntax: Syntax) -> Result<Rule, RuleError> {
-    if text.is_empty() || text.matches('(').count() != text.matches(')').count() || !text.contains('(') {
-        return Err(RuleError(format!("`{text}` is not a rule")));
+impl PartialEq for Rule {
+    fn eq(&self, other: &Self) -> bool {
+        self.syntax == other.syntax && self.text == other.text
     }
-    Ok(Rule {})
+}
+
+impl Eq for Rule {}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rule({:?}, {:?})", self.syntax, self.text)
+    }
+}
+
+/// A condition in negation normal form. Groups have at least two members, none of their own kind.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expr {
+    And(Vec<Expr>),
+    Or(Vec<Expr>),
+    Matcher(Matcher),
+}
+
+impl Expr {
+    /// Visits every matcher from left to right.
+    pub fn each<'e>(&'e self, visit: &mut dyn FnMut(&'e Matcher)) {
+        match self {
+            Self::And(members) | Self::Or(members) => members.iter().for_each(|member| member.each(visit)),
+            Self::Matcher(matcher) => visit(matcher),
+        }
+    }
+}
+
+/// One test, or its opposite.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Matcher {
+    pub negated: bool,
+    pub test: Test,
+}
+
+/// What is asked of a request. Matchers with several values (v2) are written out as groups of these.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Test {
+    /// ``Host(`*`)``: everything, requests without a host included.
+    AnyHost,
+    /// Equality with a normalised host.
+    Host(Box<str>),
+    /// `.x` of `*.x`: exactly one more label in front.
+    HostWildcard(Box<str>),
+    /// Searched in the normalised host.
+    HostRegexp(Pattern),
+    /// v2: the whole host, without regard to case.
+    HostTemplate(Pattern),
+    /// Equality with the routing path.
+    Path(Box<str>),
+    /// A prefix of the routing path, not bound to segments: `/api` matches `/apis`, as in Traefik.
+    PathPrefix(Box<str>),
+    /// Searched in the routing path.
+    PathRegexp(Pattern),
+    /// v2: the whole routing path.
+    PathTemplate(Pattern),
+    /// v2: the beginning of the routing path.
+    PathPrefixTemplate(Pattern),
+    /// Upper-case.
+    Method(Box<str>),
+    /// Some value of this field is exactly this one.
+    Header { name: Box<str>, value: Box<str> },
+    /// Searched in each value of this field.
+    HeaderRegexp { name: Box<str>, pattern: Pattern },
+    /// Some decoded value of this key is exactly this one; empty for `Query(k)`.
+    Query { key: Box<str>, value: Box<str> },
+    /// Searched in each decoded value of this key.
+    QueryRegexp { key: Box<str>, pattern: Pattern },
+    /// v2: the first decoded value of this key as a whole; any value when there is no pattern.
+    QueryTemplate { key: Box<str>, pattern: Option<Pattern> },
+    /// The connection's peer lies in this range.
+    ClientIp(IpRange),
 }

@@ -276,8 +276,8 @@ async fn each_host_has_its_own_wall_clock_and_cpus() {
     let apart = c.duration_since(s).unwrap();
     assert!((120 * SEC..121 * SEC).contains(&apart), "{apart:?}");
     assert_eq!((s_cpus, c_cpus), (8, 2));
-    let year = clock::unix_seconds(s) / 31_556_952 + 1970;
-    assert_eq!(year, 2022, "certificates of tests must hold then");
+    // From the end of 2021 to the beginning of 2023: certificates of tests must hold then.
+    assert!((1_640_900_000..1_672_700_000).contains(&clock::unix_seconds(s)), "{s:?}");
 }
 
 /// Runs a simulation of its own, on a thread of its own as madsim's test runner does.

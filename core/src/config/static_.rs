@@ -6,11 +6,17 @@
 //! Deliberately absent: reading files (paths stay paths), and anything that may be wrong.
 
 mod defaults;
+mod parse;
+mod raw;
+mod resolve;
+#[cfg(test)]
+mod tests;
 
-use super::{
-    Rejection, Tree,
-    dynamic::{IpRange, Observability, Transport},
-};
+pub(super) use defaults::{ADMIN_ENTRY_POINT, PRIORITY_LIMIT};
+pub(super) use raw::{OWN_KEYS, TOP_LEVEL};
+pub use resolve::resolve_static;
+
+use super::dynamic::{IpRange, Observability, Transport};
 use crate::rule::Syntax;
 use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
@@ -40,12 +46,6 @@ pub struct StaticConfig {
     pub reason_header: Option<String>,
     pub health: HealthDefaults,
     pub limits: Limits,
-}
-
-/// The static configuration that `tree` (the layers merged) describes, with warnings; or everything that is wrong with it.
-pub fn resolve_static(tree: &Tree) -> Result<(StaticConfig, Vec<Rejection>), Vec<Rejection>> {
-    let _ = tree;
-    Ok((StaticConfig::default(), Vec::new()))
 }
 
 /// An address to listen on, and what is spoken there.

@@ -14,7 +14,7 @@ pub struct Fields {
 #[derive(Clone, Copy)]
 struct Entry {
     name: u32,
-    name_len: u16,
+    name_len: u32,
     value: u32,
     value_len: u32,
 }
@@ -52,6 +52,12 @@ impl Fields {
     /// The caller answers for the grammar: names are tokens, values hold no CR, LF or NUL.
     pub fn append(&mut self, name: &str, value: &[u8]) {
         let entry = self.store(name.as_bytes(), value);
+        self.entries.push(entry);
+    }
+
+    /// [`Fields::append`] for a name still in bytes, which the caller has checked to be a token.
+    pub(crate) fn append_token(&mut self, name: &[u8], value: &[u8]) {
+        let entry = self.store(name, value);
         self.entries.push(entry);
     }
 
@@ -107,16 +113,16 @@ impl Fields {
         self.entries.iter().map(|e| (text(e.name(&self.arena)), e.value(&self.arena)))
     }
 
+    /// All lines in wire order, names as bytes.
+    pub(crate) fn lines(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.entries.iter().map(|e| (e.name(&self.arena), e.value(&self.arena)))
+    }
+
     fn store(&mut self, name: &[u8], value: &[u8]) -> Entry {
         let at = self.arena.len();
         self.arena.extend_from_slice(name);
         self.arena.extend_from_slice(value);
-        Entry {
-            name: at as u32,
-            name_len: name.len() as u16,
-            value: (at + name.len()) as u32,
-            value_len: value.len() as u32,
-        }
+        Entry { name: at as u32, name_len: name.len() as u32, value: (at + name.len()) as u32, value_len: value.len() as u32 }
     }
 
     fn position(&self, name: &str, from: usize) -> Option<usize> {
@@ -126,7 +132,7 @@ impl Fields {
 
 impl Entry {
     fn name<'a>(&self, arena: &'a [u8]) -> &'a [u8] {
-        &arena[self.name as usize..][..usize::from(self.name_len)]
+        &arena[self.name as usize..][..self.name_len as usize]
     }
 
     fn value<'a>(&self, arena: &'a [u8]) -> &'a [u8] {
@@ -134,7 +140,7 @@ impl Entry {
     }
 
     fn name_is(&self, arena: &[u8], name: &str) -> bool {
-        usize::from(self.name_len) == name.len() && self.name(arena).eq_ignore_ascii_case(name.as_bytes())
+        self.name_len as usize == name.len() && self.name(arena).eq_ignore_ascii_case(name.as_bytes())
     }
 }
 

@@ -1,0 +1,215 @@
+//! One JSON object per line. Traefik's keys in the order of their bytes, with Fairlead's own among them:
+//! `Attempts`, `ClientClosed`, `ConnectDuration`, `FirstByteDuration`, `Reason`, `RequestID`, `RoutingDuration`,
+//! `SnapshotNumber`, `TLSServerName`, `Truncated`. Durations are nanoseconds.
+
+use super::{
+    escape,
+    select::{Field, HeaderMode, Selection},
+    stamp,
+};
+use crate::telemetry::{Record, reason, trace::Ids};
+use fairlead_net::http::Fields;
+use std::{io::Write, time::Duration};
+
+/// Writes a line.
+pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, selection: &Selection, count: u64, ids: Option<Ids>) {
+    out.push(b'{');
+    let mut line = Line { out, selection, first: true };
+    for field in Field::ALL {
+        if selection.keeps(*field) && *field < Field::entryPointName {
+            one(&mut line, *field, record, count, ids);
+        }
+    }
+    line.headers("downstream_", record.response_fields);
+    if selection.keeps(Field::entryPointName) {
+        line.text("entryPointName", record.entry_point.name().as_bytes());
+    }
+    line.text("level", b"info");
+    line.text("msg", b"");
+    line.headers("origin_", record.origin_fields);
+    line.headers("request_", Some(record.request_fields));
+    if selection.keeps(Field::span_id) {
+        one(&mut line, Field::span_id, record, count, ids);
+    }
+    line.key("time");
+    line.stamp(record.started.saturating_add(record.total), stamp::rfc3339_seconds);
+    if selection.keeps(Field::trace_id) {
+        one(&mut line, Field::trace_id, record, count, ids);
+    }
+    out.extend_from_slice(b"}\n");
+}
+
+fn one(line: &mut Line<'_>, field: Field, r: &Record<'_>, count: u64, ids: Option<Ids>) {
+    let name = field.name();
+    let origin = r.phases.origin();
+    match field {
+        Field::Attempts => line.number(name, u64::from(r.attempts)),
+        Field::ClientAddr => line.shown(name, r.peer),
+        Field::ClientClosed => line.flag(name, r.client_closed),
+        Field::ClientHost => line.text(name, r.client_host.as_bytes()),
+        Field::ClientPort => line.shown(name, r.peer.map(|peer| peer.port())),
+        Field::ClientUsername => line.text(name, r.user.unwrap_or("-").as_bytes()),
+        Field::ConnectDuration => {
+            line.duration(name, r.phases.connected.zip(r.phases.origin_start).map(|(c, s)| c.saturating_sub(s)))
+        }
+        Field::DownstreamContentSize => line.number(name, r.response_bytes),
+        Field::DownstreamStatus => line.number(name, u64::from(r.status)),
+        Field::Duration => line.duration(name, Some(r.total)),
+        Field::FirstByteDuration => line.duration(name, r.phases.first_byte),
+        Field::GzipRatio if r.response_bytes > 0 && r.origin_bytes > 0 && r.response_bytes != r.origin_bytes => {
+            line.key(name);
+            // Writing to memory does not fail.
+            let _ = write!(line.out, "{}", r.origin_bytes as f64 / r.response_bytes as f64);
+        }
+        Field::GzipRatio => {}
+        Field::OriginContentSize => line.number(name, r.origin_bytes),
+        Field::OriginDuration => line.duration(name, Some(origin)),
+        Field::OriginStatus => line.number(name, u64::from(r.origin_status.unwrap_or(0))),
+        Field::Overhead => line.duration(name, Some(r.total.saturating_sub(origin))),
+        Field::Reason => line.optional(name, r.reason.map(reason::name)),
+        Field::RequestAddr => line.text(name, r.authority.as_bytes()),
+        Field::RequestContentSize => line.number(name, r.request_bytes),
+        Field::RequestCount => line.number(name, count),
+        Field::RequestHost => line.text(name, split_port(r.authority).0.as_bytes()),
+        Field::RequestID => line.optional(name, r.request_id),
+        Field::RequestMethod => line.text(name, r.method.as_str().as_bytes()),
+        Field::RequestPath => {
+            let query = r.query.filter(|_| line.selection.keeps_query());
+            line.key(name);
+            line.out.push(b'"');
+            escape::json(line.out, r.path.as_bytes());
+            if let Some(query) = query {
+                line.out.push(b'?');
+                escape::json(line.out, query.as_bytes());
+            }
+            line.out.push(b'"');
+        }
+        Field::RequestPort => line.text(name, split_port(r.authority).1.unwrap_or("-").as_bytes()),
+        Field::RequestProtocol => line.text(name, r.protocol_name().as_bytes()),
+        Field::RequestScheme => line.text(name, r.scheme.as_str().as_bytes()),
+        Field::RetryAttempts => line.number(name, u64::from(r.retries())),
+        Field::RouterName => line.optional(name, r.router.map(|router| router.name())),
+        Field::RoutingDuration => line.duration(name, r.phases.routed),
+        Field::ServiceAddr => line.shown(name, r.server_addr),
+        Field::ServiceName => line.optional(name, r.service.map(|service| service.name())),
+        Field::ServiceURL => line.optional(name, r.server_url),
+        Field::SnapshotNumber => line.number(name, r.snapshot),
+        Field::SpanId | Field::span_id => line.shown(name, ids.map(|ids| ids.span)),
+        Field::StartLocal | Field::StartUTC => {
+            line.key(name);
+            line.stamp(r.started, stamp::rfc3339);
+        }
+        Field::TLSCipher => line.optional(name, r.tls.map(|tls| tls.cipher)),
+        Field::TLSClientSubject => line.optional(name, r.tls.and_then(|tls| tls.client_subject)),
+        Field::TLSServerName => line.optional(name, r.tls.and_then(|tls| tls.sni)),
+        Field::TLSVersion => line.optional(name, r.tls.map(|tls| tls.version)),
+        Field::TraceId | Field::trace_id => line.shown(name, ids.map(|ids| ids.trace)),
+        Field::Truncated => line.flag(name, r.truncated),
+        Field::entryPointName => line.text(name, r.entry_point.name().as_bytes()),
+    }
+}
+
+/// The port behind the last colon, unless that colon is inside an IPv6 address.
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') && !port.is_empty() => (host, Some(port)),
+        _ => (authority, None),
+    }
+}
+
+struct Line<'a> {
+    out: &'a mut Vec<u8>,
+    selection: &'a Selection,
+    first: bool,
+}
+
+impl Line<'_> {
+    fn key(&mut self, name: &str) {
+        if !std::mem::take(&mut self.first) {
+            self.out.push(b',');
+        }
+        self.out.push(b'"');
+        self.out.extend_from_slice(name.as_bytes());
+        self.out.extend_from_slice(b"\":");
+    }
+
+    fn text(&mut self, name: &str, value: &[u8]) {
+        self.key(name);
+        self.out.push(b'"');
+        escape::json(self.out, value);
+        self.out.push(b'"');
+    }
+
+    fn optional(&mut self, name: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.text(name, value.as_bytes());
+        }
+    }
+
+    /// A value of ours that prints without anything to escape.
+    fn shown(&mut self, name: &str, value: Option<impl std::fmt::Display>) {
+        if let Some(value) = value {
+            self.key(name);
+            let _ = write!(self.out, "\"{value}\"");
+        }
+    }
+
+    fn number(&mut self, name: &str, value: u64) {
+        self.key(name);
+        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    }
+
+    fn duration(&mut self, name: &str, value: Option<Duration>) {
+        if let Some(value) = value {
+            self.number(name, u64::try_from(value.as_nanos()).unwrap_or(u64::MAX));
+        }
+    }
+
+    /// Only what is so stands in the line.
+    fn flag(&mut self, name: &str, value: bool) {
+        if value {
+            self.key(name);
+            self.out.extend_from_slice(b"true");
+        }
+    }
+
+    fn stamp(&mut self, at: Duration, format: fn(&mut Vec<u8>, Duration)) {
+        self.out.push(b'"');
+        format(self.out, at);
+        self.out.push(b'"');
+    }
+
+    fn headers(&mut self, prefix: &str, fields: Option<&Fields>) {
+        let Some(fields) = fields else { return };
+        let selection = self.selection;
+        selection.each_header(fields, |name, mode| {
+            if !std::mem::take(&mut self.first) {
+                self.out.push(b',');
+            }
+            self.out.push(b'"');
+            self.out.extend_from_slice(prefix.as_bytes());
+            canonical(self.out, name);
+            self.out.extend_from_slice(b"\":\"");
+            if mode == HeaderMode::Redact {
+                self.out.extend_from_slice(b"REDACTED");
+            } else {
+                for (index, value) in fields.get_all(name).enumerate() {
+                    if index > 0 {
+                        self.out.push(b',');
+                    }
+                    escape::json(self.out, value);
+                }
+            }
+            self.out.push(b'"');
+        });
+    }
+}
+
+/// A header name as Go spells it: `User-Agent`. Names are tokens, which need no escape in JSON.
+fn canonical(out: &mut Vec<u8>, name: &str) {
+    let mut first = true;
+    for b in name.bytes() {
+        out.push(if first { b.to_ascii_uppercase() } else { b.to_ascii_lowercase() });
+        first = b == b'-';
+    }
+}

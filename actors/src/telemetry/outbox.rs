@@ -1,0 +1,137 @@
+//! A bounded hand-over from many workers to one reader, in batches.
+//!
+//! Each worker appends to a buffer of its own; the reader swaps whole buffers out. The lock of a shard is held for one
+//! append or one swap, so a worker never waits for a write. Nothing is allocated once the buffers have grown.
+
+use parking_lot::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use tokio::sync::Notify;
+
+pub(super) struct Outbox<T> {
+    shards: Box<[Mutex<Vec<T>>]>,
+    /// Elements a shard holds before it refuses more.
+    limit: usize,
+    /// Something was put in since the reader last looked.
+    pending: AtomicBool,
+    closed: AtomicBool,
+    wake: Notify,
+    dropped: AtomicU64,
+}
+
+/// Memory that a buffer keeps after a burst, in elements.
+const KEPT: usize = 64 << 10;
+
+impl<T> Outbox<T> {
+    pub(super) fn new(shards: usize, limit: usize) -> Self {
+        Self {
+            shards: (0..shards).map(|_| Mutex::default()).collect(),
+            limit,
+            pending: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            wake: Notify::new(),
+            dropped: AtomicU64::new(0),
+        }
+    }
+
+    /// Lets `append` add one item to the shard's buffer, unless that is full: then the item is counted as dropped.
+    pub(super) fn put(&self, shard: usize, append: impl FnOnce(&mut Vec<T>)) {
+        let mut buffer = self.shards[shard].lock();
+        if buffer.len() >= self.limit {
+            self.dropped.fetch_add(1, Relaxed);
+            return;
+        }
+        append(&mut buffer);
+        drop(buffer);
+        // The reader clears `pending` before it takes the lock, so whoever appends after it sees it cleared.
+        if !self.pending.load(Relaxed) && !self.pending.swap(true, Relaxed) {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Swaps out every shard and shows each batch that is not empty.
+    pub(super) fn take(&self, spare: &mut Vec<T>, mut show: impl FnMut(&mut Vec<T>)) {
+        self.pending.store(false, Relaxed);
+        for shard in &self.shards {
+            spare.clear();
+            std::mem::swap(&mut *shard.lock(), spare);
+            if !spare.is_empty() {
+                show(spare);
+            }
+            spare.clear();
+            spare.shrink_to(KEPT);
+        }
+    }
+
+    /// Until there may be something to take (true), or the outbox was closed and emptied (false).
+    pub(super) async fn ready(&self) -> bool {
+        loop {
+            let woken = self.wake.notified();
+            if self.pending.load(Relaxed) {
+                return true;
+            }
+            if self.closed.load(Relaxed) {
+                return self.shards.iter().any(|shard| !shard.lock().is_empty());
+            }
+            woken.await;
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.closed.store(true, Relaxed);
+        self.wake.notify_one();
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Relaxed)
+    }
+
+    pub(super) fn count_dropped(&self, n: u64) {
+        self.dropped.fetch_add(n, Relaxed);
+    }
+
+    pub(super) fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_does_not_fit_is_counted_and_what_fits_comes_out_in_order() {
+        let outbox = Outbox::new(2, 3);
+        for n in 0..5 {
+            outbox.put(0, |b| b.push(n));
+        }
+        outbox.put(1, |b| b.push(9));
+        assert_eq!(outbox.dropped(), 2);
+        let mut seen = Vec::new();
+        outbox.take(&mut Vec::new(), |batch| seen.push(batch.clone()));
+        assert_eq!(seen, [vec![0, 1, 2], vec![9]]);
+        outbox.take(&mut Vec::new(), |_| panic!("taken twice"));
+        outbox.put(0, |b| b.push(7));
+        assert_eq!(outbox.dropped(), 2, "room again after a take");
+    }
+
+    #[test]
+    fn every_item_is_taken_or_counted_under_contention() {
+        const EACH: u64 = 20_000;
+        let outbox = std::sync::Arc::new(Outbox::<u64>::new(4, 512));
+        let writers: Vec<_> = (0..4)
+            .map(|shard| {
+                let outbox = std::sync::Arc::clone(&outbox);
+                std::thread::spawn(move || (0..EACH).for_each(|n| outbox.put(shard, |b| b.push(n))))
+            })
+            .collect();
+        let (mut taken, mut spare) = (0u64, Vec::new());
+        while writers.iter().any(|w| !w.is_finished()) {
+            outbox.take(&mut spare, |batch| taken += batch.len() as u64);
+        }
+        for writer in writers {
+            writer.join().expect("a writer panicked");
+        }
+        outbox.take(&mut spare, |batch| taken += batch.len() as u64);
+        assert_eq!(taken + outbox.dropped(), 4 * EACH);
+    }
+}

@@ -1,0 +1,224 @@
+//! Snapshots: everything that is served, compiled once, immutable, and shared by all workers.
+//!
+//! Owns the compilation of routers (chains flattened, services found) and services, the router index of each entry point, and the
+//! choice of TLS options by server name. A request loads one snapshot and keeps it to its end.
+//!
+//! Deliberately absent: endpoint state, pools and health, which outlive snapshots; and refusals, which `resolve` has made. What is
+//! not whole here all the same, is left out: a router is never served without one of its middlewares.
+
+mod compile;
+#[cfg(test)]
+pub(crate) mod tests;
+mod tls;
+
+use crate::{
+    Name,
+    config::{
+        Config,
+        dynamic::{Internal, Middleware, Router, Service},
+    },
+    http::{Fields, Host, Request, path},
+    route::{Table, precedence},
+    rule::Subject,
+};
+use std::{sync::Arc, time::Duration};
+pub use tls::TlsSelection;
+
+/// What routing needs to know of an entry point.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EntryPointSpec {
+    pub name: String,
+}
+
+/// The place of an entry point in the list that snapshots are built with; the same in every snapshot of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EntryPointId(pub u32);
+
+/// The place of a router in one snapshot. Means nothing in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RouterId(pub u32);
+
+/// The place of a service in one snapshot. Means nothing in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceId(pub u32);
+
+/// A router ready to serve.
+#[derive(Clone, Debug)]
+pub struct CompiledRouter {
+    pub id: RouterId,
+    pub name: Name,
+    pub router: Arc<Router>,
+    /// Outermost first; chains are flattened, and `Retry` stands in `retry`.
+    pub stages: Vec<StageRef>,
+    /// Of several Retry middlewares, the one with the most attempts.
+    pub retry: Option<RetryPolicy>,
+    pub service: ServiceId,
+}
+
+/// One middleware of a router.
+#[derive(Clone, Debug)]
+pub struct StageRef {
+    pub name: Name,
+    pub middleware: Arc<Middleware>,
+}
+
+/// How often a request may be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// The first try included.
+    pub attempts: u32,
+    pub initial_interval: Duration,
+}
+
+/// A service ready to serve.
+#[derive(Clone, Debug)]
+pub struct CompiledService {
+    pub id: ServiceId,
+    pub name: Name,
+    pub service: Arc<Service>,
+    pub kind: CompiledKind,
+}
+
+/// A service's kind, with the services that it refers to found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CompiledKind {
+    LoadBalancer,
+    Weighted { children: Vec<(ServiceId, u32)> },
+    Failover { main: ServiceId, fallback: ServiceId },
+    Internal(Internal),
+}
+
+/// All that is served at one time.
+#[derive(Debug)]
+pub struct Snapshot {
+    number: u64,
+    entry_points: Arc<[EntryPointSpec]>,
+    routers: Vec<CompiledRouter>,
+    services: Vec<CompiledService>,
+    /// Per entry point; shared with the previous snapshot while no router changes.
+    tables: Arc<[Sides]>,
+    tls: Vec<tls::Names>,
+}
+
+/// The two independent routing tables of an entry point: no request falls from one into the other.
+#[derive(Debug)]
+pub(crate) struct Sides {
+    plain: Table,
+    tls: Table,
+}
+
+impl Sides {
+    pub(crate) fn side(&self, tls: bool) -> &Table {
+        if tls { &self.tls } else { &self.plain }
+    }
+}
+
+impl Snapshot {
+    /// Compiles a configuration. Routers of equal priority are ordered by their provider, as [`precedence`] has it, then by name.
+    pub fn build(number: u64, config: &Config, entry_points: &[EntryPointSpec]) -> Self {
+        Self::build_after(None, number, config, entry_points)
+    }
+
+    /// As [`build`](Self::build), taking over the routing tables of the previous snapshot if no router changed: the usual case of a
+    /// change to servers.
+    pub fn build_after(previous: Option<&Self>, number: u64, config: &Config, entry_points: &[EntryPointSpec]) -> Self {
+        let services = compile::services(config);
+        let routers = compile::routers(config, &services);
+        let same = |previous: &&Self| {
+            *previous.entry_points == *entry_points
+                && previous.routers.len() == routers.len()
+                && previous.routers.iter().zip(&routers).all(|(a, b)| Arc::ptr_eq(&a.router, &b.router))
+        };
+        let tables = match previous.filter(same) {
+            Some(previous) => Arc::clone(&previous.tables),
+            None => entry_points.iter().map(|entry_point| sides(entry_point, &routers)).collect(),
+        };
+        let tls = entry_points.iter().map(|entry_point| tls::Names::build(config, &routers, &entry_point.name)).collect();
+        Self { number, entry_points: entry_points.into(), routers, services, tables, tls }
+    }
+
+    /// Rises with every snapshot published.
+    pub fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// The router that serves a request: the first, in order of priority, whose rule holds.
+    pub fn route<F: Fields>(&self, entry_point: EntryPointId, tls: bool, request: &Request<'_, F>) -> Option<&CompiledRouter> {
+        let table = self.table(entry_point, tls)?;
+        let path = path::routing_path(&request.path);
+        let subject = Subject::new(request, &path);
+        let mut candidates = table.candidates(subject.host, subject.path).filter_map(|id| self.router(id));
+        candidates.find(|candidate| candidate.router.rule.expr().check(&subject).is_ok())
+    }
+
+    /// The router of this snapshot.
+    pub fn router(&self, id: RouterId) -> Option<&CompiledRouter> {
+        self.routers.get(id.0 as usize)
+    }
+
+    /// Every router, by name.
+    pub fn routers(&self) -> &[CompiledRouter] {
+        &self.routers
+    }
+
+    /// The service of this snapshot.
+    pub fn service(&self, id: ServiceId) -> Option<&CompiledService> {
+        self.services.get(id.0 as usize)
+    }
+
+    /// Every service, by name.
+    pub fn services(&self) -> &[CompiledService] {
+        &self.services
+    }
+
+    /// The service of this name.
+    pub fn service_named(&self, name: &str) -> Option<&CompiledService> {
+        let at = self.services.binary_search_by(|service| service.name.as_str().cmp(name)).ok()?;
+        self.services.get(at)
+    }
+
+    /// The entry points that this snapshot was built for, in the order of their ids.
+    pub fn entry_points(&self) -> &[EntryPointSpec] {
+        &self.entry_points
+    }
+
+    /// The id of an entry point.
+    pub fn entry_point(&self, name: &str) -> Option<EntryPointId> {
+        let at = self.entry_points.iter().position(|entry_point| entry_point.name == name)?;
+        u32::try_from(at).ok().map(EntryPointId)
+    }
+
+    /// The TLS options for a handshake that names this server; the default options without a name, or for a name that no rule
+    /// holds.
+    pub fn tls_options(&self, entry_point: EntryPointId, sni: Option<&str>) -> Option<&TlsSelection> {
+        self.tls.get(entry_point.0 as usize).map(|names| names.select(sni.unwrap_or_default()))
+    }
+
+    /// Whether a connection whose handshake named `sni` may carry a request for `host` to `router`; if not, the answer is 421.
+    ///
+    /// The options that the handshake got must be those of the host. Besides, a router that names TLS options other than the default
+    /// for its hosts takes requests of connections with these options only, whatever else its rule lets in.
+    pub fn tls_allows(&self, entry_point: EntryPointId, sni: Option<&str>, host: &Host, router: &CompiledRouter) -> bool {
+        self.tls
+            .get(entry_point.0 as usize)
+            .is_some_and(|names| names.allows(sni.unwrap_or_default(), host.as_str(), &router.router))
+    }
+
+    pub(crate) fn table(&self, entry_point: EntryPointId, tls: bool) -> Option<&Table> {
+        self.tables.get(entry_point.0 as usize).map(|sides| sides.side(tls))
+    }
+}
+
+fn sides(entry_point: &EntryPointSpec, routers: &[CompiledRouter]) -> Sides {
+    let table = |tls: bool| {
+        let serves = |r: &&CompiledRouter| r.router.tls.is_some() == tls && r.router.entry_points.contains(&entry_point.name);
+        let mut served: Vec<&CompiledRouter> = routers.iter().filter(serves).collect();
+        served.sort_by(|a, b| {
+            let by_priority = b.router.priority.cmp(&a.router.priority);
+            let by_provider = || precedence(a.name.provider()).cmp(&precedence(b.name.provider()));
+            by_priority.then_with(by_provider).then_with(|| a.name.cmp(&b.name))
+        });
+        Table::build(served.iter().map(|router| (router.id, router.router.rule.expr())))
+    };
+    Sides { plain: table(false), tls: table(true) }
+}
