@@ -240,7 +240,10 @@ impl EtcdProvider {
         match client.authenticate(&self.options).await {
             Ok(true) => Ok(()),
             Ok(false) => {
-                tracing::warn!(provider = "etcd", "--providers.etcd.username is given, but the store has authentication disabled: going on without");
+                tracing::warn!(
+                    provider = "etcd",
+                    "--providers.etcd.username is given, but the store has authentication disabled: going on without"
+                );
                 Ok(())
             }
             Err(status) => Err(self.explain(&status)),
@@ -278,11 +281,15 @@ impl EtcdProvider {
         let Options { username, root_key, .. } = &self.options;
         let message = &status.message;
         if message.contains("authentication failed") {
-            format!("the store refuses user `{username}`: check --providers.etcd.username and --providers.etcd.password ({message})")
+            format!(
+                "the store refuses user `{username}`: check --providers.etcd.username and --providers.etcd.password ({message})"
+            )
         } else if message.contains("user name is empty") {
             format!("the store demands a user: give --providers.etcd.username and --providers.etcd.password ({message})")
         } else if status.code == Code::PermissionDenied || message.contains("permission denied") {
-            format!("user `{username}` may not read the keys under {root_key}/: etcdctl role grant-permission ROLE read {root_key}/ --prefix ({message})")
+            format!(
+                "user `{username}` may not read the keys under {root_key}/: etcdctl role grant-permission ROLE read {root_key}/ --prefix ({message})"
+            )
         } else {
             status.to_string()
         }

@@ -3,7 +3,8 @@
 use super::{Cluster, Member, mvcc::NotThere};
 use bytes::Bytes;
 use fairlead_actors::provider::etcd::proto::{
-    AuthenticateRequest, AuthenticateResponse, RangeRequest, RequestUnion, WatchCreateRequest, WatchRequest, WatchResponse, method,
+    AuthenticateRequest, AuthenticateResponse, RangeRequest, RequestUnion, WatchCreateRequest, WatchRequest, WatchResponse,
+    method,
 };
 use fairlead_net::{
     grpc::{Call, Code, Responses, Status, serve_connection},
@@ -137,7 +138,11 @@ impl Member {
                     let refused = allowed(&self.store.cluster.lock(), &metadata).err();
                     let canceled = refused.is_some();
                     let cancel_reason = refused.map(|s| s.to_string()).unwrap_or_default();
-                    self.send(&mut responses, WatchResponse { watch_id: id, created: true, canceled, cancel_reason, ..Default::default() }).await?;
+                    self.send(
+                        &mut responses,
+                        WatchResponse { watch_id: id, created: true, canceled, cancel_reason, ..Default::default() },
+                    )
+                    .await?;
                     if !canceled {
                         let next = if create.start_revision > 0 { create.start_revision } else { self.store.revision() + 1 };
                         watchers.push(Watcher { id, next, create });
@@ -145,7 +150,8 @@ impl Member {
                 }
                 Some(RequestUnion::Cancel(cancel)) => {
                     watchers.retain(|w| w.id != cancel.watch_id);
-                    self.send(&mut responses, WatchResponse { watch_id: cancel.watch_id, canceled: true, ..Default::default() }).await?;
+                    self.send(&mut responses, WatchResponse { watch_id: cancel.watch_id, canceled: true, ..Default::default() })
+                        .await?;
                 }
                 Some(RequestUnion::Progress(_)) if !self.state.lock().faults.stall_watches => {
                     self.send(&mut responses, WatchResponse { watch_id: -1, ..Default::default() }).await?;
@@ -186,7 +192,12 @@ impl Member {
             let (id, part) = (w.id, if w.create.fragment { cuts.events } else { usize::MAX });
             let mut parts = events.chunks(part).peekable();
             while let Some(events) = parts.next() {
-                let response = WatchResponse { watch_id: id, fragment: parts.peek().is_some(), events: events.to_vec(), ..Default::default() };
+                let response = WatchResponse {
+                    watch_id: id,
+                    fragment: parts.peek().is_some(),
+                    events: events.to_vec(),
+                    ..Default::default()
+                };
                 self.send(responses, response).await?;
             }
         }

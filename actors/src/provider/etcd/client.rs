@@ -3,7 +3,9 @@
 //! Owns endpoints as operators write them, names resolved anew at each connect, TLS, and the token. Deliberately absent:
 //! retries and the choice of the endpoint, which are the session's.
 
-use super::proto::{self, AuthenticateRequest, AuthenticateResponse, RangeRequest, RangeResponse, WatchRequest, WatchResponse, method};
+use super::proto::{
+    self, AuthenticateRequest, AuthenticateResponse, RangeRequest, RangeResponse, WatchRequest, WatchResponse, method,
+};
 use fairlead_core::config::static_::{ClientTls, EtcdProvider as Options};
 use fairlead_net::{
     dns, fs,
@@ -49,7 +51,9 @@ impl Endpoint {
             None => (secure, text),
             Some(("http", rest)) => (false, rest),
             Some(("https", rest)) => (true, rest),
-            Some((scheme, _)) => return Err(format!("`{text}` in --providers.etcd.endpoints: {scheme} is neither http nor https")),
+            Some((scheme, _)) => {
+                return Err(format!("`{text}` in --providers.etcd.endpoints: {scheme} is neither http nor https"));
+            }
         };
         let wrong = || format!("`{text}` in --providers.etcd.endpoints is not host:port");
         let rest = rest.trim_end_matches('/');
@@ -173,7 +177,9 @@ impl Watch {
 
 /// Whether a new token may help.
 pub(super) fn wants_token(status: &Status) -> bool {
-    status.code == Code::Unauthenticated || status.message.contains("auth store is old") || status.message.contains("invalid auth token")
+    status.code == Code::Unauthenticated
+        || status.message.contains("auth store is old")
+        || status.message.contains("invalid auth token")
 }
 
 fn late(path: &str) -> Status {
@@ -189,7 +195,8 @@ async fn connect_to(address: IpAddr, endpoint: &Endpoint, config: Option<&tls::C
     match config {
         None => open(stream, endpoint).await,
         Some(config) => {
-            let connected = tls::connect(stream, config, &endpoint.host).await.map_err(|e| format!("TLS: {e} (--providers.etcd.tls.*)"))?;
+            let connected =
+                tls::connect(stream, config, &endpoint.host).await.map_err(|e| format!("TLS: {e} (--providers.etcd.tls.*)"))?;
             open(connected.stream, endpoint).await
         }
     }
@@ -260,7 +267,9 @@ mod tests {
         ] {
             assert_eq!(parse(text, secure).as_deref(), Ok(expected), "{text}");
         }
-        for text in ["", ":2379", "etcd:", "etcd:port", "etcd:70000", "ftp://etcd:1", "http://etcd/path:1", "u@etcd:1", "[::1]2379x"] {
+        for text in
+            ["", ":2379", "etcd:", "etcd:port", "etcd:70000", "ftp://etcd:1", "http://etcd/path:1", "u@etcd:1", "[::1]2379x"]
+        {
             let refused = parse(text, false);
             assert!(refused.as_ref().is_err_and(|e| e.contains("--providers.etcd.endpoints")), "{text}: {refused:?}");
         }

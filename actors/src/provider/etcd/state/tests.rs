@@ -189,11 +189,18 @@ impl Run {
 #[derive(Clone, Debug)]
 enum Op {
     Commit(Vec<(u8, Option<u8>)>),
-    Step { most: usize, part: usize },
+    Step {
+        most: usize,
+        part: usize,
+    },
     /// The last revisions are told once more.
-    Repeat { back: i64 },
+    Repeat {
+        back: i64,
+    },
     Reconnect,
-    Compact { keep: i64 },
+    Compact {
+        keep: i64,
+    },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -265,7 +272,11 @@ proptest! {
 }
 
 fn kv(key: &str, value: &str) -> KeyValue {
-    KeyValue { key: Bytes::copy_from_slice(key.as_bytes()), value: Bytes::copy_from_slice(value.as_bytes()), ..Default::default() }
+    KeyValue {
+        key: Bytes::copy_from_slice(key.as_bytes()),
+        value: Bytes::copy_from_slice(value.as_bytes()),
+        ..Default::default()
+    }
 }
 
 fn put(key: &str, revision: i64) -> Event {
@@ -324,7 +335,8 @@ fn an_empty_store_with_a_fallen_revision_or_another_identity_is_doubted_until_it
         assert!(matches!(state.begin(), Next::Range(_)));
         assert!(matches!(state.page(page(cluster, 2000, &[])), Ok((Next::Watch(2001), News::Doubt(_)))));
 
-        let appeared = WatchResponse { header: head(cluster, 2001), events: vec![put("traefik/http/b", 2001)], ..Default::default() };
+        let appeared =
+            WatchResponse { header: head(cluster, 2001), events: vec![put("traefik/http/b", 2001)], ..Default::default() };
         assert!(matches!(state.watched(appeared), Err(Fault::ReadAgain(_))));
         state.read();
         let answer = state.page(page(cluster, 2001, &[kv("traefik/http/b", "2")]));
@@ -365,7 +377,8 @@ fn the_audit_knows_what_the_watch_owes() {
 #[test]
 fn locks_are_followed_and_not_served() {
     let mut state = read();
-    let locked = WatchResponse { header: head(CLUSTER, 41), events: vec![put("traefik/http/a/___lock", 41)], ..Default::default() };
+    let locked =
+        WatchResponse { header: head(CLUSTER, 41), events: vec![put("traefik/http/a/___lock", 41)], ..Default::default() };
     assert_eq!(state.watched(locked), Ok(News::Nothing));
     assert_eq!((state.pairs().count(), state.revision()), (1, Some(41)));
 }
