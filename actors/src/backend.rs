@@ -40,7 +40,7 @@ pub enum Security {
 impl Backend {
     /// A service without servers.
     pub fn empty(name: Name, telemetry: &Telemetry) -> Self {
-        let config = LoadBalancer::default();
+        let config = LoadBalancer::new(Name::whole("default@internal"));
         Self {
             endpoints: Vec::new(),
             balancer: Arc::new(Mutex::new(Balancer::new(&config))),

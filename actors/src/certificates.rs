@@ -186,7 +186,7 @@ impl State {
             for file in &auth.ca_files {
                 cas.push(pem(file).await?);
             }
-            let mode = auth.mode.parse::<ClientAuthMode>().map_err(|e| e.to_string())?;
+            let mode = client_auth_mode(&auth.mode)?;
             server.client_auth = Some(ClientAuth { cas, mode });
         }
         let config = match self.configs.get(name) {
@@ -227,6 +227,16 @@ impl State {
             }
         };
         self.watch = Some(task::spawn(watching).owned());
+    }
+}
+
+fn client_auth_mode(name: &str) -> Result<ClientAuthMode, String> {
+    match name {
+        "RequestClientCert" => Ok(ClientAuthMode::Request),
+        "RequireAnyClientCert" => Ok(ClientAuthMode::RequireAny),
+        "VerifyClientCertIfGiven" => Ok(ClientAuthMode::VerifyIfGiven),
+        "RequireAndVerifyClientCert" => Ok(ClientAuthMode::RequireAndVerify),
+        other => Err(format!("clientAuthType is {other}, and must be one of Traefik's four that ask for a certificate")),
     }
 }
 

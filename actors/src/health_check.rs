@@ -98,10 +98,10 @@ impl State {
             let endpoint = &backend.endpoints[index];
             let asked = time::timeout(config.timeout, ask(&backend, endpoint, &config)).await;
             let (result, detail) = match asked {
-                Ok(Ok(status)) if health::accepts(&config, status) => (ProbeResult::Success, format!("status {status}")),
-                Ok(Ok(status)) => (ProbeResult::Failure, format!("status {status}")),
-                Ok(Err(e)) => (ProbeResult::Failure, e),
-                Err(_) => (ProbeResult::Failure, format!("no answer within {:?}", config.timeout)),
+                Ok(Ok(status)) if health::accepts(&config, status) => (ProbeResult::Pass, format!("status {status}")),
+                Ok(Ok(status)) => (ProbeResult::Fail, format!("status {status}")),
+                Ok(Err(e)) => (ProbeResult::Fail, e),
+                Err(_) => (ProbeResult::Fail, format!("no answer within {:?}", config.timeout)),
             };
             me.cast(Msg::Answered(index, result, detail)).ok();
         };

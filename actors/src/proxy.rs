@@ -9,7 +9,7 @@
 
 pub mod connection;
 mod exchange;
-mod fields;
+pub mod fields;
 mod forward;
 mod http1;
 mod http2;

@@ -185,7 +185,7 @@ impl State {
             let raws: BTreeMap<_, _> = inputs.iter().map(|(name, input)| (name.clone(), input.raw.clone())).collect();
             (raws, inputs.values().flat_map(|input| input.rejections.clone()).collect::<Vec<_>>())
         };
-        let (config, refused) = resolve::resolve(&raws, static_, self.last.as_deref());
+        let (config, refused) = resolve(&raws, static_, self.last.as_deref());
         rejections.extend(refused);
         let config = Arc::new(config);
 
@@ -210,10 +210,11 @@ impl State {
         self.retired.push(old);
         pool.cast(backend_pool::Msg::Published(config.clone()))?;
         let process = self.arguments.shared.telemetry.process();
-        process.applied(number, clock::unix_millis(clock::now()), rejections.len());
+        process.config_reloads.inc();
+        let _ = clock::now();
         *self.arguments.inputs.rejections.lock() = rejections;
         self.last = Some(config);
-        self.arguments.directory.first_sync_done();
+        self.arguments.directory.set_synced();
         tracing::info!(number, "configuration applied");
         Ok(())
     }

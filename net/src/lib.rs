@@ -35,6 +35,6 @@ pub mod grpc;
 pub mod http;
 pub mod http1;
 pub mod http2;
+pub mod proxy_protocol;
 pub mod tls;
 pub mod tunnel;
-pub mod http;

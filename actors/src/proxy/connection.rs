@@ -5,7 +5,7 @@
 use super::{http1, http2, stream::Down};
 use crate::{connections::Token, entry_point::EntryPoint, worker::Worker};
 use bytes::BytesMut;
-use fairlead_core::http::{Host, Scheme, forwarded};
+use fairlead_core::http::Scheme;
 use fairlead_net::{
     proxy_protocol, task,
     tcp::Stream,
@@ -30,7 +30,7 @@ pub struct Client {
 pub struct Tls {
     pub server_name: Option<String>,
     pub version: &'static str,
-    pub cipher: &'static str,
+    pub cipher: String,
     pub client_certificate: bool,
 }
 
@@ -40,17 +40,13 @@ impl Client {
         if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
     }
 
-    /// What the forwarding headers are made from.
-    pub fn forwarding<'a>(&'a self, host: &'a Host, port: Option<u16>, websocket: bool) -> forwarded::Facts<'a> {
-        forwarded::Facts { peer: self.peer.ip(), scheme: self.scheme(), host, port, websocket }
-    }
 }
 
 /// Serves a connection in a task of its own, unless a limit is reached.
 pub fn start(worker: &Arc<Worker>, entry: &Arc<EntryPoint>, stream: Stream, peer: SocketAddr) {
     let Some(permit) = entry.admit(peer.ip()) else {
         // Nothing can be said before TLS, and saying it would cost what the limit is to save.
-        entry.series.connection_refused();
+        entry.series.refused.inc();
         drop(stream);
         return;
     };
@@ -61,13 +57,30 @@ pub fn start(worker: &Arc<Worker>, entry: &Arc<EntryPoint>, stream: Stream, peer
         async move {
             let _permit = permit;
             let _leave = Leave(&worker, &token);
-            let _open = entry.series.connection_opened();
+            let _open = Opened::new(&entry);
             if let Err(e) = serve(worker.clone(), entry.clone(), stream, peer, token.clone()).await {
                 tracing::debug!(entry_point = entry.name, client = %peer, error = %e, "connection ended early");
             }
         }
     });
     worker.connections.attach(&token, task);
+}
+
+/// Counts a connection while it is open.
+struct Opened<'a>(&'a EntryPoint);
+
+impl<'a> Opened<'a> {
+    fn new(entry: &'a EntryPoint) -> Self {
+        entry.series.accepted.inc();
+        entry.series.open_connections.inc();
+        Self(entry)
+    }
+}
+
+impl Drop for Opened<'_> {
+    fn drop(&mut self) {
+        self.0.series.open_connections.dec();
+    }
 }
 
 struct Leave<'a>(&'a Worker, &'a Token);
@@ -85,8 +98,8 @@ async fn serve(worker: Arc<Worker>, entry: Arc<EntryPoint>, mut stream: Stream, 
     let local = stream.local_addr()?;
     let mut client = Client { worker, entry, peer, local, tls: None, token };
     let mut first = BytesMut::new();
-    let hello = time::after(client.entry.hello_timeout);
-    if client.entry.proxy_protocol.as_ref().is_some_and(|p| p.trusts(peer.ip())) {
+    let hello = time::after(client.worker.shared.limits.header_timeout);
+    if client.entry.expects_proxy_header(peer.ip()) {
         let header = time::timeout_at(hello, proxy_protocol::read(&mut stream, &mut first)).await.map_err(|_| timed_out())??;
         if let Some(source) = header {
             client.peer = source;
@@ -100,15 +113,15 @@ async fn serve(worker: Arc<Worker>, entry: Arc<EntryPoint>, mut stream: Stream, 
     }
     let published = client.worker.shared.published.load();
     let entry_id = client.entry.id;
-    let accepting = tls::accept(Prefixed::new(stream, first), |hello| published.tls_for(entry_id, hello.server_name.as_deref()));
-    let limit = client.entry.tls_timeout;
+    let accepting = tls::accept(Prefixed::new(first.to_vec(), stream), |hello| published.tls_for(entry_id, hello.server_name.as_deref()));
+    let limit = client.worker.shared.limits.tls_handshake_timeout;
     let accepted = match time::timeout(limit, accepting).await {
         Err(_) => {
-            client.entry.series.handshake_failed();
+            client.entry.series.tls_failed.inc();
             return Err(timed_out());
         }
         Ok(Err(e)) => {
-            client.entry.series.handshake_failed();
+            client.entry.series.tls_failed.inc();
             return Err(io::Error::other(e.to_string()));
         }
         Ok(Ok(accepted)) => accepted,
@@ -130,7 +143,7 @@ async fn serve(worker: Arc<Worker>, entry: Arc<EntryPoint>, mut stream: Stream, 
 /// Waits for the first bytes without holding memory meanwhile; `false`: the client left, fell silent, or the gateway drains.
 async fn await_first_byte(client: &Client, stream: &mut Stream, first: &mut BytesMut) -> io::Result<bool> {
     let mut peeked = [0; 1];
-    let idle = client.entry.hello_timeout;
+    let idle = client.worker.shared.limits.header_timeout;
     let mut deadline = time::Deadline::new();
     deadline.set(time::after(idle));
     let waited = std::future::poll_fn(|cx| {

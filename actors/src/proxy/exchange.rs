@@ -112,7 +112,7 @@ pub async fn run<D: Downstream>(
         trace: client.worker.telemetry.trace(&head.fields),
         target,
     };
-    let _under_way = client.entry.series.in_flight.enter();
+    let _under_way = UnderWay::new(client);
     let end = match decide(client, head, &mut open, &mut scratch.host).await {
         Ok(Decided::Forward(service)) => match forward::run(client, head, response, down, &mut open, service).await {
             Forwarded::Complete => End::Complete,
@@ -133,6 +133,22 @@ pub async fn run<D: Downstream>(
     };
     scratch.target = record(client, head, response, open);
     end
+}
+
+/// Counts a request while it is under way.
+struct UnderWay<'a>(&'a Client);
+
+impl<'a> UnderWay<'a> {
+    fn new(client: &'a Client) -> Self {
+        client.entry.series.in_flight.inc();
+        Self(client)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.entry.series.in_flight.dec();
+    }
 }
 
 enum Decided {
@@ -194,7 +210,7 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
     open.facts.router = Some(router.id);
     open.facts.phases.routed = Some(open.elapsed());
     if let Some(tls) = &client.tls
-        && !published.snapshot.tls_allows(entry.id, tls.server_name.as_deref(), host)
+        && !published.snapshot.tls_allows(entry.id, tls.server_name.as_deref(), host, router)
     {
         return Err(Refused(Reason::Misdirected, "the TLS options of this connection are not those of the host".into()));
     }
@@ -203,7 +219,7 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
         return Ok(Decided::Answer(answer));
     }
     if let Service::Internal(internal) = published.service(router.service) {
-        let answer = client.worker.shared.admin.respond(*internal, client, &request, &published);
+        let answer = client.worker.shared.internals.respond(*internal, client, &request, &published);
         return Ok(Decided::Internal(answer));
     }
     let route = published.route(router);
@@ -331,12 +347,13 @@ async fn answer_locally<D: Downstream>(
 const SLOWEST_READER: Duration = Duration::from_secs(30);
 
 /// Writes the exchange down: metrics, access log, span. Gives back the buffer of the target.
-pub fn record(client: &Client, head: &RequestHead, response: &ResponseHead, open: Open) -> String {
-    let Open { published, facts, trace, target, .. } = &open;
+pub fn record(client: &Client, head: &RequestHead, response: &ResponseHead, mut open: Open) -> String {
+    let trace = std::mem::replace(&mut open.trace, Trace::off());
+    let Open { published, facts, target, .. } = &open;
     let total = open.elapsed();
-    let router = facts.router.map(|id| published.router(id));
+    let router = facts.router.and_then(|id| published.snapshot.router(id));
     let (path, query) = target.split_once('?').map_or((&**target, None), |(path, query)| (path, Some(query)));
-    let peer_text;
+    let client_host = client.peer.ip().to_string();
     let record = Record {
         started: open.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
         total,
@@ -349,10 +366,7 @@ pub fn record(client: &Client, head: &RequestHead, response: &ResponseHead, open
         service: facts.backend.as_ref().map(|backend| &*backend.series),
         server_url: facts.endpoint.as_ref().map(|endpoint| endpoint.url.text.as_str()),
         peer: Some(client.peer),
-        client_host: {
-            peer_text = client.peer_text();
-            peer_text
-        },
+        client_host: &client_host,
         scheme: client.scheme(),
         query,
         version: head.version,
@@ -388,7 +402,14 @@ pub fn record(client: &Client, head: &RequestHead, response: &ResponseHead, open
             "request"
         );
     }
-    let _ = trace;
-    client.worker.telemetry.finish(&record, open.trace);
+    client.worker.telemetry.finish(&record, trace);
     open.target
+}
+
+/// Writes down what was answered without having been a request.
+pub fn record_refused(client: &Client, head: &RequestHead, response: &ResponseHead, answer: &LocalResponse, detail: &str, sent: bool) {
+    let mut facts = Facts { reason: Some(answer.reason), status: answer.status, client_gone: !sent, ..Facts::default() };
+    detail.clone_into(&mut facts.detail);
+    let (published, target) = (client.worker.shared.published.load(), head.target.clone());
+    record(client, head, response, Open { published, started: time::now(), wall: clock::now(), facts, trace: Trace::off(), target });
 }

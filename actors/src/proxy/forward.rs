@@ -312,7 +312,7 @@ impl<'a, D: Downstream> Exchange<'a, D> {
                 started: begun,
                 ended: self.open.elapsed(),
                 method: &self.head.method,
-                scheme: endpoint.scheme_text(),
+                scheme: endpoint.url.scheme.as_str(),
                 host: &endpoint.url.host,
                 port: endpoint.url.port,
                 server_addr: None,

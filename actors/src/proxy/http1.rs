@@ -36,7 +36,7 @@ enum Next {
 /// Never for what a client does: that is answered or ends the connection.
 pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<()> {
     let limits = Limits {
-        head_bytes: client.entry.head_bytes,
+        head_bytes: client.entry.config.http.max_header_bytes,
         fields: client.worker.shared.limits.header_fields,
         target: client.worker.shared.limits.uri_bytes,
         ..Limits::default()
@@ -51,12 +51,12 @@ pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<
             Next::Request => {}
             Next::Closed => return Ok(()),
             Next::Slow => {
-                refuse(&client, &mut conn, &mut response, LocalResponse::of(Reason::RequestTimeout), "the head came too slowly").await;
+                refuse(&client, &mut conn, &head, &mut response, Reason::RequestTimeout, "the head came too slowly").await;
                 break;
             }
             Next::Refused(e) => {
                 let Kind::Malformed(status) = e.kind else { return Ok(()) };
-                refuse(&client, &mut conn, &mut response, LocalResponse::malformed(status), &e.detail).await;
+                refuse(&client, &mut conn, &head, &mut response, Reason::of_status(status), &e.detail).await;
                 break;
             }
         }
@@ -90,7 +90,7 @@ pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<
 async fn next(client: &Client, conn: &mut ServerConn<Down>, head: &mut RequestHead, deadline: &mut Deadline, first: bool) -> Next {
     let limits = &client.worker.shared.limits;
     let mut slow_from = first.then(time::now);
-    match (slow_from, client.entry.idle_timeout) {
+    match (slow_from, client.entry.config.timeouts.idle) {
         (Some(from), _) => deadline.set(from + limits.header_timeout),
         (None, Some(idle)) => deadline.set(time::after(idle)),
         (None, None) => deadline.clear(),
@@ -117,11 +117,19 @@ async fn next(client: &Client, conn: &mut ServerConn<Down>, head: &mut RequestHe
 }
 
 /// Answers what was no request, and writes it down.
-async fn refuse(client: &Client, conn: &mut ServerConn<Down>, response: &mut ResponseHead, answer: LocalResponse, detail: &str) {
+async fn refuse(
+    client: &Client,
+    conn: &mut ServerConn<Down>,
+    head: &RequestHead,
+    response: &mut ResponseHead,
+    reason: Reason,
+    detail: &str,
+) {
     conn.close_after();
-    let reason_header = client.worker.shared.reason_header.as_deref();
-    let sent = time::timeout(CLOSE, respond::send(conn, response, &Method::Get, &answer, reason_header)).await;
-    exchange::record_refused(client, &answer, detail, matches!(sent, Ok(Ok(_))));
+    let answer = LocalResponse::of(reason);
+    let stamps = respond::Stamps::new(&client.worker.shared, None);
+    let sent = time::timeout(CLOSE, respond::send(conn, response, &Method::Get, &answer, stamps)).await;
+    exchange::record_refused(client, head, response, &answer, detail, matches!(sent, Ok(Ok(_))));
 }
 
 /// A client must not take a cut response for a whole one: where only the end of the connection tells, it is reset.
@@ -143,7 +151,7 @@ async fn tunnel(client: &Client, conn: ServerConn<Down>, head: &RequestHead, res
         if let Poll::Ready(report) = pipe.poll_tunnel(cx) {
             return Poll::Ready(Some(report));
         }
-        if let Some(idle) = client.entry.tunnel_idle_timeout
+        if let Some(idle) = client.entry.config.timeouts.idle
             && pipe.activity() != seen
         {
             seen = pipe.activity();

@@ -30,12 +30,12 @@ const PONG_WITHIN: Duration = Duration::from_secs(10);
 pub async fn serve(client: Client, stream: Down) -> io::Result<()> {
     let limits = &client.worker.shared.limits;
     let settings = Settings {
-        max_concurrent_streams: client.entry.max_streams,
+        max_concurrent_streams: client.entry.config.http2.max_concurrent_streams,
         max_header_list: limits.http2_header_list_bytes,
         ..Settings::default()
     };
     let broken = |e: &dyn std::fmt::Display| io::Error::other(e.to_string());
-    let mut conn = time::timeout(client.entry.hello_timeout, Connection::handshake(stream, &settings))
+    let mut conn = time::timeout(limits.header_timeout, Connection::handshake(stream, &settings))
         .await
         .map_err(|e| broken(&e))?
         .map_err(|e| broken(&e))?;
@@ -51,7 +51,7 @@ pub async fn serve(client: Client, stream: Down) -> io::Result<()> {
     let mut deadline = Deadline::new();
     let (mut draining, mut served) = (false, 0u64);
     loop {
-        let idle = client.entry.idle_timeout.filter(|_| !draining && !conn.has_streams());
+        let idle = client.entry.config.timeouts.idle.filter(|_| !draining && !conn.has_streams());
         match idle {
             Some(idle) => deadline.set(time::after(idle)),
             None => deadline.clear(),

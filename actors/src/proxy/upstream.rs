@@ -96,32 +96,74 @@ pub async fn connect(
     }
 }
 
-async fn open(worker: &Arc<Worker>, backend: &Backend, endpoint: &Arc<Endpoint>) -> Result<Connection, ConnectError> {
+/// Opens a connection for a health check, which may go to another port and scheme than requests.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_for_probe(
+    backend: &Backend,
+    endpoint: &Endpoint,
+    scheme: UpstreamScheme,
+    port: u16,
+) -> Result<Connection, ConnectError> {
+    match handshake(backend, endpoint, scheme, port).await? {
+        Opened::H1(stream) => Ok(h1(stream)),
+        Opened::H2(client, driver) => {
+            let exchange = client.open();
+            drive(driver);
+            Ok(Connection::H2(Box::new(exchange)))
+        }
+    }
+}
+
+async fn open(worker: &Worker, backend: &Backend, endpoint: &Endpoint) -> Result<Connection, ConnectError> {
+    match handshake(backend, endpoint, endpoint.url.scheme, endpoint.url.port).await? {
+        Opened::H1(stream) => Ok(h1(stream)),
+        Opened::H2(client, driver) => {
+            let exchange = client.open();
+            endpoint.idle(worker.id).lock().h2 = Some(client);
+            drive(driver);
+            Ok(Connection::H2(Box::new(exchange)))
+        }
+    }
+}
+
+enum Opened {
+    H1(Up),
+    H2(http2::client::Client, Box<http2::client::Driver<Up>>),
+}
+
+fn h1(stream: Up) -> Connection {
+    Connection::H1(Box::new(http1::ClientConn::new(stream, http1::Limits::default())))
+}
+
+async fn handshake(backend: &Backend, endpoint: &Endpoint, scheme: UpstreamScheme, port: u16) -> Result<Opened, ConnectError> {
     let url = &endpoint.url;
     let failed = |kind, e: &dyn fmt::Display| ConnectError { kind, detail: format!("{}: {e}", url.text) };
-    let stream = dial(endpoint).await.map_err(|e| match e.kind() {
+    let stream = dial(endpoint, port).await.map_err(|e| match e.kind() {
         io::ErrorKind::TimedOut => failed(ConnectErrorKind::TimedOut, &e),
         _ => failed(ConnectErrorKind::Failed, &e),
     })?;
-    let (stream, h2) = match (url.scheme, &backend.security) {
+    let (stream, h2) = match (scheme, &backend.security) {
         (UpstreamScheme::Http, _) => (Up::Plain(stream), false),
         (UpstreamScheme::H2c, _) => (Up::Plain(stream), true),
         (UpstreamScheme::Https, Security::Tls(config)) => {
-            let name = if backend.transport.server_name.is_empty() { &url.host } else { &backend.transport.server_name };
-            let connected = tls::connect(stream, config, name).await.map_err(|e| failed(ConnectErrorKind::Tls, &e))?;
+            let connected = tls::connect(stream, config, &url.host).await.map_err(|e| failed(ConnectErrorKind::Tls, &e))?;
             let h2 = connected.alpn.as_deref() == Some(&b"h2"[..]);
             (Up::Tls(Box::new(connected.stream)), h2)
         }
         (UpstreamScheme::Https, Security::Broken(why)) => return Err(failed(ConnectErrorKind::Tls, why)),
     };
     if !h2 {
-        return Ok(Connection::H1(Box::new(http1::ClientConn::new(stream, http1::Limits::default()))));
+        return Ok(Opened::H1(stream));
     }
-    let settings = http2::client::Settings { secure: url.scheme == UpstreamScheme::Https, ..Default::default() };
-    let (client, mut driver) =
-        http2::client::handshake(stream, &settings).await.map_err(|e| failed(ConnectErrorKind::Failed, &e))?;
-    let exchange = client.open();
-    endpoint.idle(worker.id).lock().h2 = Some(client);
+    let settings = http2::client::Settings { secure: scheme == UpstreamScheme::Https, ..Default::default() };
+    let (client, driver) = http2::client::handshake(stream, &settings).await.map_err(|e| failed(ConnectErrorKind::Failed, &e))?;
+    Ok(Opened::H2(client, Box::new(driver)))
+}
+
+/// Moves a connection's frames until it ends, and asks a silent server whether it still lives.
+fn drive(mut driver: Box<http2::client::Driver<Up>>) {
     task::spawn(async move {
         let pings = driver.keep_alive();
         let mut pings = pin!(async {
@@ -138,7 +180,6 @@ async fn open(worker: &Arc<Worker>, backend: &Backend, endpoint: &Arc<Endpoint>)
             tracing::debug!(error = %e, "an HTTP/2 connection to a server ended");
         }
     });
-    Ok(Connection::H2(Box::new(exchange)))
 }
 
 /// Silence after which a server's HTTP/2 connection is questioned, and how long the answer may take.
@@ -146,13 +187,13 @@ const PING_AFTER: Duration = Duration::from_secs(15);
 const PONG_WITHIN: Duration = Duration::from_secs(10);
 
 /// Tries the server's addresses in turn, each time beginning with another one.
-async fn dial(endpoint: &Endpoint) -> io::Result<tcp::Stream> {
+async fn dial(endpoint: &Endpoint, port: u16) -> io::Result<tcp::Stream> {
     let addresses = resolve(endpoint).await?;
     let first = endpoint.next_address();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for i in 0..addresses.len() {
         let ip = addresses[(first + i) % addresses.len()];
-        match tcp::Stream::connect(SocketAddr::new(ip, endpoint.url.port)).await {
+        match tcp::Stream::connect(SocketAddr::new(ip, port)).await {
             Ok(stream) => return Ok(stream),
             Err(e) => last = e,
         }

@@ -151,6 +151,32 @@ pub enum Strategy {
     Hrw,
 }
 
+impl UpstreamScheme {
+    /// As it stands in a server's URL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+            Self::H2c => "h2c",
+        }
+    }
+}
+
+impl LoadBalancer {
+    /// Without servers, and with Traefik's defaults for the rest.
+    pub fn new(transport: Name) -> Self {
+        Self {
+            servers: Vec::new(),
+            strategy: Strategy::Wrr,
+            sticky: None,
+            health_check: None,
+            passive_health_check: None,
+            pass_host_header: true,
+            transport,
+        }
+    }
+}
+
 /// A cookie that keeps a client with its server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StickyCookie {

@@ -1,8 +1,10 @@
 use super::*;
 use crate::{
+    Name,
+    config::dynamic::{Failover, LoadBalancer, Server, ServerUrl, ServiceKind, Strategy, UpstreamScheme},
     http::VecFields,
     rule::tests as rules,
-    snapshot::tests::{WEB, asked, config, host, request, router, snapshot, table},
+    snapshot::tests::{WEB, asked, config, host, request, router, service, snapshot, table},
 };
 use proptest::prelude::*;
 
@@ -38,6 +40,38 @@ fn the_first_failing_part_is_named() {
     assert!(explain(&snapshot, EntryPointId(1), false, &request(&host, "/", "GET", &fields)).is_none());
     let json = serde_json::to_value(&explanation.considered[3].outcome).unwrap();
     assert_eq!(json, serde_json::json!({ "kind": "shadowed", "by": "win@file" }));
+}
+
+#[test]
+fn servers_are_found_through_services() {
+    let balancer = |url: &str| {
+        let url = ServerUrl { scheme: UpstreamScheme::Http, host: "h".into(), port: 80, path: String::new(), text: url.into() };
+        ServiceKind::LoadBalancer(LoadBalancer {
+            servers: vec![Server { url, weight: 1, preserve_path: false }],
+            strategy: Strategy::Wrr,
+            sticky: None,
+            health_check: None,
+            passive_health_check: None,
+            pass_host_header: true,
+            transport: Name::whole("default@internal"),
+        })
+    };
+    let failover = |service: &str, fallback: &str| {
+        ServiceKind::Failover(Failover { service: Name::whole(service), fallback: Name::whole(fallback) })
+    };
+    let mut config = config([router("r@file", "Host(`a`)", 0, None)]);
+    service(&mut config, "s@file", failover("one@file", "loop@file"));
+    service(&mut config, "loop@file", failover("s@file", "two@file"));
+    service(&mut config, "one@file", balancer("http://one"));
+    service(&mut config, "two@file", balancer("http://two"));
+    let (host, fields) = (host("a"), VecFields::default());
+    let explanation = explain(&snapshot(&config), WEB, false, &request(&host, "/%1B[2J", "GET", &fields)).unwrap();
+    let text = explanation.to_string();
+    assert!(
+        text.contains("service     s@file\n  server      http://one of one@file\n  server      http://two of two@file\n"),
+        "{text}"
+    );
+    assert!(text.starts_with("GET http://a/ [2J at entry point web\n"), "{text}");
 }
 
 #[test]

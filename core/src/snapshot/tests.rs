@@ -47,7 +47,7 @@ pub(crate) fn host(text: &str) -> Host {
     Host::parse(text.as_bytes()).unwrap().0
 }
 
-fn service(config: &mut Config, name: &str, kind: ServiceKind) {
+pub(crate) fn service(config: &mut Config, name: &str, kind: ServiceKind) {
     let name = Name::whole(name);
     config.services.insert(name.clone(), Arc::new(Service { name, kind, source: "test".into() }));
 }
