@@ -73,8 +73,7 @@ impl Actor for ConfigWatch {
     type Arguments = Arguments;
 
     async fn pre_start(&self, me: ActorRef<Msg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
-        let mut state =
-            State { arguments, idle: None, backoff: Backoff::default(), last: None, task: None, healthy_since: None };
+        let mut state = State { arguments, idle: None, backoff: Backoff::default(), last: None, task: None, healthy_since: None };
         state.start(me);
         Ok(state)
     }

@@ -11,8 +11,6 @@
 
 mod merge;
 mod scan;
-#[cfg(all(test, not(madsim)))]
-mod tests;
 
 use super::{EventKind, Provider, ProviderError, Sender};
 use bytes::Bytes;
@@ -43,6 +41,9 @@ pub const SETTLE_CUT: Duration = Duration::from_secs(1);
 
 /// How often a file that is in fault is looked at without word of a change.
 const RETRY: Duration = Duration::from_secs(1);
+
+/// Ends every message about a file as a whole.
+const KEPT: &str = "; its last good content, if there was any, stays in force";
 
 /// Looks at most, before a file that never rests is taken as it is.
 const LOOKS: u32 = 100;
@@ -225,10 +226,12 @@ async fn read(path: PathBuf, content: Bytes) -> Result<Tree, Rejection> {
             Ok(text) => text,
             Err(e) => {
                 let line = content[..e.valid_up_to()].iter().filter(|b| **b == b'\n').count() + 1;
-                return Err(fault(&path, format!("line {line} is not UTF-8 text"), "save the file as UTF-8"));
+                let told = fault(&path, "is not UTF-8 text".into(), "save the file as UTF-8");
+                return Err(Rejection { source: format!("{}:{line}", told.source), ..told });
             }
         };
         parse(text, format, &path.to_string_lossy(), MAX_FILE).map_err(|mut rejection| {
+            rejection.message.push_str(KEPT);
             if text.contains("{{") {
                 rejection.remedy = "templates (`{{ … }}`) are not supported in files: write out what they would produce".into();
             }
@@ -243,7 +246,7 @@ fn fault(path: &Path, message: String, remedy: &str) -> Rejection {
         severity: Severity::Error,
         source: path.to_string_lossy().into_owned(),
         key: String::new(),
-        message: format!("{message}; its last good content, if there was any, stays in force"),
+        message: message + KEPT,
         remedy: remedy.to_owned(),
     }
 }
@@ -256,3 +259,6 @@ impl Seen {
         format!("{:016x}", hasher.finish())
     }
 }
+
+#[cfg(all(test, not(madsim)))]
+mod tests;

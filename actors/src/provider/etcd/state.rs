@@ -222,7 +222,8 @@ impl State {
     /// Asks whether the watch keeps up: keys changed after the map's revision, and how many there are.
     pub fn audit(&self) -> Option<RangeRequest> {
         let at = self.doubted.or(self.at)?;
-        let request = RangeRequest { limit: 1, keys_only: true, min_mod_revision: at.revision + 1, ..self.page_from(self.key.clone(), 0) };
+        let request =
+            RangeRequest { limit: 1, keys_only: true, min_mod_revision: at.revision + 1, ..self.page_from(self.key.clone(), 0) };
         Some(request)
     }
 
@@ -251,6 +252,11 @@ impl State {
     /// The revision of [`State::pairs`].
     pub fn revision(&self) -> Option<i64> {
         self.at.map(|at| at.revision)
+    }
+
+    /// Whether the present store is not believed.
+    pub fn is_doubted(&self) -> bool {
+        self.doubted.is_some()
     }
 
     fn page_from(&self, key: Bytes, revision: i64) -> RangeRequest {
@@ -375,7 +381,9 @@ fn header(header: Option<ResponseHeader>) -> Result<Position, Fault> {
 
 fn within_bounds(keys: usize, bytes: usize) -> Result<(), Fault> {
     if keys > MAX_KEYS || bytes > MAX_BYTES {
-        let message = format!("there is too much under the root key: {keys} keys with {bytes} bytes, and at most {MAX_KEYS} with {MAX_BYTES} are read");
+        let message = format!(
+            "there is too much under the root key: {keys} keys with {bytes} bytes, and at most {MAX_KEYS} with {MAX_BYTES} are read"
+        );
         return Err(Fault::Unusable(message));
     }
     Ok(())

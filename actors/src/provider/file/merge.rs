@@ -26,7 +26,8 @@ fn lay(into: &mut Tree, from: Tree, level: usize, rejections: &mut Vec<Rejection
         (Value::Map { entries: all, .. }, Value::Map { entries: more, .. }) => {
             for (key, child) in more {
                 // Fields are found whatever their case, names are not.
-                let known = if level < UNITS { all.keys().position(|k| k.eq_ignore_ascii_case(&key)) } else { all.get_index_of(&key) };
+                let known =
+                    if level < UNITS { all.keys().position(|k| k.eq_ignore_ascii_case(&key)) } else { all.get_index_of(&key) };
                 match known.and_then(|index| all.get_index_mut(index)) {
                     None => {
                         all.insert(key, child);
@@ -44,12 +45,12 @@ fn lay(into: &mut Tree, from: Tree, level: usize, rejections: &mut Vec<Rejection
 }
 
 fn twice(first: &Tree, second: &Tree) -> Rejection {
-    let line = second.line.map(|n| format!("line {n}: ")).unwrap_or_default();
+    let name = &second.source.name;
     Rejection {
         severity: Severity::Error,
-        source: second.source.name.clone(),
+        source: second.line.map_or_else(|| name.clone(), |line| format!("{name}:{line}")),
         key: second.key.clone(),
-        message: format!("{line}is already in {}, which comes first in the order of paths and stays", first.source.name),
+        message: format!("is already in {}, which comes first in the order of paths and stays", first.source.name),
         remedy: "rename or remove one of the two".into(),
     }
 }

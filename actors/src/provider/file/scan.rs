@@ -94,7 +94,9 @@ async fn walk(root: &Path) -> Result<(Vec<PathBuf>, Vec<PathBuf>), String> {
             let path = dir.join(name);
             match fs::metadata(&path).await {
                 Ok(m) if m.is_dir && depth < MAX_DEPTH => open.push((path, depth + 1)),
-                Ok(m) if m.is_dir => return Err(format!("{}: is more than {MAX_DEPTH} directories deep (a loop of links?)", path.display())),
+                Ok(m) if m.is_dir => {
+                    return Err(format!("{}: is more than {MAX_DEPTH} directories deep (a loop of links?)", path.display()));
+                }
                 // A link that leads nowhere is told when it is read.
                 _ if format(&path).is_some() => files.push(path),
                 _ => {}
