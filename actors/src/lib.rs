@@ -7,6 +7,7 @@
 mod backend;
 mod backend_pool;
 mod certificates;
+pub mod compose;
 pub mod config_watch;
 mod connections;
 pub mod endpoint;
