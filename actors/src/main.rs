@@ -1,1 +1,6 @@
+//! The binary.
+
+#[cfg_attr(not(test), expect(dead_code, reason = "spawned by the composition root"))]
+mod otlp;
+
 fn main() {}

@@ -229,6 +229,11 @@ impl SpanDrain {
         self.spans.ready().await
     }
 
+    /// Until tracing is closed.
+    pub async fn closed(&self) {
+        self.spans.closed().await;
+    }
+
     /// Whether no more will come.
     pub fn is_closed(&self) -> bool {
         self.spans.is_closed()
