@@ -8,10 +8,11 @@ mod tests;
 mod text;
 
 use crate::{
+    config::dynamic::ServiceKind,
     http::{Fields, Request, path},
     route::admits_host,
     rule::{ExprText, Subject},
-    snapshot::{CompiledRouter, EntryPointId, Snapshot},
+    snapshot::{CompiledKind, CompiledRouter, EntryPointId, ServiceId, Snapshot},
 };
 use serde::Serialize;
 
@@ -44,6 +45,16 @@ pub struct Winner {
     /// Tries, the first included.
     pub attempts: u32,
     pub service: String,
+    /// The servers behind the service, through weighted and failover services; at most [`MAX_LISTED`].
+    pub servers: Vec<Target>,
+}
+
+/// A server that a request could reach.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Target {
+    pub service: String,
+    pub url: String,
 }
 
 /// A router and what decided about it.
@@ -166,5 +177,31 @@ fn describe_winner(router: &CompiledRouter, snapshot: &Snapshot) -> Winner {
         middlewares: router.stages.iter().map(|stage| stage.name.to_string()).collect(),
         attempts: router.retry.map_or(1, |retry| retry.attempts),
         service: snapshot.service(router.service).map_or_else(String::new, |service| service.name.to_string()),
+        servers: servers(router.service, snapshot),
     }
+}
+
+/// The servers behind a service, in the order in which services refer to each other.
+fn servers(service: ServiceId, snapshot: &Snapshot) -> Vec<Target> {
+    let (mut queue, mut next) = (vec![service], 0);
+    let mut found = Vec::new();
+    while let Some(compiled) = queue.get(next).and_then(|id| snapshot.service(*id)) {
+        next += 1;
+        let children = match &compiled.kind {
+            CompiledKind::Weighted { children } => children.iter().map(|(child, _)| *child).collect(),
+            CompiledKind::Failover { main, fallback } => vec![*main, *fallback],
+            CompiledKind::LoadBalancer | CompiledKind::Internal(_) => Vec::new(),
+        };
+        for child in children {
+            if !queue.contains(&child) {
+                queue.push(child);
+            }
+        }
+        if let ServiceKind::LoadBalancer(balancer) = &compiled.service.kind {
+            let target = |url: &str| Target { service: compiled.name.to_string(), url: url.to_owned() };
+            found.extend(balancer.servers.iter().map(|server| target(&server.url.text)));
+        }
+    }
+    found.truncate(MAX_LISTED);
+    found
 }

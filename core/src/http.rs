@@ -3,7 +3,8 @@
 //! Everything here is decided on exactly what is forwarded: one normalised host, one canonical path, one field list.
 //!
 //! The order at the door: [`target::split`], [`Host`], [`path::canonicalize`], [`hop::underscores`], [`hop::check_loop`],
-//! [`hop::strip_request`], [`forwarded::apply`]; then routing; [`forwarded::append_for`] just before the server.
+//! [`hop::upgrade`], [`hop::strip_request`], [`forwarded::apply`]; then routing and middlewares; [`forwarded::append_for`] just
+//! before the server. What rules and middlewares see is thus what the server will see.
 
 pub mod client;
 mod fields;

@@ -5,13 +5,25 @@
 //! - [`http`]: what a request is when it is decided on: normalised host, canonical path, field hygiene.
 //! - [`snapshot`]: everything served, compiled and immutable: routers behind their index, services, TLS options by server name.
 //! - [`explain`]: why a request goes where it goes, from the same evaluation.
-//! - [`reason`]: the closed list of responses that Fairlead makes by itself.
+//! - [`middleware`]: what happens to a request between its router and its service.
+//! - [`balance`], [`endpoint`], [`health`], [`outlier`]: which server, and which servers may be asked at all.
+//! - [`retry`], [`bucket`], [`drain`]: further attempts, rates, and the end of a gateway.
+//! - [`reason`], [`response`]: the closed list of responses that Fairlead makes by itself.
 
+pub mod balance;
+pub mod bucket;
 pub mod config;
+pub mod drain;
+pub mod endpoint;
 pub mod explain;
+pub mod health;
 pub mod http;
+pub mod middleware;
 mod name;
+pub mod outlier;
 pub mod reason;
+pub mod response;
+pub mod retry;
 pub mod route;
 pub mod rule;
 pub mod snapshot;

@@ -69,3 +69,212 @@ pub enum Reason {
     /// 500: a defect of Fairlead's own; the log holds its backtrace.
     Internal,
 }
+
+/// When a failed attempt may be made again, as far as its cause alone tells. [`crate::retry`] has the whole rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RetryRule {
+    /// Not a failure of an attempt, or one that another attempt would meet again.
+    Never,
+    /// No byte of the request reached a server: any method may go elsewhere.
+    Unsent,
+    /// A server may have acted on it: idempotent methods only.
+    Idempotent,
+}
+
+impl Reason {
+    /// Every reason, in order of declaration.
+    pub const ALL: [Self; 32] = [
+        Self::MalformedRequest,
+        Self::InvalidHost,
+        Self::InvalidPath,
+        Self::NoRoute,
+        Self::MethodNotAllowed,
+        Self::RequestTimeout,
+        Self::BodyTooLarge,
+        Self::TargetTooLong,
+        Self::ExpectationFailed,
+        Self::Misdirected,
+        Self::FieldsTooLarge,
+        Self::NotImplemented,
+        Self::VersionNotSupported,
+        Self::LoopDetected,
+        Self::Unauthorized,
+        Self::Forbidden,
+        Self::RateLimited,
+        Self::Redirect,
+        Self::NoServer,
+        Self::NoHealthyServer,
+        Self::ConnectFailed,
+        Self::ConnectTimeout,
+        Self::UpstreamTls,
+        Self::UpstreamClosed,
+        Self::UpstreamProtocol,
+        Self::UpstreamTimeout,
+        Self::UpstreamTruncated,
+        Self::ClientClosed,
+        Self::Overloaded,
+        Self::Draining,
+        Self::Noop,
+        Self::Internal,
+    ];
+
+    /// The status code unless the middleware that answers has its own: redirects choose among 301, 302, 307 and 308, and
+    /// IPAllowList's is configured. What is only recorded (499, a response broken off) has the code of the record.
+    pub fn status(self) -> u16 {
+        match self {
+            Self::Redirect => 302,
+            Self::MalformedRequest | Self::InvalidHost | Self::InvalidPath => 400,
+            Self::Unauthorized => 401,
+            Self::Forbidden => 403,
+            Self::NoRoute => 404,
+            Self::MethodNotAllowed => 405,
+            Self::RequestTimeout => 408,
+            Self::BodyTooLarge => 413,
+            Self::TargetTooLong => 414,
+            Self::ExpectationFailed => 417,
+            Self::Noop => 418,
+            Self::Misdirected => 421,
+            Self::RateLimited => 429,
+            Self::FieldsTooLarge => 431,
+            Self::ClientClosed => 499,
+            Self::Internal => 500,
+            Self::NotImplemented => 501,
+            Self::ConnectFailed | Self::UpstreamTls | Self::UpstreamClosed | Self::UpstreamProtocol | Self::UpstreamTruncated => {
+                502
+            }
+            Self::NoServer | Self::NoHealthyServer | Self::Overloaded | Self::Draining => 503,
+            Self::ConnectTimeout | Self::UpstreamTimeout => 504,
+            Self::VersionNotSupported => 505,
+            Self::LoopDetected => 508,
+        }
+    }
+
+    /// The one name in log, metric, span and `X-Fairlead-Reason`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::MalformedRequest => "malformed_request",
+            Self::InvalidHost => "invalid_host",
+            Self::InvalidPath => "invalid_path",
+            Self::NoRoute => "no_route",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::RequestTimeout => "request_timeout",
+            Self::BodyTooLarge => "body_too_large",
+            Self::TargetTooLong => "target_too_long",
+            Self::ExpectationFailed => "expectation_failed",
+            Self::Misdirected => "misdirected",
+            Self::FieldsTooLarge => "fields_too_large",
+            Self::NotImplemented => "not_implemented",
+            Self::VersionNotSupported => "version_not_supported",
+            Self::LoopDetected => "loop_detected",
+            Self::Unauthorized => "unauthorized",
+            Self::Forbidden => "forbidden",
+            Self::RateLimited => "rate_limited",
+            Self::Redirect => "redirect",
+            Self::NoServer => "no_server",
+            Self::NoHealthyServer => "no_healthy_server",
+            Self::ConnectFailed => "connect_failed",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::UpstreamTls => "upstream_tls",
+            Self::UpstreamClosed => "upstream_closed",
+            Self::UpstreamProtocol => "upstream_protocol",
+            Self::UpstreamTimeout => "upstream_timeout",
+            Self::UpstreamTruncated => "upstream_truncated",
+            Self::ClientClosed => "client_closed",
+            Self::Overloaded => "overloaded",
+            Self::Draining => "draining",
+            Self::Noop => "noop",
+            Self::Internal => "internal",
+        }
+    }
+
+    /// Whether an attempt that ended so may be made again.
+    pub fn retry(self) -> RetryRule {
+        match self {
+            Self::ConnectFailed | Self::ConnectTimeout | Self::UpstreamTls => RetryRule::Unsent,
+            Self::UpstreamClosed | Self::UpstreamProtocol | Self::UpstreamTimeout => RetryRule::Idempotent,
+            Self::MalformedRequest
+            | Self::InvalidHost
+            | Self::InvalidPath
+            | Self::NoRoute
+            | Self::MethodNotAllowed
+            | Self::RequestTimeout
+            | Self::BodyTooLarge
+            | Self::TargetTooLong
+            | Self::ExpectationFailed
+            | Self::Misdirected
+            | Self::FieldsTooLarge
+            | Self::NotImplemented
+            | Self::VersionNotSupported
+            | Self::LoopDetected
+            | Self::Unauthorized
+            | Self::Forbidden
+            | Self::RateLimited
+            | Self::Redirect
+            | Self::NoServer
+            | Self::NoHealthyServer
+            | Self::UpstreamTruncated
+            | Self::ClientClosed
+            | Self::Overloaded
+            | Self::Draining
+            | Self::Noop
+            | Self::Internal => RetryRule::Never,
+        }
+    }
+
+    /// Seconds for `Retry-After`, where a client does well to come again soon. RateLimit computes its own.
+    pub fn retry_after(self) -> Option<u32> {
+        match self {
+            Self::NoServer | Self::NoHealthyServer | Self::Overloaded | Self::Draining => Some(1),
+            _ => None,
+        }
+    }
+
+    /// The plain-text body; Traefik's text where it has one. Never says more of the inside than the status does.
+    pub fn body(self) -> &'static str {
+        match self {
+            Self::NoRoute => "404 page not found\n",
+            Self::Unauthorized => "401 Unauthorized\n",
+            Self::NoServer | Self::NoHealthyServer => "no available server\n",
+            Self::InvalidHost => "Bad Request: invalid host\n",
+            Self::InvalidPath => "Bad Request: invalid path\n",
+            _ => crate::response::phrase(self.status()),
+        }
+    }
+}
+
+impl std::fmt::Display for Reason {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_list_is_whole_and_in_order() {
+        assert!(Reason::ALL.iter().enumerate().all(|(index, reason)| *reason as usize == index));
+        assert_eq!(Reason::ALL.len(), Reason::Internal as usize + 1);
+    }
+
+    #[test]
+    fn names_are_distinct_and_fit_for_a_metric_label() {
+        let names: BTreeSet<_> = Reason::ALL.iter().map(|reason| reason.name()).collect();
+        assert_eq!(names.len(), Reason::ALL.len());
+        assert!(names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));
+    }
+
+    #[test]
+    fn every_status_has_text_and_only_gateway_errors_are_retried() {
+        for reason in Reason::ALL {
+            assert!(!reason.body().is_empty(), "{reason}");
+            assert_eq!(
+                reason.retry() != RetryRule::Never,
+                matches!(reason.status(), 502 | 504) && reason != Reason::UpstreamTruncated
+            );
+            assert!(reason.retry_after().is_none() || reason.status() == 503);
+        }
+    }
+}

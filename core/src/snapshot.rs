@@ -8,7 +8,7 @@
 
 mod compile;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod tls;
 
 use crate::{

@@ -13,7 +13,7 @@ const MAX_SHOWN: usize = 200;
 impl Display for Explanation {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };
-        writeln!(f, "{} {scheme}://{}{} at entry point {}", self.method, self.host, self.path, self.entry_point)?;
+        writeln!(f, "{} {scheme}://{}{} at entry point {}", clip(&self.method), self.host, clip(&self.path), self.entry_point)?;
         match &self.winner {
             None => writeln!(f, "  no router matches: 404")?,
             Some(winner) => {
@@ -24,6 +24,9 @@ impl Display for Explanation {
                     writeln!(f, "  attempts    {}", winner.attempts)?;
                 }
                 writeln!(f, "  service     {}", winner.service)?;
+                for server in &winner.servers {
+                    writeln!(f, "  server      {} of {}", server.url, server.service)?;
+                }
             }
         }
         for one in &self.considered {

@@ -65,10 +65,12 @@ pub fn apply<F: FieldsMut>(policy: &ForwardedPolicy, fields: &mut F, origin: &Or
         let merged = merged_for(fields);
         fields.set(FOR, &merged);
     }
+    // Without any of these fields there is no line to look for.
+    let mut put = |name: &str, value: &[u8]| if seen.any { fields.set(name, value) } else { fields.append(name, value) };
     let mut text = Text::default();
     if !seen.real_ip {
         text.format(format_args!("{}", origin.peer.to_canonical()));
-        fields.set("X-Real-Ip", text.as_bytes());
+        put("X-Real-Ip", text.as_bytes());
     }
     if !seen.proto {
         let proto = match (origin.scheme, origin.websocket) {
@@ -77,22 +79,22 @@ pub fn apply<F: FieldsMut>(policy: &ForwardedPolicy, fields: &mut F, origin: &Or
             (Scheme::Http, true) => "ws",
             (Scheme::Https, true) => "wss",
         };
-        fields.set("X-Forwarded-Proto", proto.as_bytes());
+        put("X-Forwarded-Proto", proto.as_bytes());
     }
     if !seen.port {
         let port = origin.port.unwrap_or(if seen.proto_secure || origin.scheme == Scheme::Https { 443 } else { 80 });
         text.format(format_args!("{port}"));
-        fields.set("X-Forwarded-Port", text.as_bytes());
+        put("X-Forwarded-Port", text.as_bytes());
     }
     if !seen.host && !origin.host.is_empty() {
         match origin.port {
             Some(port) => text.format(format_args!("{}:{port}", origin.host)),
             None => text.format(format_args!("{}", origin.host)),
         }
-        fields.set("X-Forwarded-Host", text.as_bytes());
+        put("X-Forwarded-Host", text.as_bytes());
     }
     if !policy.server.is_empty() {
-        fields.set("X-Forwarded-Server", policy.server.as_bytes());
+        put("X-Forwarded-Server", policy.server.as_bytes());
     }
 }
 
@@ -229,6 +231,7 @@ impl Write for Text {
 mod tests {
     use super::*;
     use crate::http::VecFields;
+    use proptest::prelude::*;
 
     const CLAIMS: &[(&str, &str)] = &[
         ("X-Forwarded-For", "1.2.3.4"),
@@ -312,5 +315,27 @@ mod tests {
         assert_eq!(of(Scheme::Https, true), ("wss".into(), "443".into(), "[::1]".into()));
         let kept = ForwardedPolicy { append: false, ..policy(&[]) };
         assert!(applied(&kept, &[], "a", Scheme::Http, false).all("x-forwarded-for").is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn no_spelling_of_a_claim_gets_through(
+            lines in proptest::collection::vec(("[xX][-_][fF]orwarded[-_]([fF]or|host|proto|[a-z_-]{1,4})|[xX][-_]real[-_]IP|[a-z_]{1,3}|FORWARDED", "[a-z]{0,2}"), 0..8),
+            trusted: bool,
+        ) {
+            let lines: Vec<(&str, &str)> = lines.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let policy = if trusted { policy(&["192.0.2.0/24"]) } else { policy(&[]) };
+            let fields = applied(&policy, &lines, "a.example", Scheme::Http, false);
+            let kept = |fields: &VecFields| fields.0.iter().filter(|(name, _)| !is_claim(name)).cloned().collect::<Vec<_>>();
+            prop_assert_eq!(kept(&fields), kept(&VecFields::of(&lines)));
+            for name in ["x-real-ip", "x-forwarded-proto", "x-forwarded-port", "x-forwarded-host", "x-forwarded-server"] {
+                prop_assert!(fields.any(name, &mut |value| !value.is_empty()), "{}", name);
+            }
+            prop_assert_eq!(fields.all("x-forwarded-for").len(), 1);
+            if !trusted {
+                let claims: Vec<_> = fields.0.into_iter().filter(|(name, _)| is_claim(name)).collect();
+                prop_assert_eq!(VecFields(claims), applied(&policy, &[], "a.example", Scheme::Http, false));
+            }
+        }
     }
 }

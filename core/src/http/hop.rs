@@ -181,6 +181,7 @@ fn tokens(value: &[u8]) -> impl Iterator<Item = &[u8]> {
 mod tests {
     use super::*;
     use crate::http::VecFields;
+    use proptest::prelude::*;
 
     fn stripped(lines: &[(&str, &str)], keep: &[&str], upgrading: bool) -> Result<VecFields, Reason> {
         let keep: Vec<String> = keep.iter().map(|k| (*k).to_owned()).collect();
@@ -257,5 +258,27 @@ mod tests {
         assert_eq!(run(Underscores::Keep), Ok(VecFields::of(&lines)));
         assert_eq!(run(Underscores::Delete), Ok(VecFields::of(&[("X-b", "2")])));
         assert_eq!(run(Underscores::Reject), Err(Reason::MalformedRequest));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_of_this_hop_remains(
+            lines in proptest::collection::vec(("connection|Connection|TE|upgrade|keep-alive|transfer-encoding|a|B|c|host", "(a|b|,| |host|te|trailers|close){0,3}"), 0..8),
+            upgrading: bool,
+        ) {
+            let lines: Vec<(&str, &str)> = lines.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+            let before = VecFields::of(&lines);
+            let after = stripped(&lines, &[], upgrading).unwrap();
+            let named = |name: &str| before.any("connection", &mut |v| tokens(v).any(|t| t.eq_ignore_ascii_case(name.as_bytes())));
+            for (name, value) in &after.0 {
+                match hop(name) {
+                    None => prop_assert!(name == "host" || !named(name), "{}", name),
+                    Some(Hop::Te) => prop_assert_eq!(value.as_slice(), b"trailers"),
+                    Some(kind) => prop_assert!(kind == Hop::Upgrade && upgrading),
+                }
+            }
+            let stays = |(name, _): &&(String, Vec<u8>)| hop(name).is_none() && (name == "host" || !named(name));
+            prop_assert_eq!(after.0.iter().filter(stays).count(), before.0.iter().filter(stays).count());
+        }
     }
 }

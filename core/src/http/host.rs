@@ -2,16 +2,16 @@
 //!
 //! Deliberately absent: names beyond ASCII (clients send their `xn--` form), user info, IPv6 zones, IPvFuture.
 
-use std::{fmt, net::Ipv6Addr};
+use std::{fmt, net::Ipv6Addr, sync::Arc};
 
 /// Longest host with its port, in octets.
 const MAX_LENGTH: usize = 255;
 
 /// A normalised host name or address: lower-case, without port, trailing dot and IPv6 brackets; IPv6 in its canonical text.
 ///
-/// Empty only by `Host::default()`, for HTTP/1.0 requests without `Host`.
+/// Empty only by `Host::default()`, for HTTP/1.0 requests without `Host`. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct Host(Box<str>);
+pub struct Host(Arc<str>);
 
 /// Why a host was refused; each answered with 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

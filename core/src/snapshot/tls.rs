@@ -81,11 +81,21 @@ impl Names {
             return false;
         }
         let Some(tls) = &router.tls else { return true };
-        // A router without any `Host` cannot choose options, as in Traefik; over a disputed host, the default was agreed on.
-        tls.options == self.default.options
-            || tls.options == connection.options
-            || wanted.conflict
-            || router.rule.hosts().is_empty()
+        if tls.options == self.default.options || tls.options == connection.options {
+            return true;
+        }
+        // A router without any `Host` cannot choose options, as in Traefik; over a disputed host of its own, it got the default.
+        let hosts = router.rule.hosts();
+        hosts.is_empty() || (wanted.conflict && hosts.iter().any(|named| covers(named, host)))
+    }
+}
+
+/// Whether the argument of a `Host` stands for this host.
+fn covers(named: &str, host: &str) -> bool {
+    match named.strip_prefix('*') {
+        None => named == host,
+        Some("") => true,
+        Some(suffix) => rule::wildcard_suffix(host) == Some(suffix),
     }
 }
 
