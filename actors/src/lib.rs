@@ -1,4 +1,28 @@
-//! actors
+//! Listener, Router, BackendPool, HealthCheck, ConfigWatch and Certificates under their supervisor, and the data path that none of them
+//! stands on.
+//!
+//! Deliberately absent: sockets (that is `net`), what routing means (that is `core`), and what only the binary knows: the command line,
+//! exporters, signals, the allocator.
 
+mod backend;
+mod backend_pool;
+mod certificates;
+pub mod config_watch;
+mod connections;
+pub mod endpoint;
+mod entry_point;
+pub mod gateway;
+mod health_check;
+mod internal;
+mod listener;
+pub mod provider;
+pub mod proxy;
+pub mod published;
+pub mod router;
+mod supervisor;
 pub mod admin;
 pub mod telemetry;
+mod transport;
+pub mod worker;
+
+pub use backend::Backend;

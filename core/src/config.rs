@@ -4,6 +4,7 @@
 //! text, labels, KV, flags → Tree → raw (typed, unknown keys refused) → resolve → Config (every name found, every rule parsed)
 //! ```
 
+mod decode;
 pub mod dynamic;
 pub mod env;
 pub mod file;

@@ -8,6 +8,8 @@
 //! - [`middleware`]: what happens to a request between its router and its service.
 //! - [`balance`], [`endpoint`], [`health`], [`outlier`]: which server, and which servers may be asked at all.
 //! - [`retry`], [`bucket`], [`drain`]: further attempts, rates, and the end of a gateway.
+//! - [`snapshot`]: everything served, compiled and immutable: routers behind their index, services, TLS options by server name.
+//! - [`explain`]: why a request goes where it goes, from the same evaluation.
 //! - [`reason`], [`response`]: the closed list of responses that Fairlead makes by itself.
 
 pub mod balance;
@@ -21,6 +23,7 @@ pub mod http;
 pub mod middleware;
 mod name;
 pub mod outlier;
+pub mod pace;
 pub mod reason;
 pub mod response;
 pub mod retry;

@@ -64,6 +64,8 @@ pub enum Reason {
     Overloaded,
     /// 503: this gateway is draining and takes no new work.
     Draining,
+    /// 503: this gateway has begun, and not every provider has spoken yet.
+    Starting,
     /// 418: the internal `noop` service, which stands behind redirections.
     Noop,
     /// 500: a defect of Fairlead's own; the log holds its backtrace.
@@ -83,7 +85,7 @@ pub enum RetryRule {
 
 impl Reason {
     /// Every reason, in order of declaration.
-    pub const ALL: [Self; 32] = [
+    pub const ALL: [Self; 33] = [
         Self::MalformedRequest,
         Self::InvalidHost,
         Self::InvalidPath,
@@ -114,11 +116,26 @@ impl Reason {
         Self::ClientClosed,
         Self::Overloaded,
         Self::Draining,
+        Self::Starting,
         Self::Noop,
         Self::Internal,
     ];
 
     /// The status code unless the middleware that answers has its own: redirects choose among 301, 302, 307 and 308, and
+    /// The reason for refusing a message that is owed this status.
+    pub fn of_status(status: u16) -> Self {
+        match status {
+            408 => Self::RequestTimeout,
+            413 => Self::BodyTooLarge,
+            414 => Self::TargetTooLong,
+            417 => Self::ExpectationFailed,
+            431 => Self::FieldsTooLarge,
+            501 => Self::NotImplemented,
+            505 => Self::VersionNotSupported,
+            _ => Self::MalformedRequest,
+        }
+    }
+
     /// IPAllowList's is configured. What is only recorded (499, a response broken off) has the code of the record.
     pub fn status(self) -> u16 {
         match self {
@@ -142,7 +159,7 @@ impl Reason {
             Self::ConnectFailed | Self::UpstreamTls | Self::UpstreamClosed | Self::UpstreamProtocol | Self::UpstreamTruncated => {
                 502
             }
-            Self::NoServer | Self::NoHealthyServer | Self::Overloaded | Self::Draining => 503,
+            Self::NoServer | Self::NoHealthyServer | Self::Overloaded | Self::Draining | Self::Starting => 503,
             Self::ConnectTimeout | Self::UpstreamTimeout => 504,
             Self::VersionNotSupported => 505,
             Self::LoopDetected => 508,
@@ -182,6 +199,7 @@ impl Reason {
             Self::ClientClosed => "client_closed",
             Self::Overloaded => "overloaded",
             Self::Draining => "draining",
+            Self::Starting => "starting",
             Self::Noop => "noop",
             Self::Internal => "internal",
         }
@@ -216,6 +234,7 @@ impl Reason {
             | Self::ClientClosed
             | Self::Overloaded
             | Self::Draining
+            | Self::Starting
             | Self::Noop
             | Self::Internal => RetryRule::Never,
         }
@@ -224,7 +243,7 @@ impl Reason {
     /// Seconds for `Retry-After`, where a client does well to come again soon. RateLimit computes its own.
     pub fn retry_after(self) -> Option<u32> {
         match self {
-            Self::NoServer | Self::NoHealthyServer | Self::Overloaded | Self::Draining => Some(1),
+            Self::NoServer | Self::NoHealthyServer | Self::Overloaded | Self::Draining | Self::Starting => Some(1),
             _ => None,
         }
     }

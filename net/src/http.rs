@@ -12,7 +12,7 @@ mod exchange;
 mod fields;
 mod head;
 
-pub use body::{Frame, Progress, Sink, Source, pump};
+pub use body::{Frame, Progress, Sink, Source, Waiting, pump};
 pub use error::{Error, Kind, Side};
 pub use exchange::{Downstream, Upstream};
 pub use fields::Fields;

@@ -33,7 +33,8 @@ pub mod unix;
 // Protocols over any stream.
 pub mod grpc;
 pub mod http;
-pub mod http2;
-pub mod tls;
 pub mod http1;
+pub mod http2;
+pub mod proxy_protocol;
+pub mod tls;
 pub mod tunnel;

@@ -27,6 +27,23 @@ fn socket() -> udp::Socket {
     udp::Socket::bind(addr("127.0.0.1:0")).unwrap()
 }
 
+/// Compiles only while what the data plane holds may move between threads.
+#[allow(dead_code)]
+fn everything_is_send() {
+    fn send<T: Send + 'static>() {}
+    fn io<T: Send + Unpin + tokio::io::AsyncRead + tokio::io::AsyncWrite + 'static>() {}
+    io::<fairlead_net::tcp::Stream>();
+    io::<unix::Stream>();
+    send::<(fairlead_net::tcp::Listener, udp::Socket, unix::Listener)>();
+    send::<(time::Sleep, time::Interval, Deadline, fs::Watcher)>();
+    send::<(task::Handle<()>, task::Owned<()>, task::Worker<()>)>();
+    fn future<F: Future + Send>(_: F) {}
+    let _ = || future(fairlead_net::tcp::Stream::connect(addr("127.0.0.1:1")));
+    let _ = || future(dns::resolve("localhost"));
+    let _ = || future(fs::read("/", 1));
+    let _ = || future(timeout(MS, sleep(MS)));
+}
+
 both! {
     // ---- UDP ----
 
@@ -120,7 +137,8 @@ both! {
     // ---- Unix streams ----
 
     a_unix_stream_carries_both_ways_and_half_closes {
-        let path = directory("unix-both").join("socket");
+        let dir = directory("unix-both");
+        let path = dir.join("socket");
         let l = unix::Listener::bind(&path).unwrap();
         assert_eq!(l.local_path(), path);
         let (c, s) = tokio::join!(unix::Stream::connect(&path), l.accept());
@@ -138,7 +156,8 @@ both! {
     }
 
     a_unix_stream_blocks_a_writer_and_fails_one_whose_reader_is_gone {
-        let path = directory("unix-full").join("socket");
+        let dir = directory("unix-full");
+        let path = dir.join("socket");
         let l = unix::Listener::bind(&path).unwrap();
         let (c, s) = tokio::join!(unix::Stream::connect(&path), l.accept());
         let (mut c, s) = (c.unwrap(), s.unwrap());
@@ -152,7 +171,8 @@ both! {
     }
 
     a_unix_path_is_absent_taken_or_free_again {
-        let path = directory("unix-path").join("socket");
+        let dir = directory("unix-path");
+        let path = dir.join("socket");
         let absent = |e: std::io::Error| e.kind();
         assert_eq!(unix::Stream::connect(&path).await.map(|_| ()).map_err(absent), Err(ErrorKind::NotFound));
         let l = unix::Listener::bind(&path).unwrap();
@@ -244,6 +264,18 @@ both! {
         let (tell, told) = oneshot::channel();
         hyper::rt::Executor::execute(&rt::Executor, async move { tell.send(7).unwrap() });
         assert_eq!(told.await, Ok(7));
+    }
+
+    hypers_header_time_out_is_in_force {
+        let (server, mut client) = tokio::io::duplex(1024);
+        let answer = hyper::service::service_fn(async |_| {
+            Ok::<_, std::convert::Infallible>(hyper::Response::new(http_body_util::Empty::<bytes::Bytes>::new()))
+        });
+        let mut http = hyper::server::conn::http1::Builder::new();
+        let serve = http.timer(rt::Timer).header_read_timeout(50 * MS).serve_connection(rt::Io::new(server), answer);
+        client.write_all(b"GET / HTTP/1.1\r\nHost: slow").await.unwrap();
+        let e = timeout(20 * SEC, serve).await.expect("it does not wait for ever").unwrap_err();
+        assert!(e.is_timeout(), "{e}");
     }
 
     // ---- tasks ----
@@ -347,9 +379,9 @@ both! {
         assert_eq!((m.len, m.is_dir), (10, false));
         fs::write_atomic(dir.join("c.yml"), b"").await.unwrap();
         fs::write_atomic(dir.join("b.yml"), b"").await.unwrap();
-        assert_eq!(fs::read_dir(&dir).await.unwrap(), ["a.yml", "b.yml", "c.yml"], "nothing temporary is left");
+        assert_eq!(fs::read_dir(&*dir).await.unwrap(), ["a.yml", "b.yml", "c.yml"], "nothing temporary is left");
         assert_eq!(fs::read_dir(&path).await.map_err(|e| e.kind()), Err(ErrorKind::NotADirectory));
-        assert!(fs::metadata(&dir).await.unwrap().is_dir);
+        assert!(fs::metadata(&*dir).await.unwrap().is_dir);
     }
 
     a_watcher_tells_of_a_file_made_changed_and_replaced {
@@ -368,13 +400,14 @@ both! {
 
     a_watcher_tells_of_the_entries_of_a_directory {
         let dir = directory("fs-watch-dir");
-        let mut watcher = fs::watch(std::slice::from_ref(&dir)).unwrap();
+        let mut watcher = fs::watch(&[dir.to_path_buf()]).unwrap();
         fs::write_atomic(dir.join("new.yml"), b"1").await.unwrap();
         timeout(20 * SEC, watcher.changed()).await.unwrap().unwrap();
     }
 
     a_change_before_the_wait_is_not_lost {
-        let path = directory("fs-watch-early").join("a.yml");
+        let dir = directory("fs-watch-early");
+        let path = dir.join("a.yml");
         let mut watcher = fs::watch(std::slice::from_ref(&path)).unwrap();
         fs::write_atomic(&path, b"1").await.unwrap();
         settle().await;

@@ -4,15 +4,10 @@
 use fairlead_net::{
     sim::{Config, HostId, Net, Verdict},
     tcp::{ListenOptions, Listener, Stream},
+    time::{now, sleep, timeout},
 };
-use madsim::{
-    runtime::{Handle, NodeHandle},
-    time::{sleep, timeout},
-};
-use std::{
-    io::ErrorKind,
-    time::{Duration, Instant},
-};
+use madsim::runtime::{Handle, NodeHandle};
+use std::{io::ErrorKind, time::Duration};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 const MS: Duration = Duration::from_millis(1);
@@ -67,7 +62,7 @@ async fn connect_takes_a_round_trip() {
     let _l = t.server.spawn(async { listen("10.0.0.1:80").unwrap() }).await.unwrap();
     t.client
         .spawn(async {
-            let at = Instant::now();
+            let at = now();
             let _s = connect("10.0.0.1:80").await.unwrap();
             assert!((10 * MS..11 * MS).contains(&at.elapsed()), "{:?}", at.elapsed());
         })
@@ -81,7 +76,7 @@ async fn refused_after_a_round_trip_and_timed_out_after_minutes() {
     t.net.partition(t.s, t.c, false);
     let try_connect = |addr: &'static str| {
         t.client.spawn(async move {
-            let at = Instant::now();
+            let at = now();
             (kind(connect(addr).await.map(|_| ())), at.elapsed())
         })
     };
@@ -100,10 +95,10 @@ async fn refused_after_a_round_trip_and_timed_out_after_minutes() {
 async fn a_slow_reader_blocks_the_writer_and_memory_is_bounded() {
     let t = two(Config::default());
     let (mut c, mut s) = t.pair().await;
-    let (total, started) = (4 << 20, Instant::now());
+    let (total, started) = (4 << 20, now());
     let writer = t.client.spawn(async move {
         c.write_all(&vec![7; total]).await.unwrap();
-        Instant::now()
+        now()
     });
     let net = t.net.clone();
     let mut most = 0;
@@ -185,7 +180,7 @@ async fn one_loss_in_a_burst_costs_one_repeat_and_no_timeout() {
         n += u32::from(!p.payload().is_empty());
         if n == 3 && !p.payload().is_empty() { Verdict::Drop } else { Verdict::Pass }
     });
-    let (at, before) = (Instant::now(), t.net.stats());
+    let (at, before) = (now(), t.net.stats());
     c.write_all(&[7; 29_200]).await.unwrap(); // 20 segments
     s.read_exact(&mut [0; 29_200]).await.unwrap();
     assert!(at.elapsed() < 20 * MS, "{:?}", at.elapsed());
@@ -242,7 +237,7 @@ async fn a_close_does_not_pass_a_partition_and_only_a_write_finds_out() {
     assert!(timeout(3600 * SEC, r.read(&mut [0; 1])).await.is_err(), "a reader waits for ever");
     assert_eq!(t.state(t.c), ["ESTABLISHED"], "half-open");
     assert!(t.state(t.s).is_empty(), "the server's kernel has given up on its FIN");
-    let at = Instant::now();
+    let at = now();
     assert_eq!(w.write(b"x").await.unwrap(), 1);
     let mut buf = [0; 1];
     let (read, ()) = tokio::join!(r.read(&mut buf), async {
@@ -281,7 +276,7 @@ async fn keep_alive_finds_a_half_open_connection() {
     c.set_keepalive(Some(30 * SEC)).unwrap();
     assert!(timeout(615 * SEC, c.read(&mut [0; 1])).await.is_err(), "probes are answered");
     t.net.partition(t.s, t.c, true);
-    let at = Instant::now();
+    let at = now();
     assert_eq!(kind(c.read(&mut [0; 1]).await), Err(ErrorKind::TimedOut));
     assert!((44 * SEC..46 * SEC).contains(&at.elapsed()), "{:?}", at.elapsed());
     drop(s);
@@ -306,7 +301,7 @@ async fn a_full_backlog_drops_syns_until_someone_accepts() {
     sleep(2 * SEC).await;
     assert_eq!(t.state(t.c).iter().filter(|s| **s == "SYN_SENT").count(), 1);
     l.accept().await.unwrap();
-    let at = Instant::now();
+    let at = now();
     fourth.await.unwrap();
     assert!(at.elapsed() > 100 * MS, "it had to repeat its SYN");
 }
@@ -413,7 +408,7 @@ async fn a_dead_machine_is_silent_until_it_boots() {
     c.write_all(b"anyone?").await.unwrap();
     sleep(10 * SEC).await;
     t.net.power_on(t.s);
-    let at = Instant::now();
+    let at = now();
     assert_eq!(kind(c.read(&mut [0; 1]).await), Err(ErrorKind::ConnectionReset), "after a reboot it knows nothing of us");
     assert!(at.elapsed() < 20 * SEC);
 }

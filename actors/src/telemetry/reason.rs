@@ -3,7 +3,7 @@
 use fairlead_core::reason::Reason;
 
 /// Every reason, in the order of its number.
-pub(super) const ALL: [Reason; 32] = [
+pub(super) const ALL: [Reason; 33] = [
     Reason::MalformedRequest,
     Reason::InvalidHost,
     Reason::InvalidPath,
@@ -34,6 +34,7 @@ pub(super) const ALL: [Reason; 32] = [
     Reason::ClientClosed,
     Reason::Overloaded,
     Reason::Draining,
+    Reason::Starting,
     Reason::Noop,
     Reason::Internal,
 ];
@@ -71,6 +72,7 @@ pub(super) fn name(reason: Reason) -> &'static str {
         Reason::ClientClosed => "client_closed",
         Reason::Overloaded => "overloaded",
         Reason::Draining => "draining",
+        Reason::Starting => "starting",
         Reason::Noop => "noop",
         Reason::Internal => "internal",
     }

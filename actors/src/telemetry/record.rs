@@ -49,7 +49,7 @@ pub struct TlsInfo<'a> {
     /// `1.2` or `1.3`.
     pub version: &'static str,
     /// The suite's IANA name.
-    pub cipher: &'static str,
+    pub cipher: &'a str,
     pub sni: Option<&'a str>,
     /// Subject of the client's certificate.
     pub client_subject: Option<&'a str>,

@@ -1,10 +1,176 @@
 //! From every provider's raw configuration to the one that is served.
+//!
+//! Three steps for each kind of unit: build it from what was written; take it as unchanged if it equals the one served now; settle which version
+//! of it can be served, given what it refers to. No unit decides for another: one that is bad keeps its last good version, or is left out.
+//!
+//! Kinds are settled from the ground up (TLS options, transports, middlewares, services, routers), so a reference is looked up among units that
+//! are certain. Nothing depends on the order in which units were written or providers spoke.
 
-use super::{Config, RawDynamic, Rejection, StaticConfig};
-use std::collections::BTreeMap;
+mod internal;
+mod middleware;
+mod notes;
+mod router;
+mod service;
+mod settle;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod transport;
 
-/// Finds every name, parses every rule. A unit that is bad keeps its last good version from `last`.
+use super::{
+    Config, RawDynamic, Rejection, StaticConfig, Tree,
+    dynamic::{Middleware, MiddlewareKind, ServiceKind, Transport},
+    raw::{Unit, Units},
+};
+use crate::Name;
+use notes::{Hints, Notes};
+use settle::{Candidate, Candidates, Fault, settle};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The provider whose names are Fairlead's own.
+const INTERNAL: &str = "internal";
+
+/// Middlewares that a chain may expand to, and services below one service.
+const MAX_EXPANSION: usize = 1000;
+
+/// Finds every name, parses every rule. A unit that is bad keeps its last good version from `last`, if that can still be served; an object that
+/// is no longer declared is gone. Units that did not change are the same `Arc` as in `last`.
+///
+/// Keys of `inputs` are provider names: the part of names after `@`.
 pub fn resolve(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig, last: Option<&Config>) -> (Config, Vec<Rejection>) {
-    let _ = (inputs, config);
-    (last.cloned().unwrap_or_default(), Vec::new())
+    let nothing = Config::default();
+    let last = last.unwrap_or(&nothing);
+    let mut rejections = Vec::new();
+    let hints = Hints::default();
+
+    let tls = tls::resolve(inputs, last, &mut rejections);
+
+    let mut transports = candidates(
+        inputs,
+        |raw| &raw.transports,
+        &last.transports,
+        |unit, name, _, notes| transport::build(unit, name.clone(), notes),
+    );
+    internal::add_one(&mut transports, config.servers_transport.name.clone(), config.servers_transport.clone(), &last.transports);
+    let transports = settle(transports, MAX_EXPANSION, |_: &Transport| Vec::new(), |_, _| None, &mut rejections);
+
+    let mut middlewares = candidates(
+        inputs,
+        |raw| &raw.middlewares,
+        &last.middlewares,
+        |unit, name, provider, notes| middleware::build(unit, name, provider, last.middlewares.get(name), notes),
+    );
+    internal::middlewares(config, &mut middlewares, &last.middlewares);
+    let middleware_names: Vec<Name> = middlewares.keys().cloned().collect();
+    let middlewares = settle(
+        middlewares,
+        MAX_EXPANSION,
+        |middleware: &Middleware| match &middleware.kind {
+            MiddlewareKind::Chain { middlewares } => middlewares.clone(),
+            _ => Vec::new(),
+        },
+        |_, missing| {
+            let remedy = hints.for_name(missing, &middleware_names);
+            Some(Fault { path: vec!["chain", "middlewares"], message: format!("there is no middleware `{missing}`"), remedy })
+        },
+        &mut rejections,
+    );
+
+    let mut services = candidates(
+        inputs,
+        |raw| &raw.services,
+        &last.services,
+        |unit, name, provider, notes| service::build(unit, name, provider, config, notes),
+    );
+    // Transports are certain by now; a service that names a missing one is dealt with like any that refers to what is not there.
+    let service_names: Vec<Name> = services.keys().cloned().chain(internal::service_names(config)).collect();
+    let known_transports: Vec<Name> = transports.keys().cloned().collect();
+    internal::services(config, &mut services, &last.services);
+    for candidate in services.values_mut() {
+        candidate.demote_if(|service| match &service.kind {
+            ServiceKind::LoadBalancer(balancer) if !transports.contains_key(&balancer.transport) => {
+                let missing = &balancer.transport;
+                let remedy = hints.for_name(missing, &known_transports);
+                let message = format!("there is no transport `{missing}`");
+                vec![Fault { path: vec!["loadBalancer", "serversTransport"], message, remedy }]
+            }
+            _ => Vec::new(),
+        });
+    }
+    let services = settle(
+        services,
+        MAX_EXPANSION,
+        |service: &super::dynamic::Service| service::children(&service.kind),
+        |service, missing| {
+            let path = match &service.kind {
+                ServiceKind::Weighted(_) => vec!["weighted", "services"],
+                ServiceKind::Failover(failover) if failover.service == *missing => vec!["failover", "service"],
+                _ => vec!["failover", "fallback"],
+            };
+            let remedy = internal::hint(missing).unwrap_or_else(|| hints.for_name(missing, &service_names));
+            Some(Fault { path, message: format!("there is no service `{missing}`"), remedy })
+        },
+        &mut rejections,
+    );
+
+    let known = router::Known {
+        services: &services,
+        middlewares: &middlewares,
+        tls: &tls,
+        service_names: &service_names,
+        middleware_names: &middleware_names,
+    };
+    let routers = router::resolve(inputs, config, last, &known, &hints, &mut rejections);
+
+    rejections.sort_by(|a, b| (&a.source, &a.key, &a.message).cmp(&(&b.source, &b.key, &b.message)));
+    (Config { routers, services, middlewares, transports, tls }, rejections)
+}
+
+/// The candidates of one kind from all providers: what was written, built; beside it, the version that is served now.
+fn candidates<R, T: Settled>(
+    inputs: &BTreeMap<String, RawDynamic>,
+    units: impl Fn(&RawDynamic) -> &Units<R>,
+    last: &BTreeMap<Name, Arc<T>>,
+    mut build: impl FnMut(&R, &Name, &str, &mut Notes<'_>) -> Option<T>,
+) -> Candidates<T> {
+    let mut candidates = Candidates::new();
+    for (provider, raw) in inputs.iter().filter(|(provider, _)| *provider != INTERNAL) {
+        for (local, unit) in units(raw) {
+            let name = Name::qualify(local, provider);
+            let last = last.get(&name);
+            let (new, rejections) = built(unit, |value, notes| build(value, &name, provider, notes));
+            candidates.insert(name, Candidate::new(Some(unit.tree.clone()), new, last.cloned(), rejections));
+        }
+    }
+    candidates
+}
+
+/// What a unit's text says, if it can be read and built.
+fn built<R, T>(unit: &Unit<R>, build: impl FnOnce(&R, &mut Notes<'_>) -> Option<T>) -> (Option<T>, Vec<Rejection>) {
+    let mut notes = Notes::new(&unit.tree, unit.rejections.clone());
+    let new = unit.value.as_deref().and_then(|value| build(value, &mut notes));
+    notes.done(new)
+}
+
+/// A unit that can be compared with its last version.
+trait Settled {
+    /// Whether nothing changed.
+    fn same(&self, other: &Self) -> bool;
+}
+
+impl Settled for Transport {
+    fn same(&self, other: &Self) -> bool {
+        self == other
+    }
+}
+
+impl Settled for super::dynamic::Service {
+    fn same(&self, other: &Self) -> bool {
+        self == other
+    }
+}
+
+/// Where a unit was written, without line numbers: they change when nothing else does.
+fn source_of(tree: &Tree) -> String {
+    format!("{}: {}", tree.source.name, tree.key)
 }

@@ -1,16 +1,23 @@
 //! The static configuration: what is read once, at the start, and needs a restart to change.
 //!
 //! Here are its resolved types with their defaults: Traefik v3's where it has one, the limits of a gateway that faces the internet where it has
-//! none. How it is read from files, flags and environment is in [`super::layers`] and `static_::resolve`.
+//! none. How layers are merged is in [`super::Tree::overlaid`],
+//! how they are judged in [`resolve_static`].
 //!
 //! Deliberately absent: reading files (paths stay paths), and anything that may be wrong.
 
 mod defaults;
+mod parse;
+mod raw;
+mod resolve;
+#[cfg(test)]
+mod tests;
 
-use super::{
-    Rejection, Tree,
-    dynamic::{IpRange, Observability, Transport},
-};
+pub(super) use defaults::{ADMIN_ENTRY_POINT, PRIORITY_LIMIT};
+pub(super) use raw::{OWN_KEYS, TOP_LEVEL};
+pub use resolve::resolve_static;
+
+use super::dynamic::{IpRange, Observability, Transport};
 use crate::rule::Syntax;
 use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
@@ -40,12 +47,6 @@ pub struct StaticConfig {
     pub reason_header: Option<String>,
     pub health: HealthDefaults,
     pub limits: Limits,
-}
-
-/// The static configuration that `tree` (the layers merged) describes, with warnings; or everything that is wrong with it.
-pub fn resolve_static(tree: &Tree) -> Result<(StaticConfig, Vec<Rejection>), Vec<Rejection>> {
-    let _ = tree;
-    Ok((StaticConfig::default(), Vec::new()))
 }
 
 /// An address to listen on, and what is spoken there.

@@ -106,6 +106,12 @@ pub struct HostMemo {
 }
 
 impl HostMemo {
+    /// No host at all, as HTTP/1.0 allows.
+    pub fn none(&mut self) -> (&Host, Option<u16>) {
+        *self = Self::default();
+        (&self.host, None)
+    }
+
     /// As [`Host::parse`].
     pub fn parse(&mut self, raw: &[u8]) -> Result<(&Host, Option<u16>), HostError> {
         if raw.is_empty() || self.raw != raw {

@@ -52,6 +52,18 @@ pub struct Progress {
     pub bytes: u64,
     /// The source ended and the sink was told.
     pub ended: bool,
+    /// What a pending [`pump`] waits for.
+    pub waiting: Waiting,
+}
+
+/// The side that a pending [`pump`] waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Waiting {
+    /// More of the body.
+    #[default]
+    Source,
+    /// Room for what was read.
+    Sink,
 }
 
 /// Moves what can be moved now. Ready when the source has ended and the sink has flushed everything.
@@ -69,7 +81,10 @@ pub fn pump<A: Source + ?Sized, B: Sink + ?Sized>(
             Poll::Ready(Ok(Frame::Data(data))) => match to.poll_send(cx, data) {
                 Poll::Ready(Ok(taken)) => taken,
                 Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => {
+                    progress.waiting = Waiting::Sink;
+                    return Poll::Pending;
+                }
             },
             Poll::Ready(Ok(Frame::End(trailers))) => {
                 to.send_end(trailers)?;
@@ -79,14 +94,20 @@ pub fn pump<A: Source + ?Sized, B: Sink + ?Sized>(
             Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
             Poll::Pending => {
                 // Nothing more to take: what was taken must not wait for it.
+                progress.waiting = Waiting::Source;
                 return match to.poll_flush(cx) {
                     Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
-                    _ => Poll::Pending,
+                    Poll::Ready(Ok(())) => Poll::Pending,
+                    Poll::Pending => {
+                        progress.waiting = Waiting::Sink;
+                        Poll::Pending
+                    }
                 };
             }
         };
         from.consume(taken);
         progress.bytes += taken as u64;
     }
+    progress.waiting = Waiting::Sink;
     to.poll_flush(cx)
 }

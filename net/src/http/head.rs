@@ -136,6 +136,9 @@ impl RequestHead {
 }
 
 /// A status line with its fields.
+///
+/// Where no body may follow (a response to HEAD, a 304), `framing` is `None` and a `Content-Length` in `fields` says what the body would
+/// measure: the one case in which writers write that field on.
 #[derive(Clone, Debug, Default)]
 pub struct ResponseHead {
     pub status: u16,

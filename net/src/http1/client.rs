@@ -232,6 +232,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Upstream for ClientConn<S> {
     fn abort(&mut self) {
         self.phase = Phase::Dead;
         self.persistent = false;
+        self.outgoing = Outgoing::Done;
         self.wire.wr.clear();
         self.wire.wr.release();
     }

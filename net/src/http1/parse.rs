@@ -35,7 +35,7 @@ impl Scan {
 
     /// The offset behind the empty line that ends the head which starts at `base`.
     pub(crate) fn end(&mut self, buf: &[u8], base: usize, limits: &Limits) -> Result<Option<usize>, Bad> {
-        let bound = buf.len().min(base + limits.head_bytes);
+        let bound = buf.len().min(base.saturating_add(limits.head_bytes));
         while let Some(lf) = memchr(b'\n', &buf[self.at..bound]).map(|i| i + self.at) {
             if lf == self.line || buf[lf - 1] != b'\r' {
                 return Err(BARE_LF);

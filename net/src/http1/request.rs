@@ -84,7 +84,7 @@ impl RequestParser {
             return split(&head[..line], true, limits).map(|_| ());
         }
         // Without its end: only once it is too long for any valid line. The first byte alone tells most other protocols.
-        if head.len() > METHOD + limits.target + " HTTP/1.1\r\n".len() + 1 {
+        if head.len() > limits.target.saturating_add(METHOD + "  HTTP/1.1\r\n".len()) {
             split(head, false, limits)?;
             return Err(BAD_VERSION);
         }
@@ -164,7 +164,8 @@ fn read(bytes: &[u8], line: usize, limits: &Limits, head: &mut RequestHead) -> R
     }
     let modern = version == Version::Http11;
     head.expect_continue = seen.expect_continue && modern && !head.framing.is_empty();
-    head.upgrade = modern && seen.upgrade_asked();
+    // Behind a body nobody could tell the last of it from the first of the new protocol, were the 101 to come early.
+    head.upgrade = modern && seen.upgrade_asked() && head.framing.is_empty();
     head.keep_alive = !seen.close && (modern || seen.keep_alive);
     Ok(())
 }
@@ -205,10 +206,11 @@ fn authority<'a>(method: &Method, target: &'a [u8]) -> Result<Option<&'a [u8]>, 
     if authority.is_empty() || authority.contains(&b'@') { Err(BAD_FORM) } else { Ok(Some(authority)) }
 }
 
-/// Visible ASCII without the delimiters that no client sends unescaped: `#`, `<`, `>`, and before the query the grave accent.
+/// Visible ASCII without `#`, and in the path without `<`, `>` and the grave accent, which no client sends unescaped there. In a query
+/// they come unescaped from many (`?query=up{job="x"}>0`), mean nothing to a gateway, and go on as they are.
 fn is_target(target: &[u8]) -> bool {
-    let accented = memchr(b'`', target).is_some_and(|at| memchr(b'?', &target[..at]).is_none());
-    is_visible(target) && memchr3(b'#', b'<', b'>', target).is_none() && !accented
+    let path = &target[..memchr(b'?', target).unwrap_or(target.len())];
+    is_visible(target) && memchr(b'#', target).is_none() && memchr3(b'<', b'>', b'`', path).is_none()
 }
 
 fn takes_body(method: &Method) -> bool {

@@ -351,6 +351,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Downstream for ServerConn<S> {
     fn abort(&mut self) {
         self.phase = Phase::Aborted;
         self.persistent = false;
+        self.outgoing = Outgoing::Done;
         self.wire.wr.clear();
         self.wire.wr.release();
     }

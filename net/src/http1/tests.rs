@@ -14,9 +14,11 @@ mod hostile;
 mod server;
 mod splits;
 
-// What is compared with hyper runs on tokio's own runtime.
+// What meets hyper runs on tokio's own runtime.
 #[cfg(not(madsim))]
 mod differential;
+#[cfg(not(madsim))]
+mod gateway;
 
 /// A stream that gives the pieces it was told and records what is written.
 #[derive(Default)]

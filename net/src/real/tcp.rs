@@ -18,7 +18,8 @@ use tokio::{
 pub struct Listener(TcpListener);
 
 impl Listener {
-    /// Starts to listen. Port 0 picks a free one. An IPv6 wildcard takes IPv4 too.
+    /// Starts to listen. Port 0 picks a free one. An IPv6 wildcard takes IPv4 too. To be called on the worker that will
+    /// accept: the listener belongs to the runtime it was made in, and ends with it.
     pub fn bind(addr: SocketAddr, options: ListenOptions) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM.nonblocking(), Some(Protocol::TCP))?;
         socket.set_reuse_address(true)?; // connections of an earlier run may linger in TIME_WAIT

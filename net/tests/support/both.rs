@@ -57,15 +57,29 @@ pub async fn pair() -> (Stream, Stream) {
     (c.unwrap(), s.unwrap().0)
 }
 
-/// An empty directory of this test's own.
-pub fn directory(name: &str) -> PathBuf {
+/// An empty directory of this test's own, removed at its end. In the simulator, just a name.
+pub struct Directory(PathBuf);
+
+pub fn directory(name: &str) -> Directory {
     let dir = std::env::temp_dir().join(format!("fairlead-net-{}-{name}", std::process::id()));
     #[cfg(not(madsim))]
-    {
-        match std::fs::remove_dir_all(&dir) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => panic!("{}: {e}", dir.display()),
-            _ => std::fs::create_dir_all(&dir).unwrap(),
+    std::fs::create_dir(&dir).unwrap();
+    Directory(dir)
+}
+
+impl std::ops::Deref for Directory {
+    type Target = std::path::Path;
+
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
+}
+
+#[cfg(not(madsim))]
+impl Drop for Directory {
+    fn drop(&mut self) {
+        if let Err(e) = std::fs::remove_dir_all(&self.0) {
+            eprintln!("{} stays behind: {e}", self.0.display());
         }
     }
-    dir
 }

@@ -169,7 +169,7 @@ struct Node {
 
 struct TlsNode {
     version: &'static str,
-    cipher: &'static str,
+    cipher: Box<str>,
     count: AtomicU64,
     next: OnceLock<Box<TlsNode>>,
 }
@@ -218,12 +218,12 @@ impl Table {
     }
 
     /// Requests by TLS version and suite.
-    pub(super) fn tls_sums(&self) -> BTreeMap<(&'static str, &'static str), u64> {
+    pub(super) fn tls_sums(&self) -> BTreeMap<(&'static str, &str), u64> {
         let mut sums = BTreeMap::new();
         for shard in self.shards.iter().filter_map(OnceLock::get) {
             let mut at = shard.tls.get();
             while let Some(node) = at {
-                *sums.entry((node.version, node.cipher)).or_default() += node.count.load(Relaxed);
+                *sums.entry((node.version, &*node.cipher)).or_default() += node.count.load(Relaxed);
                 at = node.next.get();
             }
         }
@@ -255,9 +255,9 @@ impl Shard {
         let mut slot = &self.tls;
         for _ in 0..MAX_TLS {
             let node = slot.get_or_init(|| {
-                Box::new(TlsNode { version: tls.version, cipher: tls.cipher, count: AtomicU64::new(0), next: OnceLock::new() })
+                Box::new(TlsNode { version: tls.version, cipher: tls.cipher.into(), count: AtomicU64::new(0), next: OnceLock::new() })
             });
-            if node.version == tls.version && node.cipher == tls.cipher {
+            if node.version == tls.version && &*node.cipher == tls.cipher {
                 node.count.fetch_add(1, Relaxed);
                 return;
             }

@@ -4,9 +4,12 @@ use super::*;
 use crate::Name;
 
 /// Named so in Traefik; Fairlead binds it to loopback unless the operator says otherwise.
-pub(super) const ADMIN_ENTRY_POINT: &str = "traefik";
+pub(in crate::config) const ADMIN_ENTRY_POINT: &str = "traefik";
 
-/// Above every priority that an operator may give.
+/// The highest priority that an operator may give.
+pub(in crate::config) const PRIORITY_LIMIT: i64 = i64::MAX - 1000;
+
+/// Above it.
 pub(super) const REDIRECTION_PRIORITY: i64 = i64::MAX - 1;
 
 impl Default for StaticConfig {

@@ -119,7 +119,7 @@ fn framed() -> impl Strategy<Value = (String, String)> {
 
 fn request() -> impl Strategy<Value = Vec<u8>> {
     let method = prop::sample::select(vec!["GET", "POST", "PUT", "DELETE", "OPTIONS", "PROPFIND"]);
-    let target = "/[a-z0-9/.%~_-]{0,12}(\\?[a-z0-9=&`|]{0,8})?";
+    let target = "/[a-z0-9/.%~_-]{0,12}(\\?[a-z0-9=&{|}]{0,8})?";
     (method, target, field_lines(), framed()).prop_map(|(method, target, fields, (framing, body))| {
         format!("{method} {target} HTTP/1.1\r\nHost: a.example\r\n{fields}{framing}\r\n{body}").into_bytes()
     })
@@ -155,9 +155,12 @@ fn damaged(mut bytes: Vec<u8>, damage: &[(usize, usize, Vec<u8>)]) -> Vec<u8> {
     bytes
 }
 
-/// A target in absolute or other special form, which hyper writes in its own way and whose authority is judged later here.
-fn in_origin_form(meaning: &Meaning) -> bool {
-    meaning.0.split(' ').nth(1).is_some_and(|target| target.starts_with('/'))
+/// Whether the target is one of which both must think alike. Not: a target in absolute or other special form, which hyper writes in its
+/// own way and whose authority is judged later here; and quotes or angle brackets in a query, which hyper refuses and we let pass.
+fn comparable(meaning: &Meaning) -> bool {
+    let target = meaning.0.split(' ').nth(1).unwrap_or_default();
+    let query = target.split_once('?').map_or("", |(_, query)| query);
+    target.starts_with('/') && !query.contains(['"', '<', '>', '`'])
 }
 
 proptest! {
@@ -173,7 +176,7 @@ proptest! {
     #[test]
     fn damaged_requests_that_pass_mean_the_same(bytes in request(), damage in damage()) {
         let bytes = damaged(bytes, &damage);
-        if let Some(ours) = our_request(&bytes).filter(in_origin_form) {
+        if let Some(ours) = our_request(&bytes).filter(comparable) {
             prop_assert_eq!(hyper_request(&bytes), Some(ours), "{}", text(&bytes));
         }
     }

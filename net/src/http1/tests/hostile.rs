@@ -194,7 +194,10 @@ fn rows_37_to_43_hosts_and_targets() {
     refused(43, "GET * HTTP/1.1\r\nHost: a.example\r\n\r\n", 400);
     accepted(43, "OPTIONS * HTTP/1.1\r\nHost: a.example\r\n\r\n");
     refused(43, "CONNECT / HTTP/1.1\r\nHost: a.example\r\n\r\n", 400);
-    for odd in ["/a#b", "/a<b", "/a>b", "/a`b", "/\x01", "/\x7f", "/\u{e4}", "/a\tb", "/a\0", "/a\rb", ""] {
+    let query = r#"/q?query=up{job="x"}>`0`"#;
+    let (head, _, _) = accepted(73, format!("GET {query} HTTP/1.1\r\nHost: a.example\r\n\r\n"));
+    assert!(head.starts_with(&format!("GET {query} ")), "{head}");
+    for odd in ["/a#b", "/a?b#c", "/a<b", "/a>b", "/a`b", "/\x01", "/\x7f", "/\u{e4}", "/a\tb", "/a\0", "/a\rb", ""] {
         refused(73, format!("GET {odd} HTTP/1.1\r\nHost: a.example\r\n\r\n"), 400);
     }
 }
@@ -277,6 +280,22 @@ fn rows_53_to_57_sizes_pipelines_and_noise() {
     }
     assert_eq!((heard.len(), &heard[1000]), (1001, &Heard::End));
     assert_eq!(text(&script.written).matches("HTTP/1.1 200 OK\r\n").count(), 1000);
+}
+
+#[test]
+fn limits_may_be_as_large_as_they_can_be() {
+    let none = Limits {
+        head_bytes: usize::MAX,
+        fields: usize::MAX,
+        target: usize::MAX,
+        chunk_line: usize::MAX,
+        chunk_extensions: usize::MAX,
+        trailer_bytes: usize::MAX,
+        informational: usize::MAX,
+    };
+    let bytes = chunked("5;a=b\r\nhello\r\n0\r\nX-Sum: 7\r\n\r\n").replace("POST /", &format!("POST /{}", "x".repeat(100_000)));
+    let (heard, _) = serve(cut(bytes.as_bytes(), &[5, 50_000, 100_050]), none);
+    assert!(matches!(&heard[0], Heard::Request { body, .. } if body.bytes == b"hello" && body.trailers.len() == 1), "{heard:?}");
 }
 
 #[test]

@@ -249,6 +249,7 @@ fn an_aborted_exchange_never_looks_complete() {
     ready(conn.poll_flush(&mut cx())).unwrap();
     send(&mut conn, b"more");
     conn.abort();
+    assert!(ready(conn.poll_send(&mut cx(), b"late")).is_err());
     conn.send_end(None).unwrap();
     ready(conn.poll_flush(&mut cx())).unwrap();
     ready(conn.poll_close(&mut cx()));
@@ -311,6 +312,8 @@ fn row_91_only_real_upgrades_count() {
         ("1.1", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQAAP__\r\n", false),
         ("1.1", "Connection: Upgrade\r\nUpgrade: websocket, H2C\r\n", false),
         ("1.0", "Connection: upgrade\r\nUpgrade: websocket\r\n", false),
+        ("1.1", "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 0\r\n", true),
+        ("1.1", "Connection: upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n", false),
     ] {
         let (_, head) = begun(&format!("GET / HTTP/{version}\r\nHost: a\r\n{fields}\r\n"));
         assert_eq!(head.upgrade, upgrade, "{fields}");

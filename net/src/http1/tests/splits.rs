@@ -210,14 +210,12 @@ proptest! {
 
 #[test]
 fn a_head_in_many_pieces_is_looked_at_once() {
-    // Quadratic work on a megabyte of single bytes would take minutes.
-    let limits = Limits { head_bytes: 1 << 21, fields: 1 << 20, ..Limits::default() };
-    let bytes = format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", format!("X: {}\r\n", "y".repeat(1000)).repeat(1000));
-    let mut parser = RequestParser::default();
-    let mut head = RequestHead::default();
-    for end in 1..bytes.len() {
-        assert_eq!(parser.parse(&bytes.as_bytes()[..end], &limits, &mut head), Ok(None));
-    }
-    assert_eq!(parser.parse(bytes.as_bytes(), &limits, &mut head), Ok(Some(bytes.len())));
-    assert_eq!(head.fields.len(), 1001);
+    let mut bytes = format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}", "y".repeat(1000)).into_bytes();
+    let (mut parser, mut head) = (RequestParser::default(), RequestHead::default());
+    assert_eq!(parser.parse(&bytes, &Limits::default(), &mut head), Ok(None));
+    // Bytes that were seen are not looked at again before the end has come: a fault put there since goes unnoticed.
+    bytes[100] = b'\n';
+    bytes.push(b'z');
+    assert_eq!(parser.parse(&bytes, &Limits::default(), &mut head), Ok(None));
+    assert!(RequestParser::default().parse(&bytes, &Limits::default(), &mut head).is_err());
 }

@@ -102,7 +102,7 @@ async fn a_body_of_one_piece_is_one_frame() {
 }
 
 #[tokio::test]
-async fn a_flush_waits_for_the_window_and_an_abort_gives_the_memory_back() {
+async fn no_more_is_taken_than_the_window_allows() {
     const NO_WINDOW: [u8; 6] = [0, 4, 0, 0, 0, 0];
     let (mut raw, mut server) = Raw::pair(&server::Settings::default(), &NO_WINDOW).await;
     raw.headers(1, &request("GET", "/"), true).await;
@@ -121,6 +121,27 @@ async fn a_flush_waits_for_the_window_and_an_abort_gives_the_memory_back() {
     stream.send_end(None).unwrap();
     flush(&mut stream).await.unwrap();
     assert_eq!(raw.until(|f| f.kind == DATA).await.unwrap().flags, END_STREAM);
+}
+
+/// What was taken but not written keeps the exchange open, so that a client that stalls meets the caller's time-out; breaking off frees it.
+#[tokio::test]
+async fn a_flush_waits_for_the_connection_and_an_abort_does_not() {
+    for abort in [false, true] {
+        let (mut raw, mut server) = Raw::pair(&server::Settings::default(), &[]).await;
+        raw.headers(1, &request("GET", "/"), true).await;
+        let (_, mut stream) = server.accept().await.unwrap().unwrap();
+        stream.send_head(&reply(200, Framing::Length(3)));
+        send(&mut stream, b"abc").await.unwrap();
+        stream.send_end(None).unwrap();
+        let waits = poll_fn(|cx| Poll::Ready(stream.poll_flush(cx).is_pending())).await;
+        assert!(waits, "nobody has polled the connection");
+        if abort {
+            stream.abort();
+        } else {
+            serve(server, async |_: RequestHead, _: server::ServerStream| ());
+        }
+        assert_eq!(flush(&mut stream).await.is_err(), abort);
+    }
 }
 
 #[tokio::test]

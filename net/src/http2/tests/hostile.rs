@@ -25,7 +25,7 @@ async fn target() -> (Raw, Arc<AtomicUsize>) {
 async fn rejected(case: &str, lines: &[(&str, &str)]) {
     let (mut raw, accepted) = target().await;
     raw.headers(1, lines, true).await;
-    let (kind, code) = raw.error().await.unwrap_or_else(|| panic!("{case}: closed without a word"));
+    let (kind, code) = raw.error().await.unwrap_or_else(|| panic!("{case}: no error was told"));
     assert_eq!(code, PROTOCOL_ERROR, "{case}");
     assert_eq!(accepted.load(Ordering::Relaxed), 0, "{case}: nothing upstream");
     if kind == RST_STREAM {

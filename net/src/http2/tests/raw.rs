@@ -109,9 +109,9 @@ impl Raw {
         }
     }
 
-    /// The next error that the peer tells: the frame's kind and code.
+    /// The next error that the peer tells: the frame's kind and code. `None` when it answers instead, or closes.
     pub async fn error(&mut self) -> Option<(u8, u32)> {
-        let frame = self.until(|f| f.code().is_some_and(|c| c != 0)).await?;
+        let frame = self.until(|f| f.kind == HEADERS || f.code().is_some_and(|c| c != 0)).await?;
         Some((frame.kind, frame.code()?))
     }
 }

@@ -84,13 +84,10 @@ impl Watcher {
     /// Waits until something changed since the watcher was made or last told of a change. Loses no change if dropped.
     pub async fn changed(&mut self) -> io::Result<()> {
         loop {
-            #[expect(clippy::disallowed_macros, reason = "biased")]
-            {
-                tokio::select! {
-                    biased;
-                    () = self.told.near.notified() => {}
-                    () = self.poll.tick() => {}
-                }
+            tokio::select! {
+                biased;
+                () = self.told.near.notified() => {}
+                () = self.poll.tick() => {}
             }
             self.attach();
             let touched = self.told.touched.swap(false, Relaxed);

@@ -28,7 +28,8 @@ impl World {
         let verdict = self.rules.values_mut().map(|r| r(&packet)).find(|v| *v != Verdict::Pass).unwrap_or(Verdict::Pass);
         let mut rng = thread_rng();
         let mut chance = |p: f64| p > 0.0 && rng.gen_bool(p);
-        if link.blocked || verdict == Verdict::Drop || chance(link.loss) {
+        let blocked = link.blocked && !(cfg!(planted = "net_close_through_partition") && packet.segment().is_some_and(|s| s.fin));
+        if blocked || verdict == Verdict::Drop || chance(link.loss) {
             self.stats.lost += 1;
             return;
         }
@@ -64,7 +65,8 @@ impl World {
             self.stats.unroutable += 1;
             return;
         };
-        if to != from && self.links.get(&(from, to)).unwrap_or(&self.default_link).blocked {
+        let passes = cfg!(planted = "net_close_through_partition") && packet.segment().is_some_and(|s| s.fin);
+        if to != from && !passes && self.links.get(&(from, to)).unwrap_or(&self.default_link).blocked {
             self.stats.lost += 1;
             return;
         }

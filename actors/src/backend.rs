@@ -1,0 +1,94 @@
+//! A load-balanced service as the data path sees it: servers, whose turn it is, how connections are made, what retries may cost.
+//!
+//! Built new when its configuration changes; the endpoints, the balancer's positions and the budget are carried over.
+
+use crate::{endpoint::Endpoint, telemetry::{ServiceSeries, Telemetry}};
+use fairlead_core::{
+    Name,
+    balance::{Balancer, Pick, Sticky},
+    config::dynamic::{LoadBalancer, Transport},
+    endpoint::PanicFloor,
+    outlier::Outcome,
+    retry::{Budget, BudgetConfig},
+};
+use fairlead_net::{random, tls};
+use parking_lot::Mutex;
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+/// A load-balanced service.
+pub struct Backend {
+    pub name: Name,
+    pub config: LoadBalancer,
+    /// In the order of the configuration's servers.
+    pub endpoints: Vec<Arc<Endpoint>>,
+    pub balancer: Arc<Mutex<Balancer>>,
+    pub sticky: Option<Sticky>,
+    pub transport: Arc<Transport>,
+    pub security: Security,
+    pub budget: Arc<Mutex<Budget>>,
+    pub series: Arc<ServiceSeries>,
+}
+
+/// How `https` servers are spoken to.
+#[derive(Clone)]
+pub enum Security {
+    Tls(Arc<tls::ClientConfig>),
+    /// The transport's certificates could not be loaded. Fails closed: requests get 502, and the log says why.
+    Broken(String),
+}
+
+impl Backend {
+    /// A service without servers.
+    pub fn empty(name: Name, telemetry: &Telemetry) -> Self {
+        let config = LoadBalancer::new(Name::whole("default@internal"));
+        Self {
+            endpoints: Vec::new(),
+            balancer: Arc::new(Mutex::new(Balancer::new(&config))),
+            sticky: None,
+            transport: Arc::new(Transport::new(config.transport.clone())),
+            security: Security::Broken("no transport".into()),
+            budget: Arc::new(Mutex::new(Budget::new(BudgetConfig::default(), Duration::ZERO))),
+            series: telemetry.service(name.as_str()),
+            name,
+            config,
+        }
+    }
+
+    /// The server for one attempt.
+    pub fn pick(&self, tried: &[usize], client: IpAddr) -> Option<usize> {
+        let usable = |i: usize| self.endpoints[i].takes_new();
+        let in_flight = |i: usize| self.endpoints[i].in_flight();
+        let ctx = Pick { usable: &usable, in_flight: &in_flight, tried, random: random::u64(), client };
+        let mut balancer = self.balancer.lock();
+        balancer.pick(&ctx).or_else(|| {
+            // Ejection is a guess from traffic: rather a suspected server than none.
+            let suspected = |i: usize| self.endpoints[i].would_take_new();
+            balancer.pick(&Pick { usable: &suspected, ..ctx })
+        })
+    }
+
+    /// Whether a server remains that was not tried.
+    pub fn has_other(&self, tried: &[usize]) -> bool {
+        let servers = self.config.servers.iter().zip(&self.endpoints).enumerate();
+        servers.into_iter().any(|(i, (server, endpoint))| server.weight > 0 && !tried.contains(&i) && endpoint.would_take_new())
+    }
+
+    /// Whether any server can be given a request now.
+    pub fn is_usable(&self) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.would_take_new())
+    }
+
+    /// Tells the outlier detection of one server what a request met.
+    pub fn observe(&self, endpoint: &Endpoint, now: Duration, outcome: Outcome) {
+        if endpoint.is_unmoved_by(now, outcome) {
+            return;
+        }
+        let candidates = self.endpoints.iter().filter(|e| e.would_take_new()).count();
+        let ejected = self.endpoints.iter().filter(|e| e.would_take_new() && e.is_ejected()).count();
+        let may_eject = PanicFloor::default().allows_ejection(candidates, ejected);
+        if endpoint.observe(now, outcome, may_eject) {
+            self.series.ejections.inc();
+            tracing::warn!(service = %self.name, server = endpoint.url.text, "ejected for a while: requests to it fail");
+        }
+    }
+}

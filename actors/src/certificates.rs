@@ -1,0 +1,254 @@
+//! The actor Certificates: certificate files made into TLS configurations, again whenever a file changes.
+//!
+//! Owns what was loaded and the watch on its files. A file that cannot be used leaves the last good state of that certificate in
+//! force. Supervised by [`Supervisor`](crate::supervisor); after a panic the Router asks for everything anew.
+//!
+//! Never: serves a handshake, or replaces a certificate by a self-made one while the operator's own is merely broken.
+
+use crate::{gateway::Directory, router, transport::pem, worker::Shared};
+use fairlead_core::{
+    Name,
+    config::{
+        Rejection, Severity,
+        dynamic::{Certificate, Tls, TlsOptions},
+    },
+};
+use fairlead_net::{
+    clock, fs,
+    task::{self, Owned},
+    time::{self, Duration},
+    tls::{self, CertificateStore, ClientAuth, ClientAuthMode, ServerConfig, ServerOptions, UnixTime},
+};
+use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+
+/// The actor.
+pub struct Certificates;
+
+/// What the actor is told.
+pub enum Msg {
+    /// Make configurations of this.
+    Load(Tls, RpcReplyPort<Loaded>),
+    /// A file has changed.
+    Changed,
+}
+
+/// What came of loading.
+#[derive(Clone, Default)]
+pub struct Loaded {
+    /// By name of TLS options; `None` where they are broken, so that handshakes fail closed.
+    pub table: BTreeMap<Name, Option<Arc<ServerConfig>>>,
+    pub rejections: Vec<Rejection>,
+}
+
+/// What the actor is started with.
+pub struct Arguments {
+    pub shared: Arc<Shared>,
+    pub directory: Arc<Directory>,
+}
+
+/// See [`Certificates`].
+pub struct State {
+    arguments: Arguments,
+    /// The last good version of each certificate, by its two texts.
+    good: BTreeMap<(String, String), Arc<tls::Certificate>>,
+    /// Made once: a new one at each change would break the clients that accepted it.
+    self_signed: Option<Arc<tls::Certificate>>,
+    /// Configurations by options, so that tickets stay valid over a change of certificates.
+    configs: BTreeMap<Name, (TlsOptions, Arc<ServerConfig>)>,
+    watch: Option<Owned<()>>,
+}
+
+impl Actor for Certificates {
+    type Msg = Msg;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(&self, me: ActorRef<Msg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
+        arguments.directory.set_certificates(me);
+        Ok(State { arguments, good: BTreeMap::new(), self_signed: None, configs: BTreeMap::new(), watch: None })
+    }
+
+    async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        match msg {
+            Msg::Load(tls, reply) => {
+                let loaded = state.load(&tls).await;
+                state.watch(&me, &tls);
+                if reply.send(loaded).is_err() {
+                    tracing::debug!("nobody waits for the certificates any more");
+                }
+            }
+            Msg::Changed => {
+                if let Some(router) = state.arguments.directory.router() {
+                    router.cast(router::Msg::Certificates)?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    async fn load(&mut self, tls: &Tls) -> Loaded {
+        let now = unix_now();
+        let mut loaded = Loaded::default();
+        let mut certificates = Vec::new();
+        for certificate in &tls.certificates {
+            certificates.extend(self.certificate(certificate, now, &mut loaded.rejections).await);
+        }
+        let default = match &tls.default_certificate {
+            Some(certificate) => self.certificate(certificate, now, &mut loaded.rejections).await,
+            None => None,
+        };
+        let default = default.or_else(|| self.self_signed(now));
+        self.arguments.shared.telemetry.certificates(certificates.iter().chain(&default).map(|c| gauge(c)).collect());
+        let store = Arc::new(CertificateStore::new(&certificates, default, now));
+        let default_options = Name::whole("default");
+        let mut options: BTreeMap<_, _> = tls.options.iter().map(|(name, o)| (name.clone(), (**o).clone())).collect();
+        options.entry(default_options).or_default();
+        self.configs.retain(|name, _| options.contains_key(name));
+        for (name, options) in options {
+            let config = match self.config(&name, &options, &store).await {
+                Ok(config) => Some(config),
+                Err(message) => {
+                    loaded.rejections.push(Rejection {
+                        severity: Severity::Error,
+                        source: format!("TLS options {name}"),
+                        key: "tls.options".into(),
+                        message,
+                        remedy: "handshakes for hosts with these options fail until this is mended".into(),
+                    });
+                    None
+                }
+            };
+            loaded.table.insert(name, config);
+        }
+        loaded
+    }
+
+    async fn certificate(
+        &mut self,
+        wanted: &Certificate,
+        now: UnixTime,
+        rejections: &mut Vec<Rejection>,
+    ) -> Option<Arc<tls::Certificate>> {
+        let key = (wanted.cert.clone(), wanted.key.clone());
+        let read = async {
+            let (chain, secret) = (pem(&wanted.cert).await?, pem(&wanted.key).await?);
+            tls::Certificate::from_pem(&chain, &secret, now).map_err(|e| e.to_string())
+        };
+        match read.await {
+            Ok(certificate) => {
+                let certificate = Arc::new(certificate);
+                self.good.insert(key, certificate.clone());
+                Some(certificate)
+            }
+            Err(message) => {
+                let last = self.good.get(&key).cloned();
+                rejections.push(Rejection {
+                    severity: if last.is_some() { Severity::Warning } else { Severity::Error },
+                    source: wanted.source.clone(),
+                    key: "tls.certificates".into(),
+                    message,
+                    remedy: match last {
+                        Some(_) => "the certificate loaded before stays in use".into(),
+                        None => "it is not installed; mend the file and it is loaded without a restart".into(),
+                    },
+                });
+                last
+            }
+        }
+    }
+
+    fn self_signed(&mut self, now: UnixTime) -> Option<Arc<tls::Certificate>> {
+        if self.self_signed.is_none() {
+            match tls::self_signed_default(now) {
+                Ok(certificate) => self.self_signed = Some(Arc::new(certificate)),
+                Err(e) => tracing::error!(error = %e, "no default certificate could be made"),
+            }
+        }
+        self.self_signed.clone()
+    }
+
+    async fn config(&mut self, name: &Name, options: &TlsOptions, store: &Arc<CertificateStore>) -> Result<Arc<ServerConfig>, String> {
+        let mut server = ServerOptions {
+            min_version: options.min_version.clone(),
+            max_version: options.max_version.clone(),
+            cipher_suites: options.cipher_suites.clone(),
+            curve_preferences: options.curve_preferences.clone(),
+            alpn: if options.alpn_protocols.is_empty() { vec!["h2".into(), "http/1.1".into()] } else { options.alpn_protocols.clone() },
+            sni_strict: options.sni_strict,
+            session_tickets: !options.disable_session_tickets,
+            ..ServerOptions::default()
+        };
+        if let Some(auth) = &options.client_auth {
+            let mut cas = Vec::new();
+            for file in &auth.ca_files {
+                cas.push(pem(file).await?);
+            }
+            let mode = client_auth_mode(&auth.mode)?;
+            server.client_auth = Some(ClientAuth { cas, mode });
+        }
+        let config = match self.configs.get(name) {
+            // Client authorities may have changed on disk: only configurations without any are carried over.
+            Some((known, config)) if known == options && options.client_auth.is_none() => {
+                tls::with_certificates(config, &server, store.clone())
+            }
+            _ => tls::server_config(&server, store.clone()).map_err(|e| e.to_string())?,
+        };
+        self.configs.insert(name.clone(), (options.clone(), config.clone()));
+        Ok(config)
+    }
+
+    /// Watches every file that was named. A watch that fails is begun again.
+    fn watch(&mut self, me: &ActorRef<Msg>, tls: &Tls) {
+        let named = tls.certificates.iter().chain(&tls.default_certificate).flat_map(|c| [&c.cert, &c.key]);
+        let authorities = tls.options.values().filter_map(|o| o.client_auth.as_ref()).flat_map(|auth| &auth.ca_files);
+        let files: Vec<PathBuf> =
+            named.chain(authorities).filter(|text| !text.contains("-----BEGIN")).map(PathBuf::from).collect();
+        if files.is_empty() {
+            self.watch = None;
+            return;
+        }
+        let me = me.clone();
+        let watching = async move {
+            loop {
+                let failed = match fs::watch(&files) {
+                    Ok(mut watcher) => loop {
+                        match watcher.changed().await {
+                            Ok(()) => me.cast(Msg::Changed).ok(),
+                            Err(e) => break e,
+                        };
+                    },
+                    Err(e) => e,
+                };
+                tracing::warn!(error = %failed, "certificate files are not watched for now");
+                time::sleep(Duration::from_secs(5)).await;
+            }
+        };
+        self.watch = Some(task::spawn(watching).owned());
+    }
+}
+
+fn client_auth_mode(name: &str) -> Result<ClientAuthMode, String> {
+    match name {
+        "RequestClientCert" => Ok(ClientAuthMode::Request),
+        "RequireAnyClientCert" => Ok(ClientAuthMode::RequireAny),
+        "VerifyClientCertIfGiven" => Ok(ClientAuthMode::VerifyIfGiven),
+        "RequireAndVerifyClientCert" => Ok(ClientAuthMode::RequireAndVerify),
+        other => Err(format!("clientAuthType is {other}, and must be one of Traefik's four that ask for a certificate")),
+    }
+}
+
+fn unix_now() -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(clock::unix_seconds(clock::now())))
+}
+
+fn gauge(certificate: &tls::Certificate) -> crate::telemetry::CertificateGauge {
+    crate::telemetry::CertificateGauge {
+        common_name: certificate.names().first().cloned().unwrap_or_default(),
+        serial: certificate.serial().to_owned(),
+        sans: certificate.names().join(","),
+        not_after: certificate.not_after() as i64,
+    }
+}

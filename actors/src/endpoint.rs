@@ -1,0 +1,308 @@
+//! One server as the data path sees it: whether it may be picked, what is in flight, and its idle connections.
+//!
+//! Lives outside the snapshot, keyed by service, server and transport, so that a renamed router cools nothing. The life and
+//! health machines are core's; what they say is mirrored in one atomic byte that a pick reads.
+
+use crate::proxy::stream::Up;
+use fairlead_core::{
+    Name,
+    config::dynamic::{ServerUrl, UpstreamScheme},
+    endpoint::{self, Action, Event, Life, Standing},
+    outlier::{Change, Outcome, Outlier, OutlierPolicy},
+};
+use fairlead_net::{
+    http1, http2,
+    time::{Duration, Instant},
+};
+use parking_lot::Mutex;
+use std::{
+    fmt,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering},
+    },
+};
+
+/// What makes two servers the same one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Key {
+    pub service: Name,
+    pub url: String,
+    pub transport: Name,
+}
+
+/// One server.
+pub struct Endpoint {
+    pub key: Key,
+    pub url: ServerUrl,
+    /// `host:port`, for `Host` where the client's is not passed, and for logs.
+    pub authority: String,
+    in_flight: AtomicU32,
+    flags: AtomicU8,
+    machine: Mutex<Machine>,
+    outlier: Mutex<Outlier>,
+    /// Until then, in milliseconds of core's time, successes count too: there was a failure to weigh them against.
+    doubted_until: AtomicU64,
+    idle: Box<[Mutex<Idle>]>,
+    addresses: Mutex<Addresses>,
+    turn: AtomicUsize,
+}
+
+/// Idle connections of one worker.
+#[derive(Default)]
+pub struct Idle {
+    pub h1: Vec<Kept>,
+    pub h2: Option<http2::client::Client>,
+}
+
+/// An idle HTTP/1 connection.
+pub struct Kept {
+    pub connection: Box<http1::ClientConn<Up>>,
+    pub since: Instant,
+}
+
+#[derive(Default)]
+struct Addresses {
+    known: Option<(Instant, Arc<[IpAddr]>)>,
+    stale: bool,
+}
+
+struct Machine {
+    life: endpoint::Endpoint,
+    probe_up: bool,
+}
+
+/// How long a failure keeps successes counted: longer than any window in which they are weighed.
+const DOUBT: Duration = Duration::from_secs(120);
+
+const NEW_WORK: u8 = 1;
+const SESSIONS: u8 = 2;
+const KEEPS: u8 = 4;
+const EJECTED: u8 = 8;
+
+impl Endpoint {
+    /// A server that is known and not yet to be given work.
+    pub fn new(key: Key, url: ServerUrl, workers: usize, policy: OutlierPolicy) -> Self {
+        let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
+        let default_port = if url.scheme == UpstreamScheme::Https { 443 } else { 80 };
+        let authority = if url.port == default_port { host } else { format!("{host}:{}", url.port) };
+        Self {
+            key,
+            url,
+            authority,
+            in_flight: AtomicU32::new(0),
+            flags: AtomicU8::new(0),
+            machine: Mutex::new(Machine { life: endpoint::Endpoint::new(), probe_up: true }),
+            outlier: Mutex::new(Outlier::new(policy)),
+            doubted_until: AtomicU64::new(0),
+            idle: (0..workers).map(|_| Mutex::default()).collect(),
+            addresses: Mutex::default(),
+            turn: AtomicUsize::new(0),
+        }
+    }
+
+    /// Whether a new request may go here.
+    pub fn takes_new(&self) -> bool {
+        self.flags() & (NEW_WORK | EJECTED) == NEW_WORK
+    }
+
+    /// The same with passive ejection left out of account.
+    pub fn would_take_new(&self) -> bool {
+        self.flags() & NEW_WORK != 0
+    }
+
+    /// Whether what requests met here has it ejected for now.
+    pub fn is_ejected(&self) -> bool {
+        self.flags() & EJECTED != 0
+    }
+
+    /// Whether a client bound to this server by a cookie may still come: true while it drains.
+    pub fn serves_sessions(&self) -> bool {
+        self.flags() & SESSIONS != 0
+    }
+
+    /// Whether idle connections are worth keeping.
+    pub fn keeps_connections(&self) -> bool {
+        self.flags() & KEEPS != 0
+    }
+
+    fn flags(&self) -> u8 {
+        self.flags.load(Ordering::Relaxed)
+    }
+
+    /// Requests under way.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Counts one request until the guard is dropped.
+    pub fn enter(self: &Arc<Self>) -> InFlight {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        InFlight(self.clone())
+    }
+
+    /// Feeds the life machine, and hands on what its caller has to do beyond the pick set and the pools.
+    pub fn handle(&self, now: Duration, event: Event) -> Vec<Action> {
+        let mut machine = self.machine.lock();
+        let actions = machine.life.handle(now, event);
+        self.mirror(&machine);
+        drop(machine);
+        if !self.keeps_connections() {
+            self.close_idle();
+        }
+        actions
+    }
+
+    /// What the active health check says.
+    pub fn probed(&self, now: Duration, up: bool) {
+        let mut machine = self.machine.lock();
+        machine.probe_up = up;
+        self.mirror(&machine);
+        drop(machine);
+        if up && self.outlier.lock().restore(now) == Change::Restored {
+            self.set(EJECTED, false);
+        }
+    }
+
+    /// Where the server is in its life, and what speaks for or against it.
+    pub fn standing(&self) -> Standing {
+        let machine = self.machine.lock();
+        Standing { life: machine.life.life(), probe_up: machine.probe_up, ejected: self.is_ejected() }
+    }
+
+    /// Takes over a changed rule for ejection.
+    pub fn judge_by(&self, policy: OutlierPolicy) {
+        self.outlier.lock().update(policy);
+    }
+
+    /// Whether this outcome changes nothing: the common case, without a lock.
+    pub fn is_unmoved_by(&self, now: Duration, outcome: Outcome) -> bool {
+        outcome == Outcome::Success && now.as_millis() as u64 > self.doubted_until.load(Ordering::Relaxed)
+    }
+
+    /// Tells the outlier detection what a request met; true when that ejects the server.
+    pub fn observe(&self, now: Duration, outcome: Outcome, may_eject: bool) -> bool {
+        if outcome != Outcome::Success {
+            self.doubted_until.store((now + DOUBT).as_millis() as u64, Ordering::Relaxed);
+        }
+        let change = self.outlier.lock().observe(now, outcome, may_eject);
+        if matches!(change, Change::Ejected { .. }) {
+            self.set(EJECTED, true);
+        }
+        matches!(change, Change::Ejected { .. })
+    }
+
+    /// Lets an ejection end when its time has come.
+    pub fn tick(&self, now: Duration) {
+        if self.is_ejected() && self.outlier.lock().tick(now) == Change::Restored {
+            self.set(EJECTED, false);
+        }
+    }
+
+    /// This worker's idle connections.
+    pub fn idle(&self, worker: usize) -> &Mutex<Idle> {
+        &self.idle[worker]
+    }
+
+    /// Drops idle connections of this worker that are dead or idle since before `oldest`.
+    pub fn sweep(&self, worker: usize, oldest: Option<Instant>) {
+        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        self.idle[worker]
+            .lock()
+            .h1
+            .retain_mut(|kept| oldest.is_none_or(|t| kept.since >= t) && kept.connection.poll_idle(&mut cx).is_pending());
+    }
+
+    /// Number of idle connections over all workers.
+    pub fn idle_connections(&self) -> usize {
+        self.idle.iter().map(|idle| idle.lock().h1.len()).sum()
+    }
+
+    fn close_idle(&self) {
+        for idle in &self.idle {
+            *idle.lock() = Idle::default();
+        }
+    }
+
+    fn mirror(&self, machine: &Machine) {
+        let life = machine.life.life();
+        let standing = Standing { life, probe_up: machine.probe_up, ejected: false };
+        self.set(NEW_WORK, standing.takes_new());
+        self.set(SESSIONS, standing.serves_sessions());
+        self.set(KEEPS, life != Life::Gone && life != Life::Draining);
+    }
+
+    fn set(&self, flag: u8, on: bool) {
+        if on {
+            self.flags.fetch_or(flag, Ordering::Relaxed);
+        } else {
+            self.flags.fetch_and(!flag, Ordering::Relaxed);
+        }
+    }
+
+    /// Addresses believed for `ttl` since they were found.
+    pub fn addresses(&self, now: Instant, ttl: Duration) -> Option<Arc<[IpAddr]>> {
+        let addresses = self.addresses.lock();
+        let (at, known) = addresses.known.as_ref()?;
+        (!addresses.stale && now.duration_since(*at) < ttl).then(|| known.clone())
+    }
+
+    /// Addresses found at some time, however long ago.
+    pub fn last_addresses(&self) -> Option<Arc<[IpAddr]>> {
+        self.addresses.lock().known.as_ref().map(|(_, known)| known.clone())
+    }
+
+    /// Remembers what the resolver said.
+    pub fn set_addresses(&self, now: Instant, found: Vec<IpAddr>) -> Arc<[IpAddr]> {
+        let found: Arc<[IpAddr]> = found.into();
+        *self.addresses.lock() = Addresses { known: Some((now, found.clone())), stale: false };
+        found
+    }
+
+    /// None of the addresses answered: the resolver is asked again before they are used again.
+    pub fn forget_addresses(&self) {
+        self.addresses.lock().stale = true;
+    }
+
+    /// Where the next connection begins among several addresses.
+    pub fn next_address(&self) -> usize {
+        self.turn.fetch_add(1, Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint").field("key", &self.key).field("in_flight", &self.in_flight()).finish_non_exhaustive()
+    }
+}
+
+impl Idle {
+    /// Keeps a connection, the oldest giving way when there are `limit` already.
+    pub fn keep(&mut self, connection: Box<http1::ClientConn<Up>>, since: Instant, limit: usize) {
+        if limit == 0 {
+            return;
+        }
+        if self.h1.len() >= limit {
+            self.h1.remove(0);
+        }
+        self.h1.push(Kept { connection, since });
+    }
+}
+
+/// One request under way to a server.
+#[derive(Debug)]
+pub struct InFlight(Arc<Endpoint>);
+
+impl InFlight {
+    /// The server.
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.0
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,325 @@
+//! The whole gateway, put together: workers, actors, providers; from start to drain.
+//!
+//! Used by the binary and by the simulator alike. Owns the order of starting and of stopping, and nothing of what happens between.
+
+use crate::{
+    backend_pool, certificates,
+    config_watch::ProviderStatus,
+    entry_point::EntryPoint,
+    internal::Internals,
+    listener,
+    published::{Cell, Published},
+    router,
+    supervisor::{self, Supervisor},
+    telemetry::Telemetry,
+    worker::{self, Command, Shared},
+};
+use arc_swap::ArcSwapOption;
+use fairlead_core::{
+    config::static_::{Protocol, StaticConfig},
+    drain::{Action, Drain, Event, Outcome, Periods},
+    snapshot::{EntryPointId, EntryPointSpec},
+};
+use fairlead_net::{
+    random,
+    time::{self, Duration},
+};
+use parking_lot::Mutex;
+use ractor::{Actor, ActorRef};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+use tokio::sync::watch;
+
+/// What a gateway is made of.
+pub struct Options {
+    pub config: StaticConfig,
+    pub telemetry: Telemetry,
+    /// Data-plane workers; at least one.
+    pub workers: usize,
+    /// Each worker on a CPU of its own.
+    pub pin: bool,
+    /// For `X-Forwarded-Server`.
+    pub host_name: String,
+    /// Providers by name, each with a way to make it.
+    pub providers: Vec<(String, crate::config_watch::Make)>,
+}
+
+/// A running gateway.
+pub struct Gateway {
+    shared: Arc<Shared>,
+    directory: Arc<Directory>,
+    workers: Vec<worker::Handle>,
+    supervisor: ActorRef<supervisor::Msg>,
+    periods: Periods,
+}
+
+/// Why a gateway did not start.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct StartError(String);
+
+/// The actors that there are now, and how far starting has come. Outlives every one of them.
+pub struct Directory {
+    router: ArcSwapOption<ActorRef<router::Msg>>,
+    backend_pool: ArcSwapOption<ActorRef<backend_pool::Msg>>,
+    certificates: ArcSwapOption<ActorRef<certificates::Msg>>,
+    bound: Mutex<BTreeMap<String, SocketAddr>>,
+    synced: watch::Sender<bool>,
+    listening: AtomicBool,
+    draining: AtomicBool,
+    pub providers: Vec<Arc<ProviderStatus>>,
+    pub inputs: Arc<router::Inputs>,
+}
+
+impl Directory {
+    fn new(providers: Vec<Arc<ProviderStatus>>) -> Self {
+        Self {
+            router: ArcSwapOption::empty(),
+            backend_pool: ArcSwapOption::empty(),
+            certificates: ArcSwapOption::empty(),
+            bound: Mutex::default(),
+            synced: watch::Sender::new(false),
+            listening: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            providers,
+            inputs: Arc::default(),
+        }
+    }
+
+    /// The Router that runs now.
+    pub fn router(&self) -> Option<ActorRef<router::Msg>> {
+        self.router.load().as_deref().cloned()
+    }
+
+    /// A Router has begun.
+    pub fn set_router(&self, actor: ActorRef<router::Msg>) {
+        self.router.store(Some(Arc::new(actor)));
+    }
+
+    /// The BackendPool that runs now.
+    pub fn backend_pool(&self) -> Option<ActorRef<backend_pool::Msg>> {
+        self.backend_pool.load().as_deref().cloned()
+    }
+
+    /// A BackendPool has begun.
+    pub fn set_backend_pool(&self, actor: ActorRef<backend_pool::Msg>) {
+        self.backend_pool.store(Some(Arc::new(actor)));
+    }
+
+    /// The Certificates actor that runs now.
+    pub fn certificates(&self) -> Option<ActorRef<certificates::Msg>> {
+        self.certificates.load().as_deref().cloned()
+    }
+
+    /// A Certificates actor has begun.
+    pub fn set_certificates(&self, actor: ActorRef<certificates::Msg>) {
+        self.certificates.store(Some(Arc::new(actor)));
+    }
+
+    /// Where an entry point listens.
+    pub fn bound(&self, entry_point: &str) -> Option<SocketAddr> {
+        self.bound.lock().get(entry_point).copied()
+    }
+
+    /// An entry point listens.
+    pub fn set_bound(&self, entry_point: &str, address: SocketAddr) {
+        self.bound.lock().insert(entry_point.to_owned(), address);
+    }
+
+    /// Every provider has spoken, and what it said is served.
+    pub fn set_synced(&self) {
+        self.synced.send_if_modified(|synced| !std::mem::replace(synced, true));
+    }
+
+    /// Whether every provider has spoken.
+    pub fn is_synced(&self) -> bool {
+        *self.synced.borrow()
+    }
+
+    /// Whether new work is welcome: first sync applied, certificates loaded, listeners bound, not going down.
+    pub fn is_ready(&self) -> bool {
+        self.is_synced() && self.listening.load(Ordering::Acquire) && !self.is_draining()
+    }
+
+    /// Whether the gateway is going down.
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    async fn until_synced(&self) {
+        let mut synced = self.synced.subscribe();
+        // The sender lives in `self`, so this cannot fail.
+        synced.wait_for(|synced| *synced).await.ok();
+    }
+}
+
+impl Gateway {
+    /// Starts everything. Entry points that answer `/ping`, the API or metrics listen at once; the others when every provider has
+    /// spoken: nobody is told 404 because this gateway has just begun.
+    ///
+    /// # Errors
+    /// A port could not be bound, or a thread not started.
+    pub async fn start(options: Options) -> Result<Self, StartError> {
+        let Options { config, telemetry, workers, pin, host_name, providers } = options;
+        let config = Arc::new(config);
+        let specs: Vec<_> = config.entry_points.keys().map(|name| EntryPointSpec { name: name.clone() }).collect();
+        let statuses: Vec<_> = providers.iter().map(|(name, _)| Arc::new(ProviderStatus::new(name))).collect();
+        let directory = Arc::new(Directory::new(statuses.clone()));
+        let mut secret = [0; 16];
+        random::secret(&mut secret);
+        let shared = Arc::new(Shared {
+            published: Cell::new(Published::empty(&specs)),
+            internals: Internals::new(config.clone(), directory.clone()),
+            reason_header: config.reason_header.clone(),
+            request_id: config.request_id.clone(),
+            limits: config.limits,
+            pseudonym: String::new(),
+            epoch: time::now(),
+            telemetry: telemetry.clone(),
+        });
+        let entries: Vec<_> = config
+            .entry_points
+            .values()
+            .enumerate()
+            .filter(|(_, entry)| entry.address.protocol == Protocol::Tcp)
+            .map(|(i, entry)| {
+                let series = telemetry.entry_point(&entry.name);
+                Arc::new(EntryPoint::new(EntryPointId(i as u32), entry.clone(), config.limits, &host_name, series))
+            })
+            .collect();
+        let started: Result<Vec<_>, _> = (0..workers.max(1)).map(|id| worker::start(id, pin, shared.clone())).collect();
+        let workers = started.map_err(|e| StartError(format!("a worker thread could not be started: {e}")))?;
+
+        let awaited: BTreeSet<_> = providers.iter().map(|(name, _)| name.clone()).collect();
+        let periods = Periods {
+            lame_duck: entries.iter().map(|e| e.config.life_cycle.request_accept_grace).max().unwrap_or_default(),
+            grace: entries.iter().map(|e| e.config.life_cycle.grace).max().unwrap_or_default(),
+        };
+        let arguments = supervisor::Arguments {
+            shared: shared.clone(),
+            config: config.clone(),
+            directory: directory.clone(),
+            workers: workers.iter().map(|w| w.commands.clone()).collect(),
+            providers: providers.into_iter().map(|(_, make)| make).zip(statuses).collect(),
+            awaited,
+            salt: secret,
+            grace: periods.grace,
+        };
+        let failed = |e: &dyn std::fmt::Display| StartError(e.to_string());
+        let (supervisor, _) = Actor::spawn(None, Supervisor, arguments).await.map_err(|e| failed(&e))?;
+        let gateway = Self { shared, directory, workers, supervisor, periods };
+
+        let (early, late): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| answers_for_itself(&config, &entry.name));
+        gateway.listen(early).await?;
+        gateway.directory.until_synced().await;
+        gateway.listen(late).await?;
+        gateway.directory.listening.store(true, Ordering::Release);
+        tracing::info!("ready");
+        Ok(gateway)
+    }
+
+    async fn listen(&self, entries: Vec<Arc<EntryPoint>>) -> Result<(), StartError> {
+        for entry in entries {
+            let listening = ractor::call!(self.supervisor, supervisor::Msg::Listen, entry);
+            listening.map_err(|e| StartError(e.to_string()))?.map_err(StartError)?;
+        }
+        Ok(())
+    }
+
+    /// What workers see.
+    pub fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// The actors and the state of starting.
+    pub fn directory(&self) -> &Arc<Directory> {
+        &self.directory
+    }
+
+    /// Where an entry point listens.
+    pub fn address(&self, entry_point: &str) -> Option<SocketAddr> {
+        self.directory.bound(entry_point)
+    }
+
+    /// Open client connections.
+    pub fn connections(&self) -> usize {
+        self.workers.iter().map(|w| w.worker.connections.len()).sum()
+    }
+
+    /// Goes down: readiness fails, then no new connections, then the old ones end with their requests; what is left at the
+    /// deadline is cut off. `hurry` ends the present phase each time it is ready.
+    pub async fn drain(self, mut hurry: impl AsyncFnMut()) -> Outcome {
+        let mut drain = Drain::new(self.periods);
+        let mut due = None;
+        let mut event = Event::Terminate;
+        loop {
+            let now = self.shared.since_epoch(time::now());
+            for action in drain.handle(now, event) {
+                match action {
+                    Action::FailReadiness => self.directory.draining.store(true, Ordering::Release),
+                    Action::Arm(at) => due = Some(self.shared.instant(at)),
+                    Action::StopAccepting => self.close_listeners(),
+                    Action::FinishConnections => self.tell(|| Command::Drain),
+                    Action::Abort => self.tell(|| Command::Stop),
+                    Action::Exit(outcome) => {
+                        self.stop().await;
+                        return outcome;
+                    }
+                }
+            }
+            let due = due.unwrap_or_else(|| time::after(Duration::from_secs(3600)));
+            let hurried = std::pin::pin!(hurry());
+            event = tokio::select! {
+                biased;
+                () = self.until_idle(), if drain.phase() == fairlead_core::drain::Phase::Draining => Event::Idle,
+                () = time::sleep_until(due) => Event::Tick,
+                () = hurried => Event::Terminate,
+            };
+        }
+    }
+
+    async fn until_idle(&self) {
+        while self.connections() > 0 {
+            time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    fn close_listeners(&self) {
+        if let Err(e) = self.supervisor.cast(supervisor::Msg::CloseListeners) {
+            tracing::error!(error = %e, "the supervisor is gone; its listeners are closed by the workers' end");
+        }
+    }
+
+    fn tell(&self, command: impl Fn() -> Command) {
+        for worker in &self.workers {
+            if worker.commands.send(command()).is_err() {
+                tracing::debug!(worker = worker.worker.id, "the worker has ended already");
+            }
+        }
+    }
+
+    async fn stop(self) {
+        self.tell(|| Command::Stop);
+        self.supervisor.stop_and_wait(None, None).await.ok();
+        for worker in self.workers {
+            drop(worker.commands);
+            if let Err(e) = worker.ended.await {
+                tracing::error!(worker = worker.worker.id, error = %e, "the worker did not end in order");
+            }
+        }
+    }
+}
+
+/// Whether `/ping`, metrics or the API are routed here without the operator's doing.
+fn answers_for_itself(config: &StaticConfig, entry_point: &str) -> bool {
+    config.ping.as_ref().is_some_and(|p| !p.manual_routing && p.entry_point == entry_point)
+        || config.prometheus.as_ref().is_some_and(|p| !p.manual_routing && p.entry_point == entry_point)
+        || config.api.as_ref().is_some_and(|a| a.insecure) && entry_point == "traefik"
+}
+

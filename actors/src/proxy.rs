@@ -1,0 +1,18 @@
+//! The data path: from an accepted connection to a forwarded request and back. No actor stands on it.
+//!
+//! ```text
+//! connection → (TLS) → http1 | http2 → exchange: decide → forward: pick, attempt, retry → upstream: pool, connect
+//! ```
+//!
+//! Owns nothing that outlives a connection except the idle upstream connections that endpoints keep. What is decided comes
+//! from one [`Published`](crate::published::Published) state that a request loads once.
+
+pub mod connection;
+mod exchange;
+pub mod fields;
+mod forward;
+mod http1;
+mod http2;
+mod respond;
+pub mod stream;
+pub mod upstream;

@@ -1,0 +1,169 @@
+//! An accepted connection, from its first byte: PROXY header, TLS or plain, HTTP/1 or HTTP/2.
+//!
+//! Owns the limits on connections and the time a client has to say what it wants to speak.
+
+use super::{http1, http2, stream::Down};
+use crate::{connections::Token, entry_point::EntryPoint, worker::Worker};
+use bytes::BytesMut;
+use fairlead_core::http::Scheme;
+use fairlead_net::{
+    proxy_protocol, task,
+    tcp::Stream,
+    time,
+    tls::{self, Prefixed},
+};
+use std::{io, net::SocketAddr, sync::Arc};
+use tokio::io::{AsyncReadExt, ReadBuf};
+
+/// The client's side of a connection: what every exchange on it knows.
+pub struct Client {
+    pub worker: Arc<Worker>,
+    pub entry: Arc<EntryPoint>,
+    /// After PROXY protocol.
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+    pub tls: Option<Tls>,
+    pub token: Arc<Token>,
+}
+
+/// What TLS told.
+pub struct Tls {
+    pub server_name: Option<String>,
+    pub version: &'static str,
+    pub cipher: String,
+    pub client_certificate: bool,
+}
+
+impl Client {
+    /// How the client reached this gateway.
+    pub fn scheme(&self) -> Scheme {
+        if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
+    }
+
+}
+
+/// Serves a connection in a task of its own, unless a limit is reached.
+pub fn start(worker: &Arc<Worker>, entry: &Arc<EntryPoint>, stream: Stream, peer: SocketAddr) {
+    let Some(permit) = entry.admit(peer.ip()) else {
+        // Nothing can be said before TLS, and saying it would cost what the limit is to save.
+        entry.series.refused.inc();
+        drop(stream);
+        return;
+    };
+    let token = worker.connections.enter();
+    let (worker, entry) = (worker.clone(), entry.clone());
+    let task = task::spawn({
+        let (worker, token) = (worker.clone(), token.clone());
+        async move {
+            let _permit = permit;
+            let _leave = Leave(&worker, &token);
+            let _open = Opened::new(&entry);
+            if let Err(e) = serve(worker.clone(), entry.clone(), stream, peer, token.clone()).await {
+                tracing::debug!(entry_point = entry.name, client = %peer, error = %e, "connection ended early");
+            }
+        }
+    });
+    worker.connections.attach(&token, task);
+}
+
+/// Counts a connection while it is open.
+struct Opened<'a>(&'a EntryPoint);
+
+impl<'a> Opened<'a> {
+    fn new(entry: &'a EntryPoint) -> Self {
+        entry.series.accepted.inc();
+        entry.series.open_connections.inc();
+        Self(entry)
+    }
+}
+
+impl Drop for Opened<'_> {
+    fn drop(&mut self) {
+        self.0.series.open_connections.dec();
+    }
+}
+
+struct Leave<'a>(&'a Worker, &'a Token);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.connections.leave(self.1);
+    }
+}
+
+/// The first byte of a TLS record that begins a handshake.
+const HANDSHAKE: u8 = 0x16;
+
+async fn serve(worker: Arc<Worker>, entry: Arc<EntryPoint>, mut stream: Stream, peer: SocketAddr, token: Arc<Token>) -> io::Result<()> {
+    let local = stream.local_addr()?;
+    let mut client = Client { worker, entry, peer, local, tls: None, token };
+    let mut first = BytesMut::new();
+    let hello = time::after(client.worker.shared.limits.header_timeout);
+    if client.entry.expects_proxy_header(peer.ip()) {
+        let header = time::timeout_at(hello, proxy_protocol::read(&mut stream, &mut first)).await.map_err(|_| timed_out())??;
+        if let Some(source) = header {
+            client.peer = source;
+        }
+    }
+    if first.is_empty() && !await_first_byte(&client, &mut stream, &mut first).await? {
+        return Ok(());
+    }
+    if first.first() != Some(&HANDSHAKE) {
+        return http1::serve(client, Down::Plain(stream), first).await;
+    }
+    let published = client.worker.shared.published.load();
+    let entry_id = client.entry.id;
+    let accepting = tls::accept(Prefixed::new(first.to_vec(), stream), |hello| published.tls_for(entry_id, hello.server_name.as_deref()));
+    let limit = client.worker.shared.limits.tls_handshake_timeout;
+    let accepted = match time::timeout(limit, accepting).await {
+        Err(_) => {
+            client.entry.series.tls_failed.inc();
+            return Err(timed_out());
+        }
+        Ok(Err(e)) => {
+            client.entry.series.tls_failed.inc();
+            return Err(io::Error::other(e.to_string()));
+        }
+        Ok(Ok(accepted)) => accepted,
+    };
+    drop(published);
+    client.tls = Some(Tls {
+        server_name: accepted.server_name,
+        version: accepted.version,
+        cipher: accepted.cipher,
+        client_certificate: accepted.client_cert_present,
+    });
+    let stream = Down::Tls(Box::new(accepted.stream));
+    match accepted.alpn.as_deref() {
+        Some(b"h2") => http2::serve(client, stream).await,
+        _ => http1::serve(client, stream, BytesMut::new()).await,
+    }
+}
+
+/// Waits for the first bytes without holding memory meanwhile; `false`: the client left, fell silent, or the gateway drains.
+async fn await_first_byte(client: &Client, stream: &mut Stream, first: &mut BytesMut) -> io::Result<bool> {
+    let mut peeked = [0; 1];
+    let idle = client.worker.shared.limits.header_timeout;
+    let mut deadline = time::Deadline::new();
+    deadline.set(time::after(idle));
+    let waited = std::future::poll_fn(|cx| {
+        let mut buf = ReadBuf::new(&mut peeked);
+        if let std::task::Poll::Ready(outcome) = stream.poll_peek(cx, &mut buf) {
+            return std::task::Poll::Ready(outcome.map(Some));
+        }
+        if client.token.poll_drain(cx) || deadline.poll_expired(cx).is_ready() {
+            return std::task::Poll::Ready(Ok(None));
+        }
+        std::task::Poll::Pending
+    })
+    .await?;
+    if !matches!(waited, Some(1..)) {
+        return Ok(false);
+    }
+    first.reserve(2048);
+    Ok(stream.read_buf(first).await? > 0)
+}
+
+fn timed_out() -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, "the client did not finish its opening in time")
+}

@@ -1,0 +1,415 @@
+//! One request, from its head to the end of its response: decided here, forwarded in [`forward`](super::forward).
+//!
+//! Loads one published state and keeps it. Everything that can be said about the exchange afterwards is gathered in [`Facts`]
+//! and recorded once, however it ends.
+
+use super::{
+    connection::Client,
+    fields::View,
+    forward::{self, Forwarded, Tunnelled},
+    respond,
+};
+use crate::{
+    backend::Backend,
+    endpoint::Endpoint,
+    published::{Published, Service},
+    telemetry::{Observe, Phases, Record, TlsInfo, Trace},
+};
+use fairlead_core::{
+    http::{Fields as _, FieldsMut as _, HostMemo, Request, forwarded, hop, path, target},
+    middleware::{Ctx, Flow},
+    reason::Reason,
+    response::LocalResponse,
+    snapshot::{CompiledRouter, RouterId, ServiceId},
+};
+use fairlead_net::{
+    clock,
+    http::{Downstream, Method, RequestHead, ResponseHead, Version},
+    random, task,
+    time::{self, Duration, Instant},
+};
+use std::{borrow::Cow, sync::Arc, time::SystemTime};
+
+/// What becomes of the connection after an exchange.
+pub enum End {
+    /// The response is complete; the connection may carry another request if it says so itself.
+    Complete,
+    /// Broken off: the connection, or stream, is finished.
+    Broken,
+    /// The connection stopped being HTTP.
+    Tunnel(Box<Tunnel>),
+}
+
+/// An upgraded connection and what is still to be recorded about it.
+pub struct Tunnel {
+    pub tunnelled: Tunnelled,
+    pub open: Open,
+}
+
+/// What an exchange was, as far as it has come.
+#[derive(Default)]
+pub struct Facts {
+    pub router: Option<RouterId>,
+    pub backend: Option<Arc<Backend>>,
+    pub endpoint: Option<Arc<Endpoint>>,
+    pub reason: Option<Reason>,
+    pub status: u16,
+    pub origin_status: Option<u16>,
+    pub request_bytes: u64,
+    pub response_bytes: u64,
+    pub attempts: u32,
+    pub phases: Phases,
+    pub user: Option<String>,
+    pub request_id: Option<String>,
+    pub client_gone: bool,
+    pub truncated: bool,
+    /// For the log, where something went wrong.
+    pub detail: String,
+}
+
+/// An exchange that has not been recorded yet.
+pub struct Open {
+    pub published: Arc<Published>,
+    pub started: Instant,
+    pub wall: SystemTime,
+    pub facts: Facts,
+    pub trace: Trace,
+    /// As the client sent it, before any middleware.
+    target: String,
+}
+
+impl Open {
+    /// How long the exchange has run.
+    pub fn elapsed(&self) -> Duration {
+        time::now().duration_since(self.started)
+    }
+}
+
+/// Buffers that a connection keeps for its next exchange.
+#[derive(Default)]
+pub struct Scratch {
+    target: String,
+    host: HostMemo,
+}
+
+/// Carries one exchange through.
+pub async fn run<D: Downstream>(
+    client: &Client,
+    head: &mut RequestHead,
+    response: &mut ResponseHead,
+    down: &mut D,
+    scratch: &mut Scratch,
+) -> End {
+    let shared = &client.worker.shared;
+    let mut target = std::mem::take(&mut scratch.target);
+    target.clear();
+    target.push_str(&head.target);
+    let mut open = Open {
+        published: shared.published.load(),
+        started: time::now(),
+        wall: clock::now(),
+        facts: Facts::default(),
+        trace: client.worker.telemetry.trace(&head.fields),
+        target,
+    };
+    let _under_way = UnderWay::new(client);
+    let end = match decide(client, head, &mut open, &mut scratch.host).await {
+        Ok(Decided::Forward(service)) => match forward::run(client, head, response, down, &mut open, service).await {
+            Forwarded::Complete => End::Complete,
+            Forwarded::Broken => End::Broken,
+            Forwarded::Answer(answer) => answer_locally(client, head, response, down, &mut open, answer).await,
+            Forwarded::Tunnel(tunnelled) => return End::Tunnel(Box::new(Tunnel { tunnelled, open })),
+        },
+        Ok(Decided::Internal(answer)) => {
+            let end = answer_locally(client, head, response, down, &mut open, answer).await;
+            open.facts.reason = None;
+            end
+        }
+        Ok(Decided::Answer(answer)) => answer_locally(client, head, response, down, &mut open, answer).await,
+        Err(Refused(reason, detail)) => {
+            open.facts.detail = detail;
+            answer_locally(client, head, response, down, &mut open, LocalResponse::of(reason)).await
+        }
+    };
+    scratch.target = record(client, head, response, open);
+    end
+}
+
+/// Counts a request while it is under way.
+struct UnderWay<'a>(&'a Client);
+
+impl<'a> UnderWay<'a> {
+    fn new(client: &'a Client) -> Self {
+        client.entry.series.in_flight.inc();
+        Self(client)
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        self.0.entry.series.in_flight.dec();
+    }
+}
+
+enum Decided {
+    Forward(ServiceId),
+    /// A middleware answers.
+    Answer(LocalResponse),
+    /// A service inside the gateway answers.
+    Internal(LocalResponse),
+}
+
+struct Refused(Reason, String);
+
+fn refused(reason: Reason) -> impl Fn(&dyn std::fmt::Display) -> Refused {
+    move |detail| Refused(reason, detail.to_string())
+}
+
+/// From the head as it came to a service, or an answer. What it leaves in `head` is what is forwarded.
+async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: &mut HostMemo) -> Result<Decided, Refused> {
+    let (entry, scheme) = (&client.entry, client.scheme());
+    if matches!(head.method, Method::Trace | Method::Connect) {
+        return Err(Refused(Reason::MethodNotAllowed, "TRACE and CONNECT are not proxied".into()));
+    }
+    let (host, port) = if head.authority.is_empty() && head.version == Version::Http10 {
+        memo.none()
+    } else {
+        memo.parse(head.authority.as_bytes()).map_err(|e| refused(Reason::InvalidHost)(&e))?
+    };
+    let RequestHead { method, target: raw_target, fields, version, upgrade, .. } = head;
+    let split = target::split(method.as_str(), raw_target, scheme, entry.semicolons)
+        .map_err(|e| refused(Reason::MalformedRequest)(&e))?;
+    let path = match split.path {
+        "*" => Cow::Borrowed("*"),
+        path => path::canonicalize(path, entry.path_policy).map_err(|e| refused(Reason::InvalidPath)(&e))?,
+    };
+    let origin_form = split.authority.is_none();
+    let mut request = Request {
+        method: method.as_str(),
+        scheme,
+        host,
+        port,
+        path,
+        query: split.query,
+        client: client.peer.ip(),
+        fields: View(fields),
+    };
+    let plain = |reason| Refused(reason, String::new());
+    hop::underscores(entry.underscores, &mut request.fields).map_err(plain)?;
+    hop::check_loop(&request.fields, &client.worker.shared.pseudonym).map_err(plain)?;
+    let websocket = *upgrade && hop::is_websocket(&request.fields);
+    hop::strip_request(&mut request.fields, &entry.forwarded.connection, *upgrade).map_err(plain)?;
+    let origin = forwarded::Origin { peer: client.peer.ip(), scheme, host, port, websocket };
+    forwarded::apply(&entry.forwarded, &mut request.fields, &origin);
+    identify(client, open, &mut request);
+
+    let published = open.published.clone();
+    let Some(router) = published.snapshot.route(entry.id, client.tls.is_some(), &request) else {
+        return Err(Refused(Reason::NoRoute, String::new()));
+    };
+    open.facts.router = Some(router.id);
+    open.facts.phases.routed = Some(open.elapsed());
+    if let Some(tls) = &client.tls
+        && !published.snapshot.tls_allows(entry.id, tls.server_name.as_deref(), host, router)
+    {
+        return Err(Refused(Reason::Misdirected, "the TLS options of this connection are not those of the host".into()));
+    }
+    write_host(&mut request, *version);
+    if let Some(answer) = pass_stages(client, open, &published, router, &mut request).await {
+        return Ok(Decided::Answer(answer));
+    }
+    if let Service::Internal(internal) = published.service(router.service) {
+        let answer = client.worker.shared.internals.respond(*internal, client, &request, &published);
+        return Ok(Decided::Internal(answer));
+    }
+    let route = published.route(router);
+    if route.adds_forwarded_for {
+        forwarded::append_for(&entry.forwarded, &mut request.fields, client.peer.ip());
+    }
+    if !client.worker.shared.pseudonym.is_empty() {
+        let received = if *version == Version::Http2 { "2.0" } else { "1.1" };
+        hop::append_via(&mut request.fields, received, &client.worker.shared.pseudonym);
+    }
+    // What goes to the server is what was decided on. The authority is what HTTP/2 servers are told.
+    let authority = request.fields.get("host").map(|host| String::from_utf8_lossy(host).into_owned());
+    let unchanged = origin_form && matches!((&request.path, &request.query), (Cow::Borrowed(_), None | Some(Cow::Borrowed(_))));
+    let rewritten = (!unchanged).then(|| match &request.query {
+        Some(query) => format!("{}?{query}", request.path),
+        None => request.path.to_string(),
+    });
+    if let Some(rewritten) = rewritten {
+        *raw_target = rewritten;
+    }
+    head.authority = authority.unwrap_or_default();
+    Ok(Decided::Forward(router.service))
+}
+
+/// `Host` becomes the host that was decided on: the absolute form's, or HTTP/2's `:authority`, in normal spelling.
+fn write_host(request: &mut Request<'_, View<'_>>, version: Version) {
+    if request.host.is_empty() {
+        return;
+    }
+    let current = request.fields.get("host").unwrap_or_default();
+    let same = match request.port {
+        None => current == request.host.as_str().as_bytes(),
+        Some(_) => false,
+    };
+    if same && version != Version::Http2 {
+        return;
+    }
+    let normal = match request.port {
+        Some(port) => format!("{}:{port}", request.host),
+        None => request.host.to_string(),
+    };
+    if request.fields.get("host") != Some(normal.as_bytes()) {
+        request.fields.set("Host", normal.as_bytes());
+    }
+}
+
+/// Gives the request its identifier, where the operator wants one.
+fn identify(client: &Client, open: &mut Open, request: &mut Request<'_, View<'_>>) {
+    let Some(wanted) = &client.worker.shared.request_id else { return };
+    let trusted = wanted.trust_incoming && client.entry.forwarded.trusts(client.peer.ip());
+    let brought = request.fields.get(&wanted.header).filter(|id| trusted && id.len() <= 128);
+    let id = match brought {
+        Some(id) => String::from_utf8_lossy(id).into_owned(),
+        None => format!("{:016x}{:016x}", random::u64(), random::u64()),
+    };
+    request.fields.set(&wanted.header, id.as_bytes());
+    open.facts.request_id = Some(id);
+}
+
+/// The middlewares in order; `Some` when one of them answers. An answer passes back through those outside of it.
+async fn pass_stages(
+    client: &Client,
+    open: &mut Open,
+    published: &Published,
+    router: &CompiledRouter,
+    request: &mut Request<'_, View<'_>>,
+) -> Option<LocalResponse> {
+    let stages = &published.route(router).stages;
+    if stages.is_empty() {
+        return None;
+    }
+    let mut ctx = Ctx { now: client.worker.shared.since_epoch(open.started), user: None };
+    let mut answer = None;
+    for (i, slot) in stages.iter().enumerate() {
+        let flow = match slot.stage.request(&slot.state, request, &mut ctx) {
+            Flow::Authenticate(check) => match task::spawn_blocking(move || check.verify()).await {
+                Ok(verdict) => slot.stage.settle(&slot.state, request, verdict),
+                Err(e) => {
+                    open.facts.detail = e.to_string();
+                    Flow::Respond(LocalResponse::of(Reason::Internal))
+                }
+            },
+            other => other,
+        };
+        if let Flow::Respond(mut response) = flow {
+            for outer in stages[..i].iter().rev().filter(|outer| outer.stage.edits_response()) {
+                let mut fields = std::mem::take(&mut response.fields);
+                outer.stage.response(&mut respond::Local(&mut fields));
+                response.fields = fields;
+            }
+            answer = Some(response);
+            break;
+        }
+    }
+    open.facts.user = ctx.user;
+    answer
+}
+
+async fn answer_locally<D: Downstream>(
+    client: &Client,
+    head: &RequestHead,
+    response: &mut ResponseHead,
+    down: &mut D,
+    open: &mut Open,
+    answer: LocalResponse,
+) -> End {
+    open.facts.reason = Some(answer.reason);
+    open.facts.status = answer.status;
+    let stamps = respond::Stamps::new(&client.worker.shared, open.facts.request_id.as_deref());
+    let sent = time::timeout(SLOWEST_READER, respond::send(down, response, &head.method, &answer, stamps)).await;
+    match sent {
+        Ok(Ok(bytes)) => {
+            open.facts.response_bytes = bytes;
+            return End::Complete;
+        }
+        Ok(Err(e)) => open.facts.detail = e.detail,
+        Err(_) => open.facts.detail = "the client does not read the answer".into(),
+    }
+    open.facts.client_gone = true;
+    down.abort();
+    End::Broken
+}
+
+/// How long an answer of Fairlead's own, which is short, may take to be read.
+const SLOWEST_READER: Duration = Duration::from_secs(30);
+
+/// Writes the exchange down: metrics, access log, span. Gives back the buffer of the target.
+pub fn record(client: &Client, head: &RequestHead, response: &ResponseHead, mut open: Open) -> String {
+    let trace = std::mem::replace(&mut open.trace, Trace::off());
+    let Open { published, facts, target, .. } = &open;
+    let total = open.elapsed();
+    let router = facts.router.and_then(|id| published.snapshot.router(id));
+    let (path, query) = target.split_once('?').map_or((&**target, None), |(path, query)| (path, Some(query)));
+    let client_host = client.peer.ip().to_string();
+    let record = Record {
+        started: open.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+        total,
+        phases: facts.phases,
+        observe: router.map_or(Observe::ALL, |router| {
+            let wanted = router.router.observability;
+            Observe { access_log: wanted.access_log, metrics: wanted.metrics, tracing: wanted.tracing }
+        }),
+        router: router.map(|router| &*published.route(router).series),
+        service: facts.backend.as_ref().map(|backend| &*backend.series),
+        server_url: facts.endpoint.as_ref().map(|endpoint| endpoint.url.text.as_str()),
+        peer: Some(client.peer),
+        client_host: &client_host,
+        scheme: client.scheme(),
+        query,
+        version: head.version,
+        origin_fields: facts.origin_status.map(|_| &response.fields),
+        response_fields: Some(&response.fields),
+        status: facts.status,
+        origin_status: facts.origin_status,
+        reason: facts.reason,
+        request_bytes: facts.request_bytes,
+        origin_bytes: if facts.origin_status.is_some() { facts.response_bytes } else { 0 },
+        response_bytes: facts.response_bytes,
+        attempts: facts.attempts,
+        tls: client.tls.as_ref().map(|tls| TlsInfo {
+            version: tls.version,
+            cipher: &tls.cipher,
+            sni: tls.server_name.as_deref(),
+            client_subject: None,
+        }),
+        user: facts.user.as_deref(),
+        snapshot: published.snapshot.number(),
+        request_id: facts.request_id.as_deref(),
+        truncated: facts.truncated,
+        client_closed: facts.client_gone,
+        ..Record::new(&client.entry.series, &head.method, &head.authority, path, &head.fields)
+    };
+    if !facts.detail.is_empty() {
+        tracing::debug!(
+            entry_point = client.entry.name,
+            client = %client.peer,
+            status = facts.status,
+            reason = facts.reason.map(Reason::name),
+            detail = facts.detail,
+            "request"
+        );
+    }
+    client.worker.telemetry.finish(&record, trace);
+    open.target
+}
+
+/// Writes down what was answered without having been a request.
+pub fn record_refused(client: &Client, head: &RequestHead, response: &ResponseHead, answer: &LocalResponse, detail: &str, sent: bool) {
+    let mut facts = Facts { reason: Some(answer.reason), status: answer.status, client_gone: !sent, ..Facts::default() };
+    detail.clone_into(&mut facts.detail);
+    let (published, target) = (client.worker.shared.published.load(), head.target.clone());
+    record(client, head, response, Open { published, started: time::now(), wall: clock::now(), facts, trace: Trace::off(), target });
+}

@@ -1,0 +1,170 @@
+//! An HTTP/1 connection: one exchange after another, until either side has had enough.
+
+use super::{
+    connection::Client,
+    exchange::{self, End, Scratch},
+    respond,
+    stream::Down,
+};
+use bytes::BytesMut;
+use fairlead_core::{reason::Reason, response::LocalResponse};
+use fairlead_net::{
+    http::{Error, Kind, Method, RequestHead, ResponseHead},
+    http1::{Limits, ServerConn},
+    time::{self, Deadline, Duration},
+    tunnel::{self, Tunnel},
+};
+use std::{future::poll_fn, io, task::Poll};
+
+/// What is read of an unread request body to keep a connection.
+const DRAIN_BYTES: usize = 64 * 1024;
+/// How long closing may take.
+const CLOSE: Duration = Duration::from_secs(2);
+
+/// What the wait for a request ended with.
+enum Next {
+    Request,
+    Closed,
+    Refused(Error),
+    /// A head was begun and not finished in time.
+    Slow,
+}
+
+/// Serves the connection to its end.
+///
+/// # Errors
+/// Never for what a client does: that is answered or ends the connection.
+pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<()> {
+    let limits = Limits {
+        head_bytes: client.entry.config.http.max_header_bytes,
+        fields: client.worker.shared.limits.header_fields,
+        target: client.worker.shared.limits.uri_bytes,
+        ..Limits::default()
+    };
+    let mut conn = ServerConn::new(stream, limits, first);
+    let (mut head, mut response, mut scratch) = (RequestHead::default(), ResponseHead::default(), Scratch::default());
+    let mut deadline = Deadline::new();
+    let opened = time::now();
+    let mut served = 0u64;
+    loop {
+        match next(&client, &mut conn, &mut head, &mut deadline, served == 0).await {
+            Next::Request => {}
+            Next::Closed => return Ok(()),
+            Next::Slow => {
+                refuse(&client, &mut conn, &head, &mut response, Reason::RequestTimeout, "the head came too slowly").await;
+                break;
+            }
+            Next::Refused(e) => {
+                let Kind::Malformed(status) = e.kind else { return Ok(()) };
+                refuse(&client, &mut conn, &head, &mut response, Reason::of_status(status), &e.detail).await;
+                break;
+            }
+        }
+        served += 1;
+        if client.token.is_draining() || client.entry.is_worn_out(served, opened) {
+            conn.close_after();
+        }
+        match exchange::run(&client, &mut head, &mut response, &mut conn, &mut scratch).await {
+            End::Complete => {}
+            End::Broken => {
+                abort(conn);
+                return Ok(());
+            }
+            End::Tunnel(upgraded) => {
+                tunnel(&client, conn, &head, &response, *upgraded).await;
+                return Ok(());
+            }
+        }
+        if !conn.request_body_done() && !time::timeout(CLOSE, poll_fn(|cx| conn.poll_drain(cx, DRAIN_BYTES))).await.unwrap_or(false) {
+            break;
+        }
+        if !conn.is_reusable() {
+            break;
+        }
+    }
+    // Whoever does not take its last response in this time does without.
+    let _ = time::timeout(CLOSE, poll_fn(|cx| conn.poll_close(cx))).await;
+    Ok(())
+}
+
+async fn next(client: &Client, conn: &mut ServerConn<Down>, head: &mut RequestHead, deadline: &mut Deadline, first: bool) -> Next {
+    let limits = &client.worker.shared.limits;
+    let mut slow_from = first.then(time::now);
+    match (slow_from, client.entry.config.timeouts.idle) {
+        (Some(from), _) => deadline.set(from + limits.header_timeout),
+        (None, Some(idle)) => deadline.set(time::after(idle)),
+        (None, None) => deadline.clear(),
+    }
+    poll_fn(|cx| {
+        match conn.poll_request(cx, head) {
+            Poll::Ready(Ok(true)) => return Poll::Ready(Next::Request),
+            Poll::Ready(Ok(false)) => return Poll::Ready(Next::Closed),
+            Poll::Ready(Err(e)) => return Poll::Ready(Next::Refused(e)),
+            Poll::Pending => {}
+        }
+        if slow_from.is_none() {
+            if conn.head_started() {
+                let now = time::now();
+                slow_from = Some(now);
+                deadline.set(now + limits.header_timeout);
+            } else if client.token.poll_drain(cx) {
+                return Poll::Ready(Next::Closed);
+            }
+        }
+        deadline.poll_expired(cx).map(|()| if conn.head_started() { Next::Slow } else { Next::Closed })
+    })
+    .await
+}
+
+/// Answers what was no request, and writes it down.
+async fn refuse(
+    client: &Client,
+    conn: &mut ServerConn<Down>,
+    head: &RequestHead,
+    response: &mut ResponseHead,
+    reason: Reason,
+    detail: &str,
+) {
+    conn.close_after();
+    let answer = LocalResponse::of(reason);
+    let stamps = respond::Stamps::new(&client.worker.shared, None);
+    let sent = time::timeout(CLOSE, respond::send(conn, response, &Method::Get, &answer, stamps)).await;
+    exchange::record_refused(client, head, response, &answer, detail, matches!(sent, Ok(Ok(_))));
+}
+
+/// A client must not take a cut response for a whole one: where only the end of the connection tells, it is reset.
+fn abort(mut conn: ServerConn<Down>) {
+    if let Down::Plain(stream) = conn.get_mut()
+        && let Err(e) = stream.set_linger_zero()
+    {
+        tracing::debug!(error = %e, "a broken-off connection is closed in order, since it cannot be reset");
+    }
+}
+
+async fn tunnel(client: &Client, conn: ServerConn<Down>, head: &RequestHead, response: &ResponseHead, upgraded: exchange::Tunnel) {
+    let exchange::Tunnel { tunnelled, mut open } = upgraded;
+    let (down, from_client) = conn.into_parts();
+    let mut pipe = Tunnel::new(down, tunnelled.up, from_client, tunnelled.early);
+    let mut deadline = Deadline::new();
+    let mut seen = u64::MAX;
+    let report: Option<tunnel::Report> = poll_fn(|cx| {
+        if let Poll::Ready(report) = pipe.poll_tunnel(cx) {
+            return Poll::Ready(Some(report));
+        }
+        if let Some(idle) = client.entry.config.timeouts.idle
+            && pipe.activity() != seen
+        {
+            seen = pipe.activity();
+            deadline.set(time::after(idle));
+        }
+        deadline.poll_expired(cx).map(|()| None)
+    })
+    .await;
+    let (up, down) = pipe.moved();
+    (open.facts.request_bytes, open.facts.response_bytes) = (up, down);
+    if report.is_none() {
+        open.facts.detail = "the tunnel was idle for too long".into();
+    }
+    drop(tunnelled.served);
+    exchange::record(client, head, response, open);
+}

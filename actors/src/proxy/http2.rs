@@ -1,0 +1,116 @@
+//! An HTTP/2 connection: a task for each of its streams, all of them bounded by what the connection allows.
+
+use super::{
+    connection::Client,
+    exchange::{self, End, Scratch},
+    stream::Down,
+};
+use fairlead_net::{
+    http::{Downstream as _, Error, RequestHead, ResponseHead},
+    http2::server::{Connection, ServerStream, Settings},
+    task,
+    time::{self, Deadline, Duration},
+};
+use std::{
+    future::{Future as _, pending, poll_fn},
+    io,
+    pin::pin,
+    sync::Arc,
+    task::Poll,
+};
+
+/// Silence after which a client is asked whether it still lives, and how long it has to answer.
+const PING_AFTER: Duration = Duration::from_secs(20);
+const PONG_WITHIN: Duration = Duration::from_secs(10);
+
+/// Serves the connection to its end.
+///
+/// # Errors
+/// The connection failed, or the client broke the protocol.
+pub async fn serve(client: Client, stream: Down) -> io::Result<()> {
+    let limits = &client.worker.shared.limits;
+    let settings = Settings {
+        max_concurrent_streams: client.entry.config.http2.max_concurrent_streams,
+        max_header_list: limits.http2_header_list_bytes,
+        ..Settings::default()
+    };
+    let broken = |e: &dyn std::fmt::Display| io::Error::other(e.to_string());
+    let mut conn = time::timeout(limits.header_timeout, Connection::handshake(stream, &settings))
+        .await
+        .map_err(|e| broken(&e))?
+        .map_err(|e| broken(&e))?;
+    let conn_keep_alive = conn.keep_alive();
+    let mut keep_alive = pin!(async {
+        match conn_keep_alive {
+            Some(pings) => pings.run(PING_AFTER, PONG_WITHIN, time::sleep).await,
+            None => pending().await,
+        }
+    });
+    let client = Arc::new(client);
+    let opened = time::now();
+    let mut deadline = Deadline::new();
+    let (mut draining, mut served) = (false, 0u64);
+    loop {
+        let idle = client.entry.config.timeouts.idle.filter(|_| !draining && !conn.has_streams());
+        match idle {
+            Some(idle) => deadline.set(time::after(idle)),
+            None => deadline.clear(),
+        }
+        let happened = poll_fn(|cx| {
+            match conn.poll_accept(cx) {
+                Poll::Ready(Some(Ok((head, stream)))) => return Poll::Ready(Happened::Stream(Box::new((head, stream)))),
+                Poll::Ready(Some(Err(e))) => return Poll::Ready(Happened::Failed(e)),
+                Poll::Ready(None) => return Poll::Ready(Happened::Ended),
+                Poll::Pending => {}
+            }
+            if let Poll::Ready(gone) = keep_alive.as_mut().poll(cx) {
+                return Poll::Ready(Happened::Failed(gone));
+            }
+            if !draining && (client.token.poll_drain(cx) || deadline.poll_expired(cx).is_ready()) {
+                return Poll::Ready(Happened::Drain);
+            }
+            // The last stream may have ended just now, and then idleness begins.
+            if idle.is_none() && !draining && !conn.has_streams() {
+                return Poll::Ready(Happened::Idle);
+            }
+            Poll::Pending
+        })
+        .await;
+        match happened {
+            Happened::Stream(accepted) => {
+                let (head, stream) = *accepted;
+                served += 1;
+                if !draining && client.entry.is_worn_out(served, opened) {
+                    draining = true;
+                    conn.graceful_shutdown();
+                }
+                task::spawn(exchange(client.clone(), head, stream));
+            }
+            Happened::Failed(e) => return Err(broken(&e)),
+            Happened::Ended => return Ok(()),
+            Happened::Drain => {
+                draining = true;
+                conn.graceful_shutdown();
+            }
+            Happened::Idle => {}
+        }
+    }
+}
+
+/// What the wait for the next stream ended with.
+enum Happened {
+    Stream(Box<(RequestHead, ServerStream)>),
+    Failed(Error),
+    Ended,
+    Drain,
+    Idle,
+}
+
+async fn exchange(client: Arc<Client>, mut head: RequestHead, mut stream: ServerStream) {
+    let (mut response, mut scratch) = (ResponseHead::default(), Scratch::default());
+    match exchange::run(&client, &mut head, &mut response, &mut stream, &mut scratch).await {
+        End::Complete => {}
+        // HTTP/2 streams are not upgraded: their heads never say so.
+        End::Broken | End::Tunnel(_) => stream.abort(),
+    }
+}

@@ -1,0 +1,290 @@
+//! Connections to servers: taken from the pool, opened, given back.
+//!
+//! Owns no policy: which server, how often and for how long is `forward`'s matter. A worker keeps its own idle connections, so
+//! nothing here is contended.
+
+use super::stream::Up;
+use crate::{
+    backend::{Backend, Security},
+    endpoint::Endpoint,
+    worker::Worker,
+};
+use fairlead_core::config::dynamic::UpstreamScheme;
+use fairlead_net::{
+    dns, http,
+    http::{Error, Fields, Frame, RequestHead, ResponseHead, Sink, Source, Upstream},
+    http1, http2, task, tcp,
+    time::{self, Duration},
+    tls,
+};
+use std::{
+    fmt,
+    future::{Future as _, pending, poll_fn},
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::{Pin, pin},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+/// One exchange's way to a server.
+pub enum Connection {
+    H1(Box<http1::ClientConn<Up>>),
+    H2(Box<http2::client::ClientStream>),
+}
+
+/// Why no connection came about. Nothing of a request has been sent.
+#[derive(Debug)]
+pub struct ConnectError {
+    pub kind: ConnectErrorKind,
+    pub detail: String,
+}
+
+/// What kind of failure it was, for the retry rule and the [`Reason`](fairlead_core::reason::Reason).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConnectErrorKind {
+    /// Refused, unreachable, or the name has no address.
+    Failed,
+    /// No answer in time.
+    TimedOut,
+    /// The TLS handshake failed.
+    Tls,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+/// An idle connection of this worker that is still alive, newest first.
+pub fn checkout(worker: &Worker, backend: &Backend, endpoint: &Endpoint) -> Option<Connection> {
+    let mut idle = endpoint.idle(worker.id).lock();
+    if let Some(client) = &idle.h2 {
+        if !client.is_closed() {
+            return Some(Connection::H2(Box::new(client.open())));
+        }
+        idle.h2 = None;
+    }
+    let now = time::now();
+    while let Some(mut kept) = idle.h1.pop() {
+        let fresh = backend.transport.idle_timeout.is_zero() || now.duration_since(kept.since) < backend.transport.idle_timeout;
+        if fresh && kept.connection.poll_idle(&mut Context::from_waker(std::task::Waker::noop())).is_pending() {
+            return Some(Connection::H1(kept.connection));
+        }
+    }
+    None
+}
+
+/// Opens a connection within `limit`.
+///
+/// # Errors
+/// No address, no answer, a refusal, or a failed handshake.
+pub async fn connect(
+    worker: &Arc<Worker>,
+    backend: &Backend,
+    endpoint: &Arc<Endpoint>,
+    limit: Option<Duration>,
+) -> Result<Connection, ConnectError> {
+    let opening = open(worker, backend, endpoint);
+    match limit {
+        None => opening.await,
+        Some(limit) => time::timeout(limit, opening).await.unwrap_or_else(|_| {
+            let detail = format!("{}: no connection within {limit:?}", endpoint.url.text);
+            Err(ConnectError { kind: ConnectErrorKind::TimedOut, detail })
+        }),
+    }
+}
+
+/// Opens a connection for a health check, which may go to another port and scheme than requests.
+///
+/// # Errors
+/// As [`connect`].
+pub async fn connect_for_probe(
+    backend: &Backend,
+    endpoint: &Endpoint,
+    scheme: UpstreamScheme,
+    port: u16,
+) -> Result<Connection, ConnectError> {
+    match handshake(backend, endpoint, scheme, port).await? {
+        Opened::H1(stream) => Ok(h1(stream)),
+        Opened::H2(client, driver) => {
+            let exchange = client.open();
+            drive(driver);
+            Ok(Connection::H2(Box::new(exchange)))
+        }
+    }
+}
+
+async fn open(worker: &Worker, backend: &Backend, endpoint: &Endpoint) -> Result<Connection, ConnectError> {
+    match handshake(backend, endpoint, endpoint.url.scheme, endpoint.url.port).await? {
+        Opened::H1(stream) => Ok(h1(stream)),
+        Opened::H2(client, driver) => {
+            let exchange = client.open();
+            endpoint.idle(worker.id).lock().h2 = Some(client);
+            drive(driver);
+            Ok(Connection::H2(Box::new(exchange)))
+        }
+    }
+}
+
+enum Opened {
+    H1(Up),
+    H2(http2::client::Client, Box<http2::client::Driver<Up>>),
+}
+
+fn h1(stream: Up) -> Connection {
+    Connection::H1(Box::new(http1::ClientConn::new(stream, http1::Limits::default())))
+}
+
+async fn handshake(backend: &Backend, endpoint: &Endpoint, scheme: UpstreamScheme, port: u16) -> Result<Opened, ConnectError> {
+    let url = &endpoint.url;
+    let failed = |kind, e: &dyn fmt::Display| ConnectError { kind, detail: format!("{}: {e}", url.text) };
+    let stream = dial(endpoint, port).await.map_err(|e| match e.kind() {
+        io::ErrorKind::TimedOut => failed(ConnectErrorKind::TimedOut, &e),
+        _ => failed(ConnectErrorKind::Failed, &e),
+    })?;
+    let (stream, h2) = match (scheme, &backend.security) {
+        (UpstreamScheme::Http, _) => (Up::Plain(stream), false),
+        (UpstreamScheme::H2c, _) => (Up::Plain(stream), true),
+        (UpstreamScheme::Https, Security::Tls(config)) => {
+            let connected = tls::connect(stream, config, &url.host).await.map_err(|e| failed(ConnectErrorKind::Tls, &e))?;
+            let h2 = connected.alpn.as_deref() == Some(&b"h2"[..]);
+            (Up::Tls(Box::new(connected.stream)), h2)
+        }
+        (UpstreamScheme::Https, Security::Broken(why)) => return Err(failed(ConnectErrorKind::Tls, why)),
+    };
+    if !h2 {
+        return Ok(Opened::H1(stream));
+    }
+    let settings = http2::client::Settings { secure: scheme == UpstreamScheme::Https, ..Default::default() };
+    let (client, driver) = http2::client::handshake(stream, &settings).await.map_err(|e| failed(ConnectErrorKind::Failed, &e))?;
+    Ok(Opened::H2(client, Box::new(driver)))
+}
+
+/// Moves a connection's frames until it ends, and asks a silent server whether it still lives.
+fn drive(mut driver: Box<http2::client::Driver<Up>>) {
+    task::spawn(async move {
+        let pings = driver.keep_alive();
+        let mut pings = pin!(async {
+            match pings {
+                Some(pings) => pings.run(PING_AFTER, PONG_WITHIN, time::sleep).await,
+                None => pending().await,
+            }
+        });
+        let ended = poll_fn(|cx| match Pin::new(&mut driver).poll(cx) {
+            Poll::Ready(ended) => Poll::Ready(ended),
+            Poll::Pending => pings.as_mut().poll(cx).map(Err),
+        });
+        if let Err(e) = ended.await {
+            tracing::debug!(error = %e, "an HTTP/2 connection to a server ended");
+        }
+    });
+}
+
+/// Silence after which a server's HTTP/2 connection is questioned, and how long the answer may take.
+const PING_AFTER: Duration = Duration::from_secs(15);
+const PONG_WITHIN: Duration = Duration::from_secs(10);
+
+/// Tries the server's addresses in turn, each time beginning with another one.
+async fn dial(endpoint: &Endpoint, port: u16) -> io::Result<tcp::Stream> {
+    let addresses = resolve(endpoint).await?;
+    let first = endpoint.next_address();
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for i in 0..addresses.len() {
+        let ip = addresses[(first + i) % addresses.len()];
+        match tcp::Stream::connect(SocketAddr::new(ip, port)).await {
+            Ok(stream) => return Ok(stream),
+            Err(e) => last = e,
+        }
+    }
+    endpoint.forget_addresses();
+    Err(last)
+}
+
+/// How long an answer of the resolver is believed. The system's resolver tells no time-to-live.
+const RESOLUTION: Duration = Duration::from_secs(2);
+
+async fn resolve(endpoint: &Endpoint) -> io::Result<Arc<[IpAddr]>> {
+    if let Some(known) = endpoint.addresses(time::now(), RESOLUTION) {
+        return Ok(known);
+    }
+    match dns::resolve(&endpoint.url.host).await {
+        Ok(found) if !found.is_empty() => Ok(endpoint.set_addresses(time::now(), found)),
+        // A resolver that is down, or says for a moment that nothing exists, does not take a server away.
+        outcome => endpoint.last_addresses().ok_or_else(|| match outcome {
+            Err(e) => e,
+            Ok(_) => io::Error::new(io::ErrorKind::NotFound, "the name has no address"),
+        }),
+    }
+}
+
+impl Connection {
+    /// Gives the connection back to its worker's pool, if the exchange left it in order and its server is still wanted.
+    pub fn recycle(self, worker: &Worker, backend: &Backend, endpoint: &Endpoint) {
+        let Self::H1(connection) = self else { return };
+        if !connection.is_reusable() || !endpoint.keeps_connections() {
+            return;
+        }
+        endpoint.idle(worker.id).lock().keep(connection, time::now(), backend.transport.max_idle_per_server);
+    }
+
+    /// Takes an HTTP/1 connection apart after a 101.
+    pub fn into_tunnel(self) -> Option<(Up, bytes::BytesMut)> {
+        match self {
+            Self::H1(connection) => Some(connection.into_parts()),
+            Self::H2(_) => None,
+        }
+    }
+}
+
+macro_rules! each {
+    ($self:ident, $c:ident => $call:expr) => {
+        match $self {
+            Connection::H1($c) => $call,
+            Connection::H2($c) => $call,
+        }
+    };
+}
+
+impl Source for Connection {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Result<Frame<'_>, Error>> {
+        each!(self, c => c.poll_frame(cx))
+    }
+
+    fn consume(&mut self, n: usize) {
+        each!(self, c => c.consume(n));
+    }
+}
+
+impl Sink for Connection {
+    fn poll_send(&mut self, cx: &mut Context<'_>, data: &[u8]) -> Poll<Result<usize, Error>> {
+        each!(self, c => c.poll_send(cx, data))
+    }
+
+    fn send_end(&mut self, trailers: Option<&Fields>) -> Result<(), Error> {
+        each!(self, c => c.send_end(trailers))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        each!(self, c => c.poll_flush(cx))
+    }
+}
+
+impl http::Upstream for Connection {
+    fn send_head(&mut self, head: &RequestHead) -> Result<(), Error> {
+        each!(self, c => c.send_head(head))
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>, head: &mut ResponseHead) -> Poll<Result<(), Error>> {
+        each!(self, c => c.poll_head(cx, head))
+    }
+
+    fn response_started(&self) -> bool {
+        each!(self, c => c.response_started())
+    }
+
+    fn abort(&mut self) {
+        each!(self, c => c.abort());
+    }
+}

@@ -1,0 +1,306 @@
+//! The actor Router: from what providers say to what workers serve.
+//!
+//! Owns the last good configuration, the snapshot number, and what routers keep between snapshots. Applies the first change of
+//! a burst at once and what follows in one go. Supervised by [`Supervisor`](crate::supervisor); after a panic it begins again
+//! from the [`Inputs`], which outlive it, and from what is published.
+//!
+//! Never: touches a connection, waits for a provider, or publishes half of a change.
+
+use crate::{
+    backend::Backend,
+    backend_pool,
+    certificates,
+    gateway::Directory,
+    provider::{Event, EventKind},
+    published::{Published, Route, Service, Slot, Weighted},
+    telemetry::Telemetry,
+    worker::Shared,
+};
+use fairlead_core::{
+    Name,
+    balance::{Sticky, WeightedPicker},
+    config::{
+        Config, RawDynamic, Rejection, Severity,
+        dynamic::{ServiceKind, Tls},
+        resolve,
+        static_::StaticConfig,
+    },
+    middleware::{Stage, StageState},
+    retry::RetryPolicy,
+    snapshot::{CompiledKind, EntryPointSpec, Snapshot},
+};
+use fairlead_net::{clock, tls::ServerConfig};
+use parking_lot::Mutex;
+use ractor::{Actor, ActorProcessingErr, ActorRef, call_t};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// The actor.
+pub struct Router;
+
+/// What the actor is told.
+pub enum Msg {
+    /// A provider spoke.
+    Provided(Event),
+    /// Apply what has come in since.
+    Apply,
+    /// The certificates on disk have changed.
+    Certificates,
+    /// Free what no request uses any more.
+    Sweep,
+    /// Fail, for tests of supervision.
+    #[cfg(any(test, madsim))]
+    Crash,
+}
+
+/// What providers have said: survives the actor.
+#[derive(Default)]
+pub struct Inputs {
+    by_provider: Mutex<BTreeMap<String, Input>>,
+    rejections: Mutex<Vec<Rejection>>,
+}
+
+struct Input {
+    raw: RawDynamic,
+    rejections: Vec<Rejection>,
+    revision: String,
+}
+
+impl Inputs {
+    /// What is refused now, in the order of its sources.
+    pub fn rejections(&self) -> Vec<Rejection> {
+        self.rejections.lock().clone()
+    }
+
+    /// The revision of each provider's last configuration.
+    pub fn revisions(&self) -> BTreeMap<String, String> {
+        self.by_provider.lock().iter().map(|(name, input)| (name.clone(), input.revision.clone())).collect()
+    }
+}
+
+/// What the actor is started with.
+pub struct Arguments {
+    pub shared: Arc<Shared>,
+    pub config: Arc<StaticConfig>,
+    pub inputs: Arc<Inputs>,
+    pub directory: Arc<Directory>,
+    /// Providers that must have spoken before anything is served.
+    pub awaited: BTreeSet<String>,
+    /// The salt under which credentials and rate-limit sources are remembered.
+    pub salt: [u8; 16],
+}
+
+/// See [`Router`].
+pub struct State {
+    arguments: Arguments,
+    entry_points: Vec<EntryPointSpec>,
+    last: Option<Arc<Config>>,
+    tls: Option<(Tls, TlsTable)>,
+    slots: BTreeMap<(Name, Name), Arc<Slot>>,
+    weighted: BTreeMap<Name, Arc<Mutex<WeightedPicker>>>,
+    retired: Vec<Arc<Published>>,
+    applying: bool,
+}
+
+type TlsTable = BTreeMap<Name, Option<Arc<ServerConfig>>>;
+
+/// How long a part of the control plane may take to answer another.
+const PATIENCE_MS: u64 = 10_000;
+
+impl Actor for Router {
+    type Msg = Msg;
+    type State = State;
+    type Arguments = Arguments;
+
+    async fn pre_start(&self, me: ActorRef<Msg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
+        let entry_points = arguments.config.entry_points.keys().map(|name| EntryPointSpec { name: name.clone() }).collect();
+        arguments.directory.set_router(me.clone());
+        me.send_interval(std::time::Duration::from_secs(1), || Msg::Sweep);
+        me.cast(Msg::Apply)?;
+        Ok(State {
+            arguments,
+            entry_points,
+            last: None,
+            tls: None,
+            slots: BTreeMap::new(),
+            weighted: BTreeMap::new(),
+            retired: Vec::new(),
+            applying: true,
+        })
+    }
+
+    async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
+        match msg {
+            Msg::Provided(event) => {
+                if state.take(event) && !std::mem::replace(&mut state.applying, true) {
+                    // Behind whatever else is waiting in the mailbox: a burst is applied once.
+                    me.cast(Msg::Apply)?;
+                }
+            }
+            Msg::Apply => {
+                state.applying = false;
+                state.apply().await?;
+            }
+            Msg::Certificates => {
+                state.tls = None;
+                state.apply().await?;
+            }
+            Msg::Sweep => state.retired.retain(|old| Arc::strong_count(old) > 1),
+            #[cfg(any(test, madsim))]
+            Msg::Crash => panic!("crashed on request"),
+        }
+        Ok(())
+    }
+}
+
+impl State {
+    /// Notes what a provider said; true when there is something to apply.
+    fn take(&mut self, event: Event) -> bool {
+        match event.kind {
+            EventKind::Configuration { raw, rejections, revision } => {
+                self.arguments.inputs.by_provider.lock().insert(event.provider, Input { raw, rejections, revision });
+                true
+            }
+            // Fail static: what a provider said last stays in force.
+            EventKind::Failing { message, .. } => {
+                tracing::warn!(provider = event.provider, message, "provider is failing; its last configuration stays in force");
+                false
+            }
+            EventKind::Healthy => {
+                tracing::info!(provider = event.provider, "provider answers");
+                false
+            }
+        }
+    }
+
+    async fn apply(&mut self) -> Result<(), ActorProcessingErr> {
+        let Arguments { shared, config: static_, inputs, directory, awaited, .. } = &self.arguments;
+        let (raws, mut rejections) = {
+            let inputs = inputs.by_provider.lock();
+            if !awaited.iter().all(|name| inputs.contains_key(name)) {
+                return Ok(());
+            }
+            let raws: BTreeMap<_, _> = inputs.iter().map(|(name, input)| (name.clone(), input.raw.clone())).collect();
+            (raws, inputs.values().flat_map(|input| input.rejections.clone()).collect::<Vec<_>>())
+        };
+        let (config, refused) = resolve(&raws, static_, self.last.as_deref());
+        rejections.extend(refused);
+        let config = Arc::new(config);
+
+        let tls = match &self.tls {
+            Some((known, table)) if *known == config.tls => table.clone(),
+            _ => {
+                let certificates = directory.certificates().ok_or("the Certificates actor is not running")?;
+                let loaded = call_t!(certificates, certificates::Msg::Load, PATIENCE_MS, config.tls.clone())?;
+                self.tls = Some((config.tls.clone(), loaded.table.clone()));
+                rejections.extend(loaded.rejections);
+                loaded.table
+            }
+        };
+        let pool = directory.backend_pool().ok_or("the BackendPool actor is not running")?;
+        let backends = call_t!(pool, backend_pool::Msg::Prepare, PATIENCE_MS, config.clone())?;
+
+        let number = shared.published.load().snapshot.number() + 1;
+        let snapshot = Snapshot::build_after(Some(&shared.published.load().snapshot), number, &config, &self.entry_points);
+        let published = self.assemble(snapshot, &backends, tls);
+        self.report(&rejections);
+        let old = self.arguments.shared.published.publish(published);
+        self.retired.push(old);
+        pool.cast(backend_pool::Msg::Published(config.clone()))?;
+        let process = self.arguments.shared.telemetry.process();
+        process.config_reloads.inc();
+        let _ = clock::now();
+        *self.arguments.inputs.rejections.lock() = rejections;
+        self.last = Some(config);
+        self.arguments.directory.set_synced();
+        tracing::info!(number, "configuration applied");
+        Ok(())
+    }
+
+    /// Puts the state that outlives snapshots beside a new one.
+    fn assemble(&mut self, snapshot: Snapshot, backends: &BTreeMap<Name, Arc<Backend>>, tls: TlsTable) -> Published {
+        let telemetry = self.arguments.shared.telemetry.clone();
+        let mut slots = BTreeMap::new();
+        let mut routes = Vec::with_capacity(snapshot.routers().len());
+        for router in snapshot.routers() {
+            let stages: Vec<_> = router
+                .stages
+                .iter()
+                .map(|stage| {
+                    let key = (router.name.clone(), stage.name.clone());
+                    let slot = self.slot(&key, &stage.middleware);
+                    slots.insert(key, slot.clone());
+                    slot
+                })
+                .collect();
+            let service = snapshot.service(router.service).map_or("", |service| service.name.as_str());
+            routes.push(Route {
+                retry: router.retry.map_or_else(RetryPolicy::default, |r| RetryPolicy::with_middleware(r.attempts, r.initial_interval)),
+                adds_forwarded_for: !stages.iter().any(|slot| slot.stage.omits_forwarded_for()),
+                series: telemetry.router(router.name.as_str(), service),
+                stages,
+            });
+        }
+        self.slots = slots;
+        let services = snapshot.services().iter().map(|service| self.service(service, backends, &telemetry)).collect();
+        Published { snapshot, routes, services, tls }
+    }
+
+    /// A middleware on a router keeps its state for as long as it is there.
+    fn slot(&self, key: &(Name, Name), middleware: &Arc<fairlead_core::config::dynamic::Middleware>) -> Arc<Slot> {
+        match self.slots.get(key) {
+            Some(slot) if Arc::ptr_eq(&slot.middleware, middleware) => slot.clone(),
+            known => Arc::new(Slot {
+                stage: Stage::new(middleware),
+                state: known.map_or_else(|| Arc::new(StageState::new(self.arguments.salt)), |slot| slot.state.clone()),
+                middleware: middleware.clone(),
+            }),
+        }
+    }
+
+    fn service(
+        &mut self,
+        service: &fairlead_core::snapshot::CompiledService,
+        backends: &BTreeMap<Name, Arc<Backend>>,
+        telemetry: &Telemetry,
+    ) -> Service {
+        match (&service.kind, &service.service.kind) {
+            (CompiledKind::Internal(internal), _) => Service::Internal(*internal),
+            (CompiledKind::Failover { main, fallback }, _) => Service::Failover(*main, *fallback),
+            (CompiledKind::Weighted { children }, ServiceKind::Weighted(config)) => {
+                let picker = self
+                    .weighted
+                    .entry(service.name.clone())
+                    .or_insert_with(|| Arc::new(Mutex::new(WeightedPicker::new(config))));
+                picker.lock().update(config);
+                Service::Weighted(Arc::new(Weighted {
+                    picker: picker.clone(),
+                    children: children.iter().map(|(id, _)| *id).collect(),
+                    sticky: config
+                        .sticky
+                        .as_ref()
+                        .map(|cookie| Sticky::new(cookie, config.services.iter().map(|(name, _)| name.local()))),
+                    skips: config.health_check,
+                }))
+            }
+            _ => match backends.get(&service.name) {
+                Some(backend) => Service::Balanced(backend.clone()),
+                // BackendPool prepares every load balancer of the configuration; should one be missing, it has no server.
+                None => Service::Balanced(Arc::new(Backend::empty(service.name.clone(), telemetry))),
+            },
+        }
+    }
+
+    /// Says what is newly refused; what was said before is not said again.
+    fn report(&self, rejections: &[Rejection]) {
+        let known = self.arguments.inputs.rejections.lock();
+        for rejection in rejections.iter().filter(|r| !known.contains(r)) {
+            match rejection.severity {
+                Severity::Error => tracing::error!("configuration: {rejection}"),
+                Severity::Warning => tracing::warn!("configuration: {rejection}"),
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Which version of each unit is served: the new one, the last good one, or none.
+//!
+//! A unit that refers to what is not there falls back; that may leave another without what it refers to, and so on until all is quiet. Each round
+//! judges all units by the same state, so the outcome does not depend on their order; each unit falls at most twice, so there is an end.
+
+use super::Settled;
+use crate::{
+    Name,
+    config::{Rejection, Severity, Tree},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// Units that contain units that contain units: more levels than anyone needs.
+const MAX_LEVELS: usize = 32;
+
+pub(super) type Candidates<T> = BTreeMap<Name, Candidate<T>>;
+
+/// One unit before it is settled.
+#[derive(Debug)]
+pub(super) struct Candidate<T> {
+    /// `None`: Fairlead's own.
+    tree: Option<Arc<Tree>>,
+    new: Option<Arc<T>>,
+    last: Option<Arc<T>>,
+    rejections: Vec<Rejection>,
+}
+
+/// Why a version of a unit cannot be served.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) path: Vec<&'static str>,
+    pub(super) message: String,
+    pub(super) remedy: String,
+}
+
+impl<T: Settled> Candidate<T> {
+    pub(super) fn new(tree: Option<Arc<Tree>>, new: Option<T>, last: Option<Arc<T>>, rejections: Vec<Rejection>) -> Self {
+        let new = new.map(|new| match &last {
+            Some(last) if last.same(&new) => last.clone(),
+            _ => Arc::new(new),
+        });
+        Self { tree, new, last, rejections }
+    }
+
+    /// With another version to fall back to.
+    pub(super) fn with_last(mut self, last: Option<Arc<T>>) -> Self {
+        if let (Some(new), Some(last)) = (&mut self.new, &last)
+            && last.same(new)
+        {
+            *new = last.clone();
+        }
+        Self { last, ..self }
+    }
+}
+
+impl<T> Candidate<T> {
+    /// What was found wrong with another of the same name is reported too.
+    pub(super) fn join(&mut self, mut other: Self) {
+        self.rejections.append(&mut other.rejections);
+    }
+
+    pub(super) fn current(&self) -> Option<&Arc<T>> {
+        self.new.as_ref().or(self.last.as_ref())
+    }
+
+    /// Gives up each version that has a fault, the new one with a word about it.
+    pub(super) fn demote_if(&mut self, faults: impl Fn(&T) -> Vec<Fault>) {
+        while let Some(current) = self.current() {
+            let faults = faults(current);
+            if faults.is_empty() {
+                break;
+            }
+            self.demote(faults);
+        }
+    }
+
+    fn demote(&mut self, faults: Vec<Fault>) {
+        match self.new.take() {
+            Some(new) => {
+                if let Some(tree) = &self.tree {
+                    let rejection = |fault: Fault| tree.reject_at(Severity::Error, &fault.path, fault.message, fault.remedy);
+                    self.rejections.extend(faults.into_iter().map(rejection));
+                }
+                // What did not change has no other version to fall back to.
+                self.last.take_if(|last| Arc::ptr_eq(last, &new));
+            }
+            None => self.last = None,
+        }
+    }
+}
+
+/// Settles one kind. `references` are names of the same kind; `missing` says what is wrong when one of them is not served.
+pub(super) fn settle<T>(
+    mut candidates: Candidates<T>,
+    expansion: usize,
+    references: impl Fn(&T) -> Vec<Name>,
+    missing: impl Fn(&T, &Name) -> Option<Fault>,
+    rejections: &mut Vec<Rejection>,
+) -> BTreeMap<Name, Arc<T>> {
+    // Who must be looked at again when a unit is gone. Versions given up leave their traces, which costs a look and no more.
+    let mut users: BTreeMap<Name, BTreeSet<Name>> = BTreeMap::new();
+    let mut dirty: BTreeSet<Name> = candidates.keys().cloned().collect();
+    loop {
+        while !dirty.is_empty() {
+            let mut faults: Vec<(Name, Vec<Fault>)> = Vec::new();
+            for name in std::mem::take(&mut dirty) {
+                let Some(unit) = candidates.get(&name).and_then(Candidate::current) else { continue };
+                let targets: BTreeSet<Name> = references(unit).into_iter().collect();
+                let gone = targets.iter().filter(|target| candidates.get(*target).and_then(Candidate::current).is_none());
+                let found: Vec<Fault> = gone.filter_map(|target| missing(unit, target)).collect();
+                for target in targets {
+                    users.entry(target).or_default().insert(name.clone());
+                }
+                if !found.is_empty() {
+                    faults.push((name, found));
+                }
+            }
+            dirty = demote_all(&mut candidates, faults, &users);
+        }
+        let edges: BTreeMap<&Name, Vec<Name>> =
+            candidates.iter().filter_map(|(name, unit)| Some((name, references(unit.current()?)))).collect();
+        let faults = entangled(&edges, expansion);
+        if faults.is_empty() {
+            break;
+        }
+        dirty = demote_all(&mut candidates, faults, &users);
+    }
+    let mut settled = BTreeMap::new();
+    for (name, mut unit) in candidates {
+        let bad = unit.rejections.iter().any(|rejection| rejection.severity == Severity::Error);
+        if bad && unit.current().is_some() {
+            for rejection in unit.rejections.iter_mut().filter(|rejection| rejection.severity == Severity::Error) {
+                rejection.message.push_str("; the last good version is still served");
+            }
+        }
+        rejections.append(&mut unit.rejections);
+        if let Some(unit) = unit.new.or(unit.last) {
+            settled.insert(name, unit);
+        }
+    }
+    settled
+}
+
+/// Gives up versions that have faults; returns what must be looked at again.
+fn demote_all<T>(
+    candidates: &mut Candidates<T>,
+    faults: Vec<(Name, Vec<Fault>)>,
+    users: &BTreeMap<Name, BTreeSet<Name>>,
+) -> BTreeSet<Name> {
+    let mut dirty = BTreeSet::new();
+    for (name, faults) in faults {
+        let Some(unit) = candidates.get_mut(&name) else { continue };
+        unit.demote(faults);
+        match unit.current() {
+            Some(_) => {
+                dirty.insert(name);
+            }
+            None => dirty.extend(users.get(&name).into_iter().flatten().cloned()),
+        }
+    }
+    dirty
+}
+
+/// Units that contain themselves, or too much. Every reference leads somewhere.
+fn entangled(edges: &BTreeMap<&Name, Vec<Name>>, expansion: usize) -> Vec<(Name, Vec<Fault>)> {
+    if edges.values().all(Vec::is_empty) {
+        return Vec::new();
+    }
+    // From the leaves up: how many levels, and how many units when all is written out.
+    let mut users: BTreeMap<&Name, Vec<&Name>> = BTreeMap::new();
+    let mut open: BTreeMap<&Name, usize> = BTreeMap::new();
+    for (&name, targets) in edges {
+        open.insert(name, targets.len());
+        for target in targets {
+            users.entry(target).or_default().push(name);
+        }
+    }
+    let mut measured: BTreeMap<&Name, (usize, usize)> = BTreeMap::new();
+    let mut ready: Vec<&Name> = open.iter().filter(|(_, open)| **open == 0).map(|(name, _)| *name).collect();
+    let mut large = Vec::new();
+    while let Some(name) = ready.pop() {
+        let below = edges[name].iter().map(|target| measured.get(target).copied().unwrap_or_default());
+        let (levels, size) = below.fold((0, 0_usize), |(levels, size), (l, s)| (levels.max(l), size.saturating_add(s)));
+        let (levels, size) = (levels + 1, size.saturating_add(1));
+        if levels > MAX_LEVELS || size > expansion {
+            let message = format!("contains more than {MAX_LEVELS} levels or {expansion} others when written out");
+            large.push((
+                name.clone(),
+                vec![Fault { path: Vec::new(), message, remedy: "name each only where it is needed".to_owned() }],
+            ));
+        }
+        measured.insert(name, (levels, size));
+        for user in users.get(name).into_iter().flatten() {
+            if let Some(open) = open.get_mut(user) {
+                *open -= 1;
+                if *open == 0 {
+                    ready.push(user);
+                }
+            }
+        }
+    }
+    // What is left leads into a circle; those that nothing left leads to are only users of one.
+    let mut circle: BTreeSet<&Name> = edges.keys().copied().filter(|name| !measured.contains_key(name)).collect();
+    loop {
+        let entered: BTreeSet<&Name> =
+            circle.iter().flat_map(|name| &edges[*name]).filter(|target| circle.contains(target)).collect();
+        if entered.len() == circle.len() {
+            break;
+        }
+        circle = entered;
+    }
+    let circles = circle.iter().map(|name| {
+        let message = format!("contains itself: {}", round_trip(name, edges, &circle));
+        (Name::clone(name), vec![Fault { path: Vec::new(), message, remedy: "take one of them out of the circle".to_owned() }])
+    });
+    large.extend(circles);
+    large
+}
+
+/// `a → b → a`, along first references within the circle.
+fn round_trip(start: &Name, edges: &BTreeMap<&Name, Vec<Name>>, circle: &BTreeSet<&Name>) -> String {
+    let mut text = start.to_string();
+    let mut seen = BTreeSet::from([start]);
+    let mut at = start;
+    while let Some(next) = edges.get(at).and_then(|targets| targets.iter().find(|target| circle.contains(target))) {
+        text.push_str(" → ");
+        text.push_str(next.as_str());
+        if !seen.insert(next) || seen.len() > 8 {
+            break;
+        }
+        at = next;
+    }
+    text
+}
