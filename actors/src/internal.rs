@@ -27,7 +27,13 @@ impl Internals {
     }
 
     /// Answers a request that was routed to an internal service.
-    pub fn respond(&self, service: Internal, client: &Client, request: &Request<'_, View<'_>>, published: &Published) -> LocalResponse {
+    pub fn respond(
+        &self,
+        service: Internal,
+        client: &Client,
+        request: &Request<'_, View<'_>>,
+        published: &Published,
+    ) -> LocalResponse {
         match service {
             Internal::Noop => LocalResponse::of(Reason::Noop),
             Internal::Ping => self.ping(request),
@@ -44,7 +50,11 @@ impl Internals {
     fn ping(&self, request: &Request<'_, View<'_>>) -> LocalResponse {
         let draining = self.directory.is_draining();
         if request.path.ends_with("/ready") {
-            return if self.directory.is_ready() { ok(TEXT, "READY".into()) } else { LocalResponse::text(Reason::Draining, 503, "NOT READY") };
+            return if self.directory.is_ready() {
+                ok(TEXT, "READY".into())
+            } else {
+                LocalResponse::text(Reason::Draining, 503, "NOT READY")
+            };
         }
         match &self.config.ping {
             Some(ping) if draining => LocalResponse::text(Reason::Draining, ping.terminating_status, "TERMINATING"),

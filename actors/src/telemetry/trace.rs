@@ -13,7 +13,7 @@ pub(super) use context::Ids;
 pub use context::{SpanId, TraceId};
 pub use span::{Span, SpanKind, Value};
 
-use super::{Record, nanos, outbox::Outbox, reason};
+use super::{Record, nanos, outbox::Outbox};
 use context::{Context, mix};
 use fairlead_core::reason::Reason;
 use fairlead_net::http::{Fields, Method, Version};
