@@ -334,4 +334,3 @@ fn answers_for_itself(config: &StaticConfig, entry_point: &str) -> bool {
         || config.prometheus.as_ref().is_some_and(|p| !p.manual_routing && p.entry_point == entry_point)
         || config.api.as_ref().is_some_and(|a| a.insecure) && entry_point == "traefik"
 }
-

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod cli;
+mod otlp;
 
 use std::process::ExitCode;
 

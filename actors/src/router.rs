@@ -8,8 +8,7 @@
 
 use crate::{
     backend::Backend,
-    backend_pool,
-    certificates,
+    backend_pool, certificates,
     gateway::Directory,
     provider::{Event, EventKind},
     published::{Published, Route, Service, Slot, Weighted},
@@ -248,7 +247,9 @@ impl State {
                 .collect();
             let service = snapshot.service(router.service).map_or("", |service| service.name.as_str());
             routes.push(Route {
-                retry: router.retry.map_or_else(RetryPolicy::default, |r| RetryPolicy::with_middleware(r.attempts, r.initial_interval)),
+                retry: router
+                    .retry
+                    .map_or_else(RetryPolicy::default, |r| RetryPolicy::with_middleware(r.attempts, r.initial_interval)),
                 adds_forwarded_for: !stages.iter().any(|slot| slot.stage.omits_forwarded_for()),
                 series: telemetry.router(router.name.as_str(), service),
                 stages,

@@ -4,7 +4,8 @@
 //! actors, and finds what to serve in [`Shared`].
 
 use crate::{
-    connections::Connections, entry_point::EntryPoint, internal::Internals, proxy::connection, published::Cell, telemetry::Telemetry,
+    connections::Connections, entry_point::EntryPoint, internal::Internals, proxy::connection, published::Cell,
+    telemetry::Telemetry,
 };
 use fairlead_core::config::static_::{Limits, RequestId};
 use fairlead_net::{

@@ -408,9 +408,21 @@ pub fn record(client: &Client, head: &RequestHead, response: &ResponseHead, mut 
 }
 
 /// Writes down what was answered without having been a request.
-pub fn record_refused(client: &Client, head: &RequestHead, response: &ResponseHead, answer: &LocalResponse, detail: &str, sent: bool) {
+pub fn record_refused(
+    client: &Client,
+    head: &RequestHead,
+    response: &ResponseHead,
+    answer: &LocalResponse,
+    detail: &str,
+    sent: bool,
+) {
     let mut facts = Facts { reason: Some(answer.reason), status: answer.status, client_gone: !sent, ..Facts::default() };
     detail.clone_into(&mut facts.detail);
     let (published, target) = (client.worker.shared.published.load(), head.target.clone());
-    record(client, head, response, Open { published, started: time::now(), wall: clock::now(), facts, trace: Trace::off(), target });
+    record(
+        client,
+        head,
+        response,
+        Open { published, started: time::now(), wall: clock::now(), facts, trace: Trace::off(), target },
+    );
 }
