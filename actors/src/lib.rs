@@ -7,6 +7,7 @@
 mod backend;
 mod backend_pool;
 mod certificates;
+pub mod compose;
 pub mod config_watch;
 mod connections;
 pub mod endpoint;
@@ -20,6 +21,7 @@ pub mod proxy;
 pub mod published;
 pub mod router;
 mod supervisor;
+pub mod admin;
 pub mod telemetry;
 mod transport;
 pub mod worker;

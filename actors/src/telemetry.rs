@@ -27,6 +27,8 @@ pub use record::{Observe, Phases, Record, TlsInfo};
 pub use trace::{Attempt, AttemptRecord, Span, SpanDrain, SpanId, SpanKind, Trace, TraceId, TracingOptions, Value};
 pub use writer::{FileSink, LogDrain, LogSink, MemorySink, Reopen, StdoutSink, write_logs};
 
+pub(crate) use access_log::rfc3339;
+
 use access_log::AccessLog;
 use metrics::Registry;
 use std::{sync::Arc, time::Duration};

@@ -51,6 +51,11 @@ impl Shared {
         self.epoch + since_epoch
     }
 
+    /// Whether every provider has spoken, so that no route means that there is none.
+    pub fn is_synced(&self) -> bool {
+        self.internals.is_synced()
+    }
+
     /// Writes what every response carries, a server's and Fairlead's own.
     pub fn stamp(&self, response: &mut ResponseHead, request_id: Option<&str>) {
         if let (Some(wanted), Some(id)) = (&self.request_id, request_id) {

@@ -75,17 +75,17 @@ impl Balancer {
     /// Two distinct servers, uniformly; the first on a tie. Weights do not count beyond being above 0.
     fn less_busy_of_two(&self, ctx: &Pick<'_>, admits: &dyn Fn(usize) -> bool) -> Option<usize> {
         let admitted = |server: usize| self.wheel.weight(server) > 0 && admits(server);
-        let draw = |count: usize| {
-            let scale = |half: u32, count: usize| (u64::from(half) * count as u64 >> 32) as usize;
-            let first = scale((ctx.random >> 32) as u32, count);
+        let draw = |random: u64, count: usize| {
+            let scale = |half: u32, count: usize| ((u64::from(half) * count as u64) >> 32) as usize;
+            let first = scale((random >> 32) as u32, count);
             // Of the others, so that the two are never the same.
-            let second = scale(ctx.random as u32, count - 1);
+            let second = scale(random as u32, count - 1);
             (first, if second >= first { second + 1 } else { second })
         };
         let less_busy = |first, second| if (ctx.in_flight)(second) < (ctx.in_flight)(first) { second } else { first };
         let all = self.wheel.len();
         if all >= 2 {
-            let (first, second) = draw(all);
+            let (first, second) = draw(ctx.random, all);
             if admitted(first) && admitted(second) {
                 return Some(less_busy(first, second));
             }
@@ -95,7 +95,8 @@ impl Balancer {
             0 => None,
             1 => candidates.next(),
             count => {
-                let (first, second) = draw(count);
+                // The first draw met a server that is out, so it is no longer a uniform one.
+                let (first, second) = draw(rendezvous::mix(ctx.random), count);
                 Some(less_busy(candidates.clone().nth(first)?, candidates.nth(second)?))
             }
         }

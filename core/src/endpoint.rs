@@ -332,6 +332,14 @@ mod tests {
     }
 
     #[test]
+    fn when_all_are_ejected_none_is() {
+        let ejected = Standing { life: Life::Active, probe_up: true, ejected: true };
+        assert_eq!(PanicFloor { max_ejected_percent: 100 }.usable(&[ejected, ejected]), [true, true]);
+        // As when the others have left meanwhile.
+        assert_eq!(PanicFloor::default().usable(&[ejected, Standing { life: Life::Gone, ..ejected }]), [true, false]);
+    }
+
+    #[test]
     fn a_draining_endpoint_serves_its_own() {
         let standing = Standing { life: Life::Draining, probe_up: true, ejected: false };
         assert!(standing.serves_sessions() && !standing.takes_new());

@@ -17,5 +17,5 @@ pub use status::{Code, Status};
 /// Bytes of one message at most.
 pub const MAX_MESSAGE: usize = 16 * 1024 * 1024;
 
-#[cfg(all(test, not(madsim)))]
+#[cfg(test)]
 mod tests;

@@ -18,5 +18,5 @@ pub use keep_alive::KeepAlive;
 pub(crate) use receive::ReceiveHalf;
 pub(crate) use send::SendHalf;
 
-#[cfg(all(test, not(madsim)))]
+#[cfg(test)]
 mod tests;

@@ -1,6 +1,6 @@
 //! Random numbers, of two kinds that must not be mixed up.
 //!
-//! [`u64`], [`fill`] and [`below`] are for choices: which server, how much jitter. On the real arm they come from a
+//! [`u64()`], [`fill`] and [`below`] are for choices: which server, how much jitter. On the real arm they come from a
 //! small generator per thread, seeded once by the operating system, whose next output can be computed from earlier
 //! ones: never use them for anything that an attacker must not guess. [`secret`] asks the operating system each time.
 //! In the simulator both draw from the seed, so that a run repeats itself to the byte.

@@ -43,5 +43,7 @@ pub fn provider() -> &'static Arc<CryptoProvider> {
     PROVIDER.get_or_init(|| Arc::new(default_provider()))
 }
 
+#[cfg(all(test, madsim))]
+mod simulated;
 #[cfg(all(test, not(madsim)))]
 mod tests;

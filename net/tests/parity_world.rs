@@ -27,6 +27,23 @@ fn socket() -> udp::Socket {
     udp::Socket::bind(addr("127.0.0.1:0")).unwrap()
 }
 
+/// Compiles only while what the data plane holds may move between threads.
+#[allow(dead_code)]
+fn everything_is_send() {
+    fn send<T: Send + 'static>() {}
+    fn io<T: Send + Unpin + tokio::io::AsyncRead + tokio::io::AsyncWrite + 'static>() {}
+    io::<fairlead_net::tcp::Stream>();
+    io::<unix::Stream>();
+    send::<(fairlead_net::tcp::Listener, udp::Socket, unix::Listener)>();
+    send::<(time::Sleep, time::Interval, Deadline, fs::Watcher)>();
+    send::<(task::Handle<()>, task::Owned<()>, task::Worker<()>)>();
+    fn future<F: Future + Send>(_: F) {}
+    let _ = || future(fairlead_net::tcp::Stream::connect(addr("127.0.0.1:1")));
+    let _ = || future(dns::resolve("localhost"));
+    let _ = || future(fs::read("/", 1));
+    let _ = || future(timeout(MS, sleep(MS)));
+}
+
 both! {
     // ---- UDP ----
 

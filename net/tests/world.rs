@@ -281,6 +281,7 @@ async fn each_host_has_its_own_wall_clock_and_cpus() {
 }
 
 /// Runs a simulation of its own, on a thread of its own as madsim's test runner does.
+#[expect(clippy::disallowed_methods, reason = "this is outside of any simulation")]
 fn in_simulation<F, T>(seed: u64, f: impl FnOnce() -> F + Send + 'static) -> T
 where
     F: Future<Output = T>,
@@ -323,7 +324,7 @@ async fn busy() -> (fairlead_net::sim::Stats, u64, Duration, SystemTime) {
     for c in clients {
         c.await.unwrap();
     }
-    (t.net.stats(), random::u64(), now() - at, SystemTime::now())
+    (t.net.stats(), random::u64(), now() - at, clock::now())
 }
 
 #[test]

@@ -15,6 +15,7 @@ mod stamp;
 
 use select::Selection;
 pub use select::{FieldMode, HeaderMode, StatusRange};
+pub(crate) use stamp::rfc3339;
 
 use super::{Record, outbox::Outbox, trace::Ids, writer::LogDrain};
 use std::{

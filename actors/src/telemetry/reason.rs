@@ -72,6 +72,7 @@ pub(super) fn name(reason: Reason) -> &'static str {
         Reason::ClientClosed => "client_closed",
         Reason::Overloaded => "overloaded",
         Reason::Draining => "draining",
+        Reason::Starting => "starting",
         Reason::Noop => "noop",
         Reason::Internal => "internal",
     }

@@ -23,6 +23,7 @@ pub(super) struct Wheel {
 #[derive(Clone, Debug)]
 struct Seat {
     key: Box<str>,
+    digest: u64,
     weight: u32,
     /// Where in its interval a turn is due, in parts of [`PARTS`].
     phase: u8,
@@ -46,7 +47,13 @@ impl Wheel {
         let phase = |index: usize| (index as u8).wrapping_add(1).reverse_bits();
         let seats: Vec<_> = seats
             .enumerate()
-            .map(|(index, (key, weight))| Seat { key: key.into(), weight, phase: phase(index), turns: 0 })
+            .map(|(index, (key, weight))| Seat {
+                key: key.into(),
+                digest: fnv(key.as_bytes()),
+                weight,
+                phase: phase(index),
+                turns: 0,
+            })
             .collect();
         Self { equal: all_equal(&seats), seats, cursor: 0, time: Time { parts: 0, weight: 1 } }
     }
@@ -59,8 +66,14 @@ impl Wheel {
         self.seats[seat].weight
     }
 
-    pub(super) fn key(&self, seat: usize) -> &str {
-        &self.seats[seat].key
+    /// Seat numbers, weights and digests of the keys.
+    pub(super) fn members(&self) -> impl Iterator<Item = (usize, u32, u64)> {
+        self.seats.iter().enumerate().map(|(index, seat)| (index, seat.weight, seat.digest))
+    }
+
+    /// All weights above 0 are the same.
+    pub(super) fn is_equal(&self) -> bool {
+        self.equal
     }
 
     /// All seats, beginning with the one at the cursor.
@@ -92,7 +105,9 @@ impl Wheel {
         self.seats[first].turns += 1;
         let mut unit_is_over = true;
         for seat in self.seats.iter_mut().filter(|seat| seat.weight > 0) {
-            seat.turns = seat.turns.max(seat.turns_before(self.time));
+            if seat.next_turn().is_before(self.time) {
+                seat.turns = seat.turns_before(self.time);
+            }
             unit_is_over &= seat.turns >= u64::from(seat.weight);
         }
         if unit_is_over {
@@ -156,6 +171,12 @@ impl Time {
     fn is_before(self, other: Self) -> bool {
         u128::from(self.parts) * u128::from(other.weight) < u128::from(other.parts) * u128::from(self.weight)
     }
+}
+
+/// FNV-1a.
+pub(super) fn fnv(bytes: &[u8]) -> u64 {
+    let offset = 0xcbf2_9ce4_8422_2325;
+    bytes.iter().fold(offset, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 
 fn all_equal(seats: &[Seat]) -> bool {

@@ -82,9 +82,13 @@ pub(super) fn parse_duration(text: &str) -> Option<i64> {
     Some(if negative { -total } else { total })
 }
 
-/// The known name nearest to `name`, if one is near.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The known name nearest to `name`, if one is near, or the only one that `name` is a part of.
+pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
     let lower = name.to_lowercase();
+    let mut whole = known.clone().into_iter().filter(|candidate| lower.len() > 3 && candidate.to_lowercase().contains(&lower));
+    if let (Some(only), None) = (whole.next(), whole.next()) {
+        return Some(only);
+    }
     let near =
         known.into_iter().map(|candidate| (strsim::damerau_levenshtein(&lower, &candidate.to_lowercase()), candidate)).min()?;
     (near.0 <= 1 + lower.chars().count() / 4 && near.0 < near.1.len()).then_some(near.1)

@@ -2,10 +2,7 @@
 //!
 //! Deliberately absent: raw text that may be wrong (that is `raw`), and anything compiled for speed (that is the snapshot).
 
-use crate::{
-    Name,
-    rule::{Rule, Syntax},
-};
+use crate::{Name, rule::Rule};
 use regex::Regex;
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
@@ -28,9 +25,6 @@ pub struct Router {
     /// Names of entry points, sorted; never empty.
     pub entry_points: Vec<String>,
     pub rule: Rule,
-    /// The rule as written.
-    pub rule_text: String,
-    pub rule_syntax: Syntax,
     /// Higher first. The byte length of the rule's text unless given.
     pub priority: i64,
     /// Outermost first, entry-point middlewares included; chains are still names here.
@@ -70,6 +64,7 @@ pub struct Service {
 
 /// Exactly one kind each.
 #[derive(Clone, Debug, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all are load balancers, and each stands behind its `Arc`")]
 pub enum ServiceKind {
     LoadBalancer(LoadBalancer),
     Weighted(Weighted),

@@ -129,7 +129,9 @@ fn location(to: &str) -> Option<String> {
     if out.starts_with("//") {
         return Some(format!("/{}", out.trim_start_matches('/')));
     }
-    let authority = out.split_once("://").map(|(_, rest)| rest);
+    // RFC 3986 section 3.1; what does not begin with a scheme is a path, whatever colons it holds.
+    let is_scheme = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte));
+    let authority = out.split_once("://").filter(|(scheme, _)| is_scheme(scheme)).map(|(_, rest)| rest);
     if authority.is_some_and(|rest| rest.is_empty() || rest.starts_with(['/', '?', '#', ':'])) {
         return None;
     }

@@ -3,7 +3,10 @@
 use super::*;
 use crate::{
     config::dynamic::{BasicAuth, Depth, HeaderEdits, IpRange, RateLimit, SourceCriterion},
-    http::{Fields, Host, Scheme, VecFields},
+    http::{
+        Fields, Host, Scheme, VecFields,
+        path::{self, PathPolicy},
+    },
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
 use proptest::prelude::*;
@@ -236,6 +239,7 @@ fn a_location_never_names_another_host_by_slashes() {
         ("/r/\t/evil.test", "/%09/evil.test"),
         ("/r/\r\nSet-Cookie:x", "/%0D%0ASet-Cookie:x"),
         ("/r/é", "/%C3%A9"),
+        ("/r/:///x", "/:///x"),
     ] {
         assert_eq!(redirect_of(get(path).through(&tail)), Some((302, want.into())));
     }
@@ -516,8 +520,9 @@ proptest! {
     /// Whatever is stripped from whatever path, the result can be read in one way only.
     #[test]
     fn stripped_paths_stay_canonical(prefix in "/[a-c./]{0,4}", path in "(/[a-c.]{1,4}){1,4}/?") {
-        let resolved = path.split('/').any(|segment| segment == "." || segment == "..");
-        prop_assume!(!resolved);
+        let Ok(path) = path::canonicalize(&path, PathPolicy::default()) else {
+            return Ok(());
+        };
         let mut exchange = get(&path);
         if exchange.through(&strip(&[&prefix])).is_none() {
             prop_assert!(exchange.path.starts_with('/') && !exchange.path.starts_with("//"));

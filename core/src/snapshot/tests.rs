@@ -12,6 +12,7 @@ pub(crate) fn router(name: &str, rule: &str, priority: i64, tls: Option<&str>) -
     let rule = rule::parse(rule, Syntax::V3).unwrap_or_else(|error| panic!("{rule}: {error}"));
     Router {
         name: Name::whole(name),
+        declared: Name::whole(name),
         entry_points: vec!["web".into()],
         priority: if priority == 0 { rule.text().len() as i64 } else { priority },
         rule,

@@ -83,7 +83,7 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// Sends a request, waiting for the server's window. A send that was dropped is completed by the next one.
+    /// Sends a request, waiting for the server's window. May be dropped: the request is then sent whole by a later call, or not at all.
     ///
     /// # Errors
     /// The call has ended; the [`Receiver`] knows how.

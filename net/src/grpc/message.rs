@@ -64,7 +64,7 @@ pub(super) enum Next {
     End(Option<Fields>),
 }
 
-/// Puts messages into a body. A send that is given up is finished by the next one, so no message is ever cut.
+/// Puts messages into a body. A message whose sending was given up halfway is finished by the next send, so none is ever cut.
 #[derive(Default)]
 pub(super) struct Writer {
     unsent: BytesMut,

@@ -94,23 +94,26 @@ where
 {
     let mut connection = Connection::handshake(io, &Settings::default()).await?;
     while let Some(accepted) = connection.accept().await {
-        let (head, stream) = accepted?;
-        match call(head, stream) {
-            Ok(call) => spawn(Box::pin(handler(call))),
-            Err((mut stream, status)) => stream.send_head(&ResponseHead { status, ..ResponseHead::default() }),
+        let (head, mut stream) = accepted?;
+        match refusal(&head) {
+            None => spawn(Box::pin(handler(call(head, stream)))),
+            Some(status) => stream.send_head(&ResponseHead { status, ..ResponseHead::default() }),
         }
     }
     Ok(())
 }
 
-fn call(head: RequestHead, mut stream: ServerStream) -> Result<Call, (ServerStream, u16)> {
+/// The HTTP status for what is no call.
+fn refusal(head: &RequestHead) -> Option<u16> {
     if head.method != Method::Post {
-        return Err((stream, 405));
+        return Some(405);
     }
-    if !head.fields.get_str("content-type").is_some_and(|kind| kind.starts_with("application/grpc")) {
-        return Err((stream, 415));
-    }
+    let kind = head.fields.get_str("content-type").unwrap_or_default();
+    (!kind.starts_with("application/grpc")).then_some(415)
+}
+
+fn call(head: RequestHead, mut stream: ServerStream) -> Call {
     let requests = Requests { body: stream.take_receive(), reader: Reader::default() };
     let responses = Responses { stream, writer: Writer::default(), headed: false };
-    Ok(Call { path: head.target, metadata: head.fields, requests, responses })
+    Call { path: head.target, metadata: head.fields, requests, responses }
 }

@@ -1,4 +1,6 @@
 //! Unix stream sockets: bounded streams inside one host, found by their path.
+//!
+//! Simpler than Linux's in one point: a reader whose peer left bytes unread sees the end, not `ConnectionReset`.
 
 use super::net::{HostId, Net};
 use std::{

@@ -49,7 +49,7 @@ pub(super) fn clf(out: &mut Vec<u8>, unix: Duration) {
 }
 
 /// RFC 3339 in UTC, with the fraction that there is: nine digits at most, without trailing zeros.
-pub(super) fn rfc3339(out: &mut Vec<u8>, unix: Duration) {
+pub(crate) fn rfc3339(out: &mut Vec<u8>, unix: Duration) {
     rfc3339_seconds(out, unix);
     let nanos = unix.subsec_nanos();
     if nanos > 0 {

@@ -218,12 +218,12 @@ impl Table {
     }
 
     /// Requests by TLS version and suite.
-    pub(super) fn tls_sums(&self) -> BTreeMap<(&'static str, &'static str), u64> {
+    pub(super) fn tls_sums(&self) -> BTreeMap<(&'static str, &str), u64> {
         let mut sums = BTreeMap::new();
         for shard in self.shards.iter().filter_map(OnceLock::get) {
             let mut at = shard.tls.get();
             while let Some(node) = at {
-                *sums.entry((node.version, node.cipher)).or_default() += node.count.load(Relaxed);
+                *sums.entry((node.version, &*node.cipher)).or_default() += node.count.load(Relaxed);
                 at = node.next.get();
             }
         }

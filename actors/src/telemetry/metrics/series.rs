@@ -105,8 +105,13 @@ impl AttemptOutcome {
 }
 
 /// A counter for each [`Reason`].
-#[derive(Default)]
 pub(super) struct Reasons([AtomicU64; reason::ALL.len()]);
+
+impl Default for Reasons {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
 
 impl Reasons {
     pub(super) fn add(&self, reason: Reason) {

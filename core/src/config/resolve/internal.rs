@@ -95,15 +95,12 @@ pub(super) fn routers(config: &StaticConfig, rejections: &mut Vec<Rejection>) ->
     let mut routers = Vec::new();
     let mut add = |name: &str, entry_point: &str, rule: String, priority: i64, service: &str, middleware: Option<String>| {
         let defaults = middleware.is_none();
-        let rule_text = rule;
-        match rule::parse(&rule_text, Syntax::V3) {
-            Ok(rule) => routers.push((
+        match rule::parse(&rule, Syntax::V3) {
+            Ok(parsed) => routers.push((
                 Draft {
                     declared: Name::qualify(name, INTERNAL),
                     entry_points: vec![entry_point.to_owned()],
-                    rule,
-                    rule_text,
-                    rule_syntax: Syntax::V3,
+                    rule: parsed,
                     priority,
                     middlewares: middleware.iter().map(|name| Name::qualify(name, INTERNAL)).collect(),
                     service: Name::qualify(service, INTERNAL),
@@ -119,7 +116,7 @@ pub(super) fn routers(config: &StaticConfig, rejections: &mut Vec<Rejection>) ->
                 severity: Severity::Error,
                 source: SOURCE.to_owned(),
                 key: name.to_owned(),
-                message: format!("the rule {rule_text} of the internal router is refused: {error}"),
+                message: format!("the rule {rule} of the internal router is refused: {error}"),
                 remedy: "choose another `api.basePath`".to_owned(),
             }),
         }

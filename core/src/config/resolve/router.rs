@@ -38,8 +38,6 @@ pub(super) struct Draft {
     pub(super) declared: Name,
     pub(super) entry_points: Vec<String>,
     pub(super) rule: Rule,
-    pub(super) rule_text: String,
-    pub(super) rule_syntax: Syntax,
     pub(super) priority: i64,
     pub(super) middlewares: Vec<Name>,
     pub(super) service: Name,
@@ -60,10 +58,9 @@ impl Settled for Copies {
     }
 }
 
-/// Whether nothing changed. Rules follow from their text.
+/// Whether nothing changed.
 fn same(a: &Router, b: &Router) -> bool {
-    (&a.name, &a.declared, &a.entry_points, &a.rule_text, a.rule_syntax, a.priority)
-        == (&b.name, &b.declared, &b.entry_points, &b.rule_text, b.rule_syntax, b.priority)
+    (&a.name, &a.declared, &a.entry_points, &a.rule, a.priority) == (&b.name, &b.declared, &b.entry_points, &b.rule, b.priority)
         && (&a.middlewares, &a.service, &a.tls, a.observability, &a.source)
             == (&b.middlewares, &b.service, &b.tls, b.observability, &b.source)
 }
@@ -225,14 +222,11 @@ fn draft(
         }
     });
     let (rule, service) = (rule?, service?);
-    let rule_text = raw.rule.clone().unwrap_or_default();
     Some(Draft {
         declared: name.clone(),
         entry_points: entry_points?,
+        priority: if priority == 0 { i64::try_from(rule.text().len()).unwrap_or(PRIORITY_LIMIT) } else { priority },
         rule,
-        priority: if priority == 0 { i64::try_from(rule_text.len()).unwrap_or(PRIORITY_LIMIT) } else { priority },
-        rule_text,
-        rule_syntax,
         middlewares: raw.middlewares.iter().map(|text| Name::qualify(text, provider)).collect(),
         service: Name::qualify(service, provider),
         tls,
@@ -249,7 +243,7 @@ fn rule_of(text: Option<&str>, syntax: Syntax, last: &[Arc<Router>], notes: &mut
         return None;
     };
     // Compiling patterns is dear, and most rules did not change.
-    if let Some(last) = last.iter().find(|last| last.rule_text == text && last.rule_syntax == syntax) {
+    if let Some(last) = last.iter().find(|last| last.rule.text() == text && last.rule.syntax() == syntax) {
         return Some(last.rule.clone());
     }
     match rule::parse(text, syntax) {
@@ -340,8 +334,6 @@ fn copy(draft: &Draft, name: Name, entry_points: Vec<String>, point: Option<&Ent
         declared: draft.declared.clone(),
         entry_points,
         rule: draft.rule.clone(),
-        rule_text: draft.rule_text.clone(),
-        rule_syntax: draft.rule_syntax,
         priority: draft.priority,
         middlewares: before.chain(draft.middlewares.iter().cloned()).collect(),
         service: draft.service.clone(),

@@ -106,17 +106,19 @@ pub(super) fn resolve(inputs: &BTreeMap<String, RawDynamic>, last: &Config, reje
 fn options(raw: &raw::TlsOptions, notes: &mut Notes<'_>) -> Option<TlsOptions> {
     let (min_version, max_version) = versions(raw.min_version.as_deref(), raw.max_version.as_deref(), notes);
     let mut curve_preferences = Vec::new();
+    let mut unknown = false;
     for text in &raw.curve_preferences {
         match CURVES.iter().find(|(names, _)| names.iter().any(|name| name.eq_ignore_ascii_case(text))) {
             Some((names, true)) => curve_preferences.push(names[0].to_owned()),
             Some((_, false)) => notes.warning(&["curvePreferences"], format!("{} is not offered", quote(text)), "remove it"),
             None => {
+                unknown = true;
                 let remedy = remedy_for_name(text, CURVES.iter().flat_map(|(names, _)| *names).copied());
                 notes.error(&["curvePreferences"], format!("unknown curve {}", quote(text)), remedy);
             }
         }
     }
-    if curve_preferences.is_empty() && !raw.curve_preferences.is_empty() {
+    if curve_preferences.is_empty() && !raw.curve_preferences.is_empty() && !unknown {
         notes.error(&["curvePreferences"], "none of the curves is offered", "add X25519");
     }
     if raw.alpn_protocols.iter().any(|name| name.is_empty() || name.len() > 255) {
@@ -177,6 +179,7 @@ pub(super) fn versions(min: Option<&str>, max: Option<&str>, notes: &mut Notes<'
 /// Those that are offered; of those that are not, one must know.
 pub(super) fn cipher_suites(texts: &[String], notes: &mut Notes<'_>) -> Vec<String> {
     let mut suites = Vec::new();
+    let mut unknown = false;
     for text in texts {
         // Go's older names of two suites lack the hash.
         let found = SUITES.iter().find(|suite| suite.eq_ignore_ascii_case(text) || suite.strip_suffix("_SHA256") == Some(text));
@@ -185,11 +188,12 @@ pub(super) fn cipher_suites(texts: &[String], notes: &mut Notes<'_>) -> Vec<Stri
         } else if LEGACY_SUITES.iter().any(|suite| suite.eq_ignore_ascii_case(text)) {
             notes.warning(&["cipherSuites"], format!("{} is not offered, for it is not safe", quote(text)), "remove it");
         } else {
+            unknown = true;
             let remedy = remedy_for_name(text, SUITES.iter().copied());
             notes.error(&["cipherSuites"], format!("unknown cipher suite {}", quote(text)), remedy);
         }
     }
-    if suites.is_empty() && !texts.is_empty() {
+    if suites.is_empty() && !texts.is_empty() && !unknown {
         notes.error(
             &["cipherSuites"],
             "none of the suites is offered",

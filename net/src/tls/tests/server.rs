@@ -47,7 +47,7 @@ async fn a_name_without_certificate_gets_the_alert_and_no_stand_in() {
     let strict = ServerOptions { sni_strict: true, ..ServerOptions::default() };
     let cases = [
         ("sniStrict with a default", server_config(&strict, store(&[], Some(&certificate))).unwrap()),
-        ("no default", server_config(&ServerOptions::default(), store(&[certificate.clone()], None)).unwrap()),
+        ("no default", server_config(&ServerOptions::default(), store(std::slice::from_ref(&certificate), None)).unwrap()),
         ("no certificate at all", server_config(&ServerOptions::default(), store(&[], None)).unwrap()),
     ];
     for (case, config) in cases {
