@@ -49,7 +49,7 @@ async fn a_torn_read_is_never_taken_over() {
     for n in 0..versions.len() {
         net.write_file(host, PATH, text(n));
         let last = n + 1 == versions.len();
-        let until = now() + Duration::from_secs(if last { 60 } else { 3 });
+        let until = now() + Duration::from_secs(if last { 60 } else { 5 });
         while let Ok(kind) = timeout(until.saturating_duration_since(now()), heard.recv()).await {
             let EventKind::Configuration { raw, .. } = kind else { continue };
             let version = versions.iter().position(|v| *v == raw).expect("a whole version");
