@@ -18,7 +18,7 @@ use client::{CALL, Client, Endpoint, Watch, wants_token};
 use fairlead_core::config::{decode, kv, static_::EtcdProvider as Options};
 use fairlead_net::{
     grpc::{Code, Status},
-    random,
+    random, task,
     time::{Duration, Instant, now, sleep_until, timeout},
 };
 use proto::{RequestUnion, WatchCreateRequest, WatchProgressRequest};
@@ -100,18 +100,31 @@ impl EtcdProvider {
 
     async fn exchange(&mut self, endpoint: &Endpoint, out: &Sender, steady: &mut bool) -> Result<Never, String> {
         let mut client = Client::connect(endpoint, self.options.tls.as_ref()).await?;
-        self.authenticate(&mut client).await?;
+        let ended = self.converse(&mut client, endpoint, out, steady).await;
+        let hint =
+            if client.was_answered() || endpoint.is_secure() { "" } else { " (does the server want TLS? Then write https://)" };
+        ended.map_err(|why| why + hint)
+    }
+
+    async fn converse(
+        &mut self,
+        client: &mut Client,
+        endpoint: &Endpoint,
+        out: &Sender,
+        steady: &mut bool,
+    ) -> Result<Never, String> {
+        self.authenticate(client).await?;
         let mut next = self.state.begin();
         let mut reads = 0;
         loop {
             let outcome = match &next {
                 Next::Range(request) => match client.range(request).await {
                     Ok(response) => self.state.page(response),
-                    Err(status) => self.refused(status, &mut client).await,
+                    Err(status) => self.refused(status, client).await,
                 },
                 Next::Watch(from) => {
                     let began = now();
-                    let fault = self.watch(&mut client, *from, out).await;
+                    let fault = self.watch(client, *from, out).await;
                     if now().saturating_duration_since(began) >= STEADY {
                         (*steady, reads) = (true, 0);
                     }
@@ -120,7 +133,7 @@ impl EtcdProvider {
             };
             next = match outcome {
                 Ok((next, news)) => {
-                    self.tell(news, out);
+                    self.tell(news, out).await;
                     next
                 }
                 Err(Fault::Unusable(why)) => return Err(why),
@@ -182,7 +195,7 @@ impl EtcdProvider {
         loop {
             if dirty.is_some_and(|since| now().saturating_duration_since(since) >= GATHER) {
                 dirty = None;
-                self.tell(News::Changed, out);
+                self.tell(News::Changed, out).await;
             }
             tokio::select! {
                 biased;
@@ -195,7 +208,7 @@ impl EtcdProvider {
                         Err(fault) => {
                             // What was understood before the fault is true.
                             if dirty.is_some() {
-                                self.tell(News::Changed, out);
+                                self.tell(News::Changed, out).await;
                             }
                             return Err(fault);
                         }
@@ -203,7 +216,7 @@ impl EtcdProvider {
                 }
                 () = std::future::ready(()), if dirty.is_some() => {
                     dirty = None;
-                    self.tell(News::Changed, out);
+                    self.tell(News::Changed, out).await;
                 }
                 () = sleep_until(check) => {
                     if now().saturating_duration_since(heard) >= SILENT {
@@ -250,7 +263,7 @@ impl EtcdProvider {
         }
     }
 
-    fn tell(&mut self, news: News, out: &Sender) {
+    async fn tell(&mut self, news: News, out: &Sender) {
         match news {
             News::Nothing => {
                 if self.doubt.take_if(|_| !self.state.is_doubted()).is_some() {
@@ -263,11 +276,17 @@ impl EtcdProvider {
             }
             News::Changed => {
                 self.doubt = None;
-                let (tree, mut rejections) = kv::tree(self.state.pairs(), &self.options.root_key, "etcd");
-                let (raw, more) = decode(&tree);
-                rejections.extend(more);
                 let revision = self.state.revision().unwrap_or_default().to_string();
-                out.send(EventKind::Configuration { raw, rejections, revision });
+                let (pairs, root) = (self.state.snapshot(), self.options.root_key.clone());
+                // Tens of thousands of keys take their time, and other actors share this thread.
+                let decoded = task::spawn_blocking(move || {
+                    let (tree, mut rejections) = kv::tree(pairs.iter().map(|(key, value)| (&key[..], &value[..])), &root, "etcd");
+                    let (raw, more) = decode(&tree);
+                    rejections.extend(more);
+                    EventKind::Configuration { raw, rejections, revision }
+                });
+                let failed = |e| EventKind::Failing { message: format!("the keys could not be decoded: {e}"), since: now() };
+                out.send(decoded.await.unwrap_or_else(failed));
             }
         }
     }

@@ -15,6 +15,7 @@ pub(super) struct Outbox<T> {
     pending: AtomicBool,
     closed: AtomicBool,
     wake: Notify,
+    end: Notify,
     dropped: AtomicU64,
 }
 
@@ -29,6 +30,7 @@ impl<T> Outbox<T> {
             pending: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             wake: Notify::new(),
+            end: Notify::new(),
             dropped: AtomicU64::new(0),
         }
     }
@@ -79,6 +81,16 @@ impl<T> Outbox<T> {
     pub(super) fn close(&self) {
         self.closed.store(true, Relaxed);
         self.wake.notify_one();
+        self.end.notify_waiters();
+    }
+
+    /// Until the outbox is closed.
+    pub(super) async fn closed(&self) {
+        // Made before the look, so that a close between the two is not missed.
+        let end = self.end.notified();
+        if !self.is_closed() {
+            end.await;
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {
@@ -117,20 +129,16 @@ mod tests {
     #[test]
     fn every_item_is_taken_or_counted_under_contention() {
         const EACH: u64 = 20_000;
-        let outbox = std::sync::Arc::new(Outbox::<u64>::new(4, 512));
-        let writers: Vec<_> = (0..4)
-            .map(|shard| {
-                let outbox = std::sync::Arc::clone(&outbox);
-                std::thread::spawn(move || (0..EACH).for_each(|n| outbox.put(shard, |b| b.push(n))))
-            })
-            .collect();
+        let outbox = Outbox::<u64>::new(4, 512);
         let (mut taken, mut spare) = (0u64, Vec::new());
-        while writers.iter().any(|w| !w.is_finished()) {
-            outbox.take(&mut spare, |batch| taken += batch.len() as u64);
-        }
-        for writer in writers {
-            writer.join().expect("a writer panicked");
-        }
+        std::thread::scope(|scope| {
+            let outbox = &outbox;
+            let writers: Vec<_> =
+                (0..4).map(|shard| scope.spawn(move || (0..EACH).for_each(|n| outbox.put(shard, |b| b.push(n))))).collect();
+            while writers.iter().any(|w| !w.is_finished()) {
+                outbox.take(&mut spare, |batch| taken += batch.len() as u64);
+            }
+        });
         outbox.take(&mut spare, |batch| taken += batch.len() as u64);
         assert_eq!(taken + outbox.dropped(), 4 * EACH);
     }

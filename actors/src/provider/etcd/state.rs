@@ -144,7 +144,7 @@ impl State {
 
     /// A page that was too large to come through: asks for it again with half the keys, while that is possible.
     pub fn smaller(&mut self) -> Option<Next> {
-        self.page_limit = (self.page_limit > 1).then(|| self.page_limit / 2)?;
+        self.page_limit = (self.page_limit > 1).then_some(self.page_limit / 2)?;
         let (from, revision) = match &self.reading {
             Some(reading) => (reading.next_key(&self.key), reading.at.revision),
             None => (self.key.clone(), 0),
@@ -247,6 +247,11 @@ impl State {
     /// Keys and values to be served, in order. Locks that clients keep beside their data are left out.
     pub fn pairs(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
         self.map.iter().filter(|(key, _)| !is_lock(key)).map(|(key, value)| (&key[..], &value[..]))
+    }
+
+    /// [`State::pairs`] to keep; the bytes are shared.
+    pub fn snapshot(&self) -> Vec<(Bytes, Bytes)> {
+        self.map.iter().filter(|(key, _)| !is_lock(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
     /// The revision of [`State::pairs`].
