@@ -24,7 +24,8 @@ pub struct Backend {
     pub config: LoadBalancer,
     /// In the order of the configuration's servers.
     pub endpoints: Vec<Arc<Endpoint>>,
-    pub balancer: Arc<Mutex<Balancer>>,
+    /// Counts servers as `endpoints` does, so it belongs to this backend alone: a request that keeps an older one picks by that one's.
+    pub balancer: Mutex<Balancer>,
     pub sticky: Option<Sticky>,
     pub transport: Arc<Transport>,
     pub security: Security,
@@ -46,7 +47,7 @@ impl Backend {
         let config = LoadBalancer::new(Name::whole("default@internal"));
         Self {
             endpoints: Vec::new(),
-            balancer: Arc::new(Mutex::new(Balancer::new(&config))),
+            balancer: Mutex::new(Balancer::new(&config)),
             sticky: None,
             transport: Arc::new(Transport::new(config.transport.clone())),
             security: Security::Broken("no transport".into()),
