@@ -41,8 +41,8 @@ pub struct Router;
 
 /// What the actor is told.
 pub enum Msg {
-    /// A provider spoke.
-    Provided(Event),
+    /// A provider said something new: it is in the [`Inputs`].
+    Provided,
     /// Apply what has come in since.
     Apply,
     /// The certificates on disk have changed.
@@ -68,6 +68,26 @@ struct Input {
 }
 
 impl Inputs {
+    /// Notes what a provider said; true when there is something to apply. Done before the Router is told: what is said while
+    /// there is none, or one that is about to fail, is not said again.
+    pub fn take(&self, event: Event) -> bool {
+        match event.kind {
+            EventKind::Configuration { raw, rejections, revision } => {
+                self.by_provider.lock().insert(event.provider, Input { raw, rejections, revision });
+                true
+            }
+            // Fail static: what a provider said last stays in force.
+            EventKind::Failing { message, .. } => {
+                tracing::warn!(provider = event.provider, message, "provider is failing; its last configuration stays in force");
+                false
+            }
+            EventKind::Healthy => {
+                tracing::info!(provider = event.provider, "provider answers");
+                false
+            }
+        }
+    }
+
     /// What is refused now, in the order of its sources.
     pub fn rejections(&self) -> Vec<Rejection> {
         self.rejections.lock().clone()
@@ -132,8 +152,8 @@ impl Actor for Router {
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         match msg {
-            Msg::Provided(event) => {
-                if state.take(event) && !std::mem::replace(&mut state.applying, true) {
+            Msg::Provided => {
+                if !std::mem::replace(&mut state.applying, true) {
                     // Behind whatever else is waiting in the mailbox: a burst is applied once.
                     me.cast(Msg::Apply)?;
                 }
@@ -155,25 +175,6 @@ impl Actor for Router {
 }
 
 impl State {
-    /// Notes what a provider said; true when there is something to apply.
-    fn take(&mut self, event: Event) -> bool {
-        match event.kind {
-            EventKind::Configuration { raw, rejections, revision } => {
-                self.arguments.inputs.by_provider.lock().insert(event.provider, Input { raw, rejections, revision });
-                true
-            }
-            // Fail static: what a provider said last stays in force.
-            EventKind::Failing { message, .. } => {
-                tracing::warn!(provider = event.provider, message, "provider is failing; its last configuration stays in force");
-                false
-            }
-            EventKind::Healthy => {
-                tracing::info!(provider = event.provider, "provider answers");
-                false
-            }
-        }
-    }
-
     async fn apply(&mut self) -> Result<(), ActorProcessingErr> {
         let Arguments { shared, config: static_, inputs, directory, awaited, .. } = &self.arguments;
         let (raws, mut rejections) = {

@@ -166,9 +166,11 @@ impl State {
                 let arguments = config_watch::Arguments {
                     make: Box::new(move || make()),
                     forward: Arc::new(move |event| {
-                        // Without a Router the event waits in the provider's inputs of the next one: it asks again.
-                        if let Some(router) = directory.router() {
-                            router.cast(router::Msg::Provided(event)).ok();
+                        // A Router that cannot be told is gone; the next one begins with what the inputs hold.
+                        if directory.inputs.take(event)
+                            && let Some(router) = directory.router()
+                        {
+                            router.cast(router::Msg::Provided).ok();
                         }
                     }),
                     status,
