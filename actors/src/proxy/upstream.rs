@@ -190,6 +190,10 @@ fn drive(mut driver: Box<http2::client::Driver<Up>>) {
 const PING_AFTER: Duration = Duration::from_secs(15);
 const PONG_WITHIN: Duration = Duration::from_secs(10);
 
+/// Silence after which the kernel asks whether a server's host still lives, and a third of it between its three questions: who only
+/// reads from a machine that lost its power is told nothing otherwise.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
 /// Tries the server's addresses in turn, each time beginning with another one.
 async fn dial(endpoint: &Endpoint, port: u16) -> io::Result<tcp::Stream> {
     let addresses = resolve(endpoint).await?;
@@ -198,7 +202,12 @@ async fn dial(endpoint: &Endpoint, port: u16) -> io::Result<tcp::Stream> {
     for i in 0..addresses.len() {
         let ip = addresses[(first + i) % addresses.len()];
         match tcp::Stream::connect(SocketAddr::new(ip, port)).await {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => {
+                if let Err(e) = stream.set_keepalive(Some(KEEP_ALIVE)) {
+                    tracing::debug!(error = %e, "a connection to a server goes without keep-alive");
+                }
+                return Ok(stream);
+            }
             Err(e) => last = e,
         }
     }
