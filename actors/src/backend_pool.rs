@@ -132,6 +132,8 @@ impl State {
             let (transport, security) = self.transport(config, &balancer.transport).await;
             let unchanged =
                 self.backends.get(&service.name).is_some_and(|b| b.config == *balancer && Arc::ptr_eq(&b.transport, &transport));
+            #[cfg(planted = "withdrawn_stays")]
+            let unchanged = unchanged || fairlead_net::sim::is_planted("withdrawn_stays") && self.backends.contains_key(&service.name);
             if !unchanged {
                 let backend = self.build(service, balancer, transport, security);
                 self.backends.insert(service.name.clone(), Arc::new(backend));
