@@ -117,9 +117,9 @@ impl Endpoint {
         self.flags() & EJECTED != 0
     }
 
-    /// Whether a client bound to this server by a cookie may still come: true while it drains.
+    /// Whether a client bound to this server by a cookie may still come: true while it drains, false while it is ejected.
     pub fn serves_sessions(&self) -> bool {
-        self.flags() & SESSIONS != 0
+        self.flags() & (SESSIONS | EJECTED) == SESSIONS
     }
 
     /// Whether idle connections are worth keeping.

@@ -23,6 +23,8 @@ pub mod published;
 pub mod router;
 mod supervisor;
 pub mod telemetry;
+#[cfg(all(test, not(madsim)))]
+mod testing;
 mod transport;
 pub mod worker;
 
