@@ -11,6 +11,7 @@ mod certificates;
 pub mod compose;
 pub mod config_watch;
 mod connections;
+mod ending;
 pub mod endpoint;
 mod entry_point;
 pub mod gateway;

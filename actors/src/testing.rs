@@ -35,6 +35,7 @@ pub struct Site {
     pub web: SocketAddr,
     pub shared: Arc<crate::worker::Shared>,
     pub directory: Arc<crate::gateway::Directory>,
+    pub supervisor: ractor::ActorRef<crate::supervisor::Msg>,
     said: watch::Sender<String>,
     end: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<Outcome>>,
@@ -71,15 +72,16 @@ impl Site {
             });
             let gateway = gateway.await.expect("the gateway starts");
             let web = gateway.address("web").expect("it listens");
-            tell.send((web, gateway.shared().clone(), gateway.directory().clone())).expect("the test waits");
+            tell.send((web, gateway.shared().clone(), gateway.directory().clone(), gateway.supervisor().clone()))
+                .expect("the test waits");
             ended.await.ok();
             gateway.drain(std::future::pending).await
         };
         let thread = thread::spawn(move || {
             tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(run)
         });
-        let (web, shared, directory) = told.recv_timeout(PATIENCE).expect("the gateway starts in time");
-        Self { web, shared, directory, said, end: Some(end), thread: Some(thread) }
+        let (web, shared, directory, supervisor) = told.recv_timeout(PATIENCE).expect("the gateway starts in time");
+        Self { web, shared, directory, supervisor, said, end: Some(end), thread: Some(thread) }
     }
 
     /// Changes the configuration and waits until it is served.
@@ -102,6 +104,11 @@ impl Site {
     /// A client's connection.
     pub fn connect(&self) -> Peer {
         Peer::of(TcpStream::connect(self.web).expect("the gateway accepts"))
+    }
+
+    /// The endpoints of the only service, in the order of its servers.
+    pub fn endpoints(&self) -> Vec<Arc<crate::endpoint::Endpoint>> {
+        self.shared.published.load().backends().next().expect("a service").endpoints.clone()
     }
 
     /// One request on a connection of its own; status, reason and body.

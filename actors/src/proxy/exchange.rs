@@ -336,6 +336,9 @@ async fn answer<D: Downstream>(
     open.facts.status = answer.status;
     let mut stamps = respond::Stamps::new(&client.worker.shared, open.facts.request_id.as_deref());
     stamps.served = served;
+    if client.token.is_draining() {
+        down.end_after();
+    }
     let sent = time::timeout(SLOWEST_READER, respond::send(down, response, &head.method, &answer, stamps)).await;
     match sent {
         Ok(Ok(bytes)) => {

@@ -332,6 +332,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Downstream for ServerConn<S> {
         self.phase = Phase::Response;
     }
 
+    fn end_after(&mut self) {
+        self.close_after();
+    }
+
     /// As declared. Reads ahead into the bounded buffer to notice the end; once that is full the end cannot be seen until the
     /// bytes are read.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
