@@ -125,7 +125,7 @@ pub struct State {
     last: Option<Arc<Config>>,
     tls: Option<(Tls, certificates::Loaded)>,
     slots: BTreeMap<(Name, Name), Arc<Slot>>,
-    weighted: BTreeMap<Name, Arc<Mutex<WeightedPicker>>>,
+    weighted: BTreeMap<Name, Arc<Weighted>>,
     retired: Vec<Arc<Published>>,
     applying: bool,
 }
@@ -197,7 +197,7 @@ impl State {
         }
         for (service, state) in published.snapshot.services().iter().zip(&published.services) {
             if let Service::Weighted(weighted) = state {
-                self.weighted.insert(service.name.clone(), weighted.picker.clone());
+                self.weighted.insert(service.name.clone(), weighted.clone());
             }
         }
     }
@@ -316,20 +316,20 @@ impl State {
             (CompiledKind::Internal(internal), _) => Service::Internal(*internal),
             (CompiledKind::Failover { main, fallback }, _) => Service::Failover(*main, *fallback),
             (CompiledKind::Weighted { children }, ServiceKind::Weighted(config)) => {
-                let picker = self
-                    .weighted
-                    .entry(service.name.clone())
-                    .or_insert_with(|| Arc::new(Mutex::new(WeightedPicker::new(config))));
-                picker.lock().update(config);
-                Service::Weighted(Arc::new(Weighted {
-                    picker: picker.clone(),
+                let before = self.weighted.get(&service.name);
+                let mut picker = before.map_or_else(|| WeightedPicker::new(config), |weighted| weighted.picker.lock().clone());
+                picker.update(config);
+                let weighted = Arc::new(Weighted {
+                    picker: Mutex::new(picker),
                     children: children.iter().map(|(id, _)| *id).collect(),
                     sticky: config
                         .sticky
                         .as_ref()
                         .map(|cookie| Sticky::new(cookie, config.services.iter().map(|(name, _)| name.local()))),
                     skips: config.health_check,
-                }))
+                });
+                self.weighted.insert(service.name.clone(), weighted.clone());
+                Service::Weighted(weighted)
             }
             _ => match backends.get(&service.name) {
                 Some(backend) => Service::Balanced(backend.clone()),
