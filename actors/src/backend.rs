@@ -2,7 +2,10 @@
 //!
 //! Built new when its configuration changes; the endpoints, the balancer's positions and the budget are carried over.
 
-use crate::{endpoint::Endpoint, telemetry::{ServiceSeries, Telemetry}};
+use crate::{
+    endpoint::Endpoint,
+    telemetry::{ServiceSeries, Telemetry},
+};
 use fairlead_core::{
     Name,
     balance::{Balancer, Pick, Sticky},

@@ -130,10 +130,8 @@ impl State {
         for service in config.services.values() {
             let ServiceKind::LoadBalancer(balancer) = &service.kind else { continue };
             let (transport, security) = self.transport(config, &balancer.transport).await;
-            let unchanged = self
-                .backends
-                .get(&service.name)
-                .is_some_and(|b| b.config == *balancer && Arc::ptr_eq(&b.transport, &transport));
+            let unchanged =
+                self.backends.get(&service.name).is_some_and(|b| b.config == *balancer && Arc::ptr_eq(&b.transport, &transport));
             if !unchanged {
                 let backend = self.build(service, balancer, transport, security);
                 self.backends.insert(service.name.clone(), Arc::new(backend));
@@ -148,8 +146,7 @@ impl State {
             .servers
             .iter()
             .map(|server| {
-                let key =
-                    Key { service: service.name.clone(), url: server.url.text.clone(), transport: transport.name.clone() };
+                let key = Key { service: service.name.clone(), url: server.url.text.clone(), transport: transport.name.clone() };
                 let workers = self.arguments.workers;
                 let known = self.endpoints.get(&key).filter(|e| e.standing().life != Life::Gone).cloned();
                 let endpoint =
@@ -167,8 +164,7 @@ impl State {
         let before = self.backends.get(&service.name);
         let balancer = before.map_or_else(|| Arc::new(Mutex::new(Balancer::new(config))), |b| b.balancer.clone());
         balancer.lock().update(config);
-        let budget = before
-            .map_or_else(|| Arc::new(Mutex::new(Budget::new(BudgetConfig::default(), now))), |b| b.budget.clone());
+        let budget = before.map_or_else(|| Arc::new(Mutex::new(Budget::new(BudgetConfig::default(), now))), |b| b.budget.clone());
         Backend {
             name: service.name.clone(),
             sticky: config.sticky.as_ref().map(|c| Sticky::new(c, config.servers.iter().map(|s| s.url.text.as_str()))),
@@ -201,7 +197,8 @@ impl State {
     fn withdraw(&mut self, config: &Config) {
         self.backends.retain(|name, _| config.services.contains_key(name));
         let now = self.now();
-        let kept: std::collections::BTreeSet<_> = self.backends.values().flat_map(|b| &b.endpoints).map(|e| e.key.clone()).collect();
+        let kept: std::collections::BTreeSet<_> =
+            self.backends.values().flat_map(|b| &b.endpoints).map(|e| e.key.clone()).collect();
         let grace = self.arguments.grace;
         let (stay, leave): (BTreeMap<_, _>, BTreeMap<_, _>) =
             std::mem::take(&mut self.endpoints).into_iter().partition(|(key, _)| kept.contains(key));
@@ -212,7 +209,8 @@ impl State {
             self.arguments.shared.telemetry.server_up(endpoint.key.service.as_str(), &endpoint.url.text, None);
             self.leaving.push(endpoint);
         }
-        let ended: Vec<_> = self.checks.iter().filter(|(name, _)| !self.backends.contains_key(*name)).map(|(n, _)| n.clone()).collect();
+        let ended: Vec<_> =
+            self.checks.iter().filter(|(name, _)| !self.backends.contains_key(*name)).map(|(n, _)| n.clone()).collect();
         for name in ended {
             self.stop_check(&name);
         }

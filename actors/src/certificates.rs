@@ -170,13 +170,22 @@ impl State {
         self.self_signed.clone()
     }
 
-    async fn config(&mut self, name: &Name, options: &TlsOptions, store: &Arc<CertificateStore>) -> Result<Arc<ServerConfig>, String> {
+    async fn config(
+        &mut self,
+        name: &Name,
+        options: &TlsOptions,
+        store: &Arc<CertificateStore>,
+    ) -> Result<Arc<ServerConfig>, String> {
         let mut server = ServerOptions {
             min_version: options.min_version.clone(),
             max_version: options.max_version.clone(),
             cipher_suites: options.cipher_suites.clone(),
             curve_preferences: options.curve_preferences.clone(),
-            alpn: if options.alpn_protocols.is_empty() { vec!["h2".into(), "http/1.1".into()] } else { options.alpn_protocols.clone() },
+            alpn: if options.alpn_protocols.is_empty() {
+                vec!["h2".into(), "http/1.1".into()]
+            } else {
+                options.alpn_protocols.clone()
+            },
             sni_strict: options.sni_strict,
             session_tickets: !options.disable_session_tickets,
             ..ServerOptions::default()

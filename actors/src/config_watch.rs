@@ -52,6 +52,8 @@ pub enum Msg {
     Ended(Result<(Box<dyn Provider>, ProviderError), JoinError>),
     /// The pause after an end is over.
     Again,
+    /// Whoever hears the events lost what it heard: the last configuration is passed on once more.
+    Repeat,
 }
 
 /// See [`ConfigWatch`].
@@ -61,7 +63,7 @@ pub struct State {
     idle: Option<Box<dyn Provider>>,
     backoff: Backoff,
     /// The last configuration passed on.
-    last: Option<(RawDynamic, Vec<Rejection>)>,
+    last: Option<EventKind>,
     /// The provider's task, or the pause before its next.
     task: Option<Owned<()>>,
     healthy_since: Option<Instant>,
@@ -87,6 +89,7 @@ impl Actor for ConfigWatch {
             }
             Msg::Ended(Err(error)) => state.pause(me, error.to_string()),
             Msg::Again => state.start(me),
+            Msg::Repeat => state.repeat(),
         }
         Ok(())
     }
@@ -138,14 +141,11 @@ impl State {
             EventKind::Configuration { raw, rejections, revision } => {
                 self.healthy_since.get_or_insert_with(now);
                 let recovered = status.healthy(now());
-                let same = self.last.as_ref().is_some_and(|(r, j)| *r == raw && *j == rejections);
+                let same = self.last.as_ref().is_some_and(|last| says(last, &raw, &rejections));
                 status.configured(&revision, rejections.len(), same);
-                if same {
-                    recovered.then_some(EventKind::Healthy)
-                } else {
-                    self.last = Some((raw.clone(), rejections.clone()));
-                    Some(EventKind::Configuration { raw, rejections, revision })
-                }
+                let now = EventKind::Configuration { raw, rejections, revision };
+                self.last = Some(now.clone());
+                if same { recovered.then_some(EventKind::Healthy) } else { Some(now) }
             }
             EventKind::Failing { message, since } => {
                 self.healthy_since = None;
@@ -157,10 +157,25 @@ impl State {
             }
         };
         if let Some(kind) = news {
-            (self.arguments.forward)(Event { provider: status.name().to_owned(), kind });
+            self.forward(kind);
         }
-        status.applied(self.last.is_some());
+        self.arguments.status.applied(self.last.is_some());
     }
+
+    fn repeat(&self) {
+        if let Some(last) = &self.last {
+            self.forward(last.clone());
+        }
+    }
+
+    fn forward(&self, kind: EventKind) {
+        (self.arguments.forward)(Event { provider: self.arguments.status.name().to_owned(), kind });
+    }
+}
+
+/// Whether `last` is a configuration of the same content, whatever its revision.
+fn says(last: &EventKind, raw: &RawDynamic, rejections: &[Rejection]) -> bool {
+    matches!(last, EventKind::Configuration { raw: r, rejections: j, .. } if r == raw && j == rejections)
 }
 
 /// Brings the provider's words to the actor, the latest only and a configuration at most once per `gather`. Ends when

@@ -58,7 +58,8 @@ impl Connections {
     /// A place for a new connection.
     pub fn enter(&self) -> Arc<Token> {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
-        let token = Arc::new(Token { id, drain: AtomicBool::new(self.draining.load(Ordering::Acquire)), waker: Mutex::default() });
+        let token =
+            Arc::new(Token { id, drain: AtomicBool::new(self.draining.load(Ordering::Acquire)), waker: Mutex::default() });
         self.open.lock().insert(id, Entry { token: token.clone(), task: None });
         token
     }

@@ -40,7 +40,13 @@ pub struct EntryPoint {
 
 impl EntryPoint {
     /// Works out policies from the configuration.
-    pub fn new(id: EntryPointId, config: static_::EntryPoint, limits: Limits, host_name: &str, series: Arc<EntryPointSeries>) -> Self {
+    pub fn new(
+        id: EntryPointId,
+        config: static_::EntryPoint,
+        limits: Limits,
+        host_name: &str,
+        series: Arc<EntryPointSeries>,
+    ) -> Self {
         let http = &config.http;
         let allowed = http.encoded_characters;
         let path_policy = PathPolicy {

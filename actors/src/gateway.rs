@@ -7,7 +7,6 @@ use crate::{
     config_watch::ProviderStatus,
     entry_point::EntryPoint,
     internal::Internals,
-    listener,
     published::{Cell, Published},
     router,
     supervisor::{self, Supervisor},
@@ -147,6 +146,19 @@ impl Directory {
         self.is_synced() && self.listening.load(Ordering::Acquire) && !self.is_draining()
     }
 
+    /// What is still missing before this gateway is ready, in words.
+    pub fn missing(&self) -> Vec<String> {
+        let silent = self.providers.iter().filter(|provider| !provider.is_synced());
+        let mut missing: Vec<_> = silent.map(|provider| format!("provider {} has not answered yet", provider.name())).collect();
+        if missing.is_empty() && !self.is_synced() {
+            missing.push("the first configuration is not applied yet".into());
+        }
+        if !self.listening.load(Ordering::Acquire) {
+            missing.push("not every entry point listens yet".into());
+        }
+        missing
+    }
+
     /// Whether the gateway is going down.
     pub fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
@@ -175,7 +187,7 @@ impl Gateway {
         random::secret(&mut secret);
         let shared = Arc::new(Shared {
             published: Cell::new(Published::empty(&specs)),
-            internals: Internals::new(config.clone(), directory.clone()),
+            internals: Internals::new(&config, directory.clone()),
             reason_header: config.reason_header.clone(),
             request_id: config.request_id.clone(),
             limits: config.limits,
@@ -322,4 +334,3 @@ fn answers_for_itself(config: &StaticConfig, entry_point: &str) -> bool {
         || config.prometheus.as_ref().is_some_and(|p| !p.manual_routing && p.entry_point == entry_point)
         || config.api.as_ref().is_some_and(|a| a.insecure) && entry_point == "traefik"
 }
-

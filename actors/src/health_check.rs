@@ -11,7 +11,7 @@ use fairlead_core::{
     health::{self, Health, ProbeResult, Transition},
 };
 use fairlead_net::{
-    http::{Fields, Framing, Method, RequestHead, ResponseHead, Upstream as _, Sink as _},
+    http::{Fields, Framing, Method, RequestHead, ResponseHead, Sink as _, Upstream as _},
     random,
     task::{self, Owned},
     time,
@@ -189,4 +189,3 @@ fn probe_fields(authority: &str, config: &Config) -> Fields {
     }
     fields
 }
-

@@ -1,76 +1,197 @@
 //! Services inside the gateway: `ping@internal`, `api@internal`, `prometheus@internal`, `noop@internal`, and the demo's whoami.
 
 use crate::{
+    admin::{AdminOptions, AdminRequest, AdminState, EndpointState, EndpointView, EntryPointView, ProviderView, Readiness, Surface, respond},
     gateway::Directory,
     proxy::{connection::Client, fields::View},
     published::Published,
 };
 use fairlead_core::{
-    config::{dynamic::Internal, static_::StaticConfig},
+    config::{
+        dynamic::Internal,
+        static_::{Protocol, StaticConfig},
+    },
+    endpoint::Life,
     http::{Fields as _, Request},
     reason::Reason,
     response::LocalResponse,
 };
-use fairlead_net::clock;
-use std::{fmt::Write as _, sync::Arc, time::SystemTime};
+use fairlead_net::{
+    clock,
+    time::{self, Duration},
+};
+use std::{
+    fmt::Write as _,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+    sync::Arc,
+    time::SystemTime,
+};
 
 /// What internal services answer from.
 pub struct Internals {
-    config: Arc<StaticConfig>,
+    options: AdminOptions,
+    surface: Surface,
     directory: Arc<Directory>,
 }
 
 impl Internals {
     /// Internal services over this gateway's state.
-    pub fn new(config: Arc<StaticConfig>, directory: Arc<Directory>) -> Self {
-        Self { config, directory }
+    pub fn new(config: &StaticConfig, directory: Arc<Directory>) -> Self {
+        let options = AdminOptions {
+            base_path: config.api.as_ref().map(|api| api.base_path.clone()).unwrap_or_default(),
+            terminating_status: config.ping.as_ref().map_or(503, |ping| ping.terminating_status),
+            started: since_1970(),
+            tracing: if config.tracing.is_some() { "OTLP" } else { "" },
+            metrics: if config.prometheus.is_some() { "Prometheus" } else { "" },
+            access_log: config.access_log.is_some(),
+            entry_points: config.entry_points.values().map(entry_point).collect(),
+            ..AdminOptions::default()
+        };
+        let api = config.api.as_ref();
+        let surface = Surface {
+            api: api.is_some(),
+            dashboard: api.is_some_and(|api| api.dashboard),
+            ping: config.ping.is_some(),
+            metrics: config.prometheus.is_some(),
+        };
+        Self { options, surface, directory }
     }
 
     /// Answers a request that was routed to an internal service.
     pub fn respond(&self, service: Internal, client: &Client, request: &Request<'_, View<'_>>, published: &Published) -> LocalResponse {
-        match service {
-            Internal::Noop => LocalResponse::of(Reason::Noop),
-            Internal::Ping => self.ping(request),
-            Internal::Metrics => {
-                let since_1970 = clock::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-                let text = client.worker.telemetry.render_prometheus(since_1970);
-                ok("text/plain; version=0.0.4; charset=utf-8", text)
+        let surface = match service {
+            Internal::Noop => return LocalResponse::of(Reason::Noop),
+            Internal::Whoami => return whoami(client, request),
+            Internal::Ping => Surface { ping: true, ..Surface::default() },
+            Internal::Metrics => Surface { metrics: true, ..Surface::default() },
+            Internal::Api => Surface { api: true, dashboard: self.surface.dashboard, ..Surface::default() },
+        };
+        let rejections = self.directory.inputs.rejections();
+        let readiness = Readiness { missing: self.directory.missing(), terminating: self.directory.is_draining() };
+        // Only the API shows these, and they cost the more the larger the configuration is.
+        let (providers, endpoints) = if surface.api { (self.providers(), endpoints(published)) } else { Default::default() };
+        let state = AdminState {
+            options: &self.options,
+            config: &published.config,
+            snapshot: &published.snapshot,
+            rejections: &rejections,
+            config_hash: &self.digest(),
+            providers: &providers,
+            endpoints: &endpoints,
+            certificates: &[],
+            readiness: &readiness,
+            now: since_1970(),
+            render_metrics: &|| client.worker.telemetry.render_prometheus(since_1970()),
+        };
+        let text = |name| request.fields.get(name).and_then(|value| std::str::from_utf8(value).ok());
+        let response = respond(
+            &state,
+            &AdminRequest {
+                surface,
+                method: request.method,
+                path: &request.path,
+                query: request.query.as_deref(),
+                authority: text("host").unwrap_or_default(),
+                origin: text("origin"),
+                sec_fetch_site: text("sec-fetch-site"),
+                sec_fetch_mode: text("sec-fetch-mode"),
+                host_was_matched: demands_host(published, service, request),
+                client: client.peer.ip(),
+            },
+        );
+        LocalResponse {
+            status: response.status,
+            reason: Reason::NoRoute,
+            fields: response.fields.into_iter().map(|(name, value)| (name.into(), value.into_owned().into_bytes())).collect(),
+            body: response.body,
+        }
+    }
+
+    /// Whether every provider has spoken.
+    pub fn is_synced(&self) -> bool {
+        self.directory.is_synced()
+    }
+
+    fn providers(&self) -> Vec<ProviderView> {
+        let view = |status: &Arc<crate::config_watch::ProviderStatus>| {
+            let view = status.view();
+            ProviderView {
+                name: status.name().to_owned(),
+                healthy: view.healthy,
+                synced: view.synced,
+                staleness: view.last_success.map(|at| time::now().saturating_duration_since(at)),
+                message: view.message,
+                revision: view.revision,
+                updates: view.updates,
+                restarts: view.restarts,
             }
-            Internal::Whoami => ok("text/plain; charset=utf-8", whoami(client, request)),
-            Internal::Api => self.api(request, published),
-        }
+        };
+        self.directory.providers.iter().map(view).collect()
     }
 
-    fn ping(&self, request: &Request<'_, View<'_>>) -> LocalResponse {
-        let draining = self.directory.is_draining();
-        if request.path.ends_with("/ready") {
-            return if self.directory.is_ready() { ok(TEXT, "READY".into()) } else { LocalResponse::text(Reason::Draining, 503, "NOT READY") };
-        }
-        match &self.config.ping {
-            Some(ping) if draining => LocalResponse::text(Reason::Draining, ping.terminating_status, "TERMINATING"),
-            _ => ok(TEXT, "OK".into()),
-        }
-    }
-
-    fn api(&self, _request: &Request<'_, View<'_>>, _published: &Published) -> LocalResponse {
-        LocalResponse::of(Reason::NoRoute)
+    /// The same for two gateways that serve the same revisions.
+    fn digest(&self) -> String {
+        let mut hasher = DefaultHasher::new();
+        self.directory.inputs.revisions().hash(&mut hasher);
+        format!("{:016x}", hasher.finish())
     }
 }
 
-const TEXT: &str = "text/plain; charset=utf-8";
+/// Whether an operator's own rule has let this host in: then it needs no other permission.
+fn demands_host(published: &Published, service: Internal, request: &Request<'_, View<'_>>) -> bool {
+    published.snapshot.routers().iter().any(|router| {
+        let internal = matches!(published.service(router.service), crate::published::Service::Internal(i) if *i == service);
+        internal && router.router.rule.hosts().iter().any(|host| host.eq_ignore_ascii_case(request.host.as_str()))
+    })
+}
 
-fn ok(content_type: &'static str, body: String) -> LocalResponse {
-    LocalResponse { status: 200, reason: Reason::Noop, fields: Vec::new(), body: body.into_bytes().into() }
-        .with("Content-Type", content_type)
+fn endpoints(published: &Published) -> Vec<EndpointView> {
+    let mut views: Vec<_> = published
+        .backends()
+        .flat_map(|backend| &backend.endpoints)
+        .map(|endpoint| {
+            let standing = endpoint.standing();
+            let (state, detail) = match standing.life {
+                Life::Joining => (EndpointState::Joining, "not yet ready"),
+                Life::Draining | Life::Gone => (EndpointState::Draining, "no longer configured"),
+                Life::Active if !standing.probe_up => (EndpointState::Unhealthy, "its health check fails"),
+                Life::Active if standing.ejected => (EndpointState::Ejected, "requests to it fail"),
+                Life::Active => (EndpointState::Active, ""),
+            };
+            EndpointView {
+                service: endpoint.key.service.to_string(),
+                url: endpoint.url.text.clone(),
+                state,
+                in_flight: u64::from(endpoint.in_flight()),
+                detail: detail.to_owned(),
+            }
+        })
+        .collect();
+    views.sort_by(|a, b| (&a.service, &a.url).cmp(&(&b.service, &b.url)));
+    views
+}
+
+fn entry_point(entry: &fairlead_core::config::static_::EntryPoint) -> EntryPointView {
+    let host = entry.address.ip.map(|ip| ip.to_string()).unwrap_or_default();
+    let protocol = if entry.address.protocol == Protocol::Udp { "/udp" } else { "" };
+    EntryPointView {
+        name: entry.name.clone(),
+        address: format!("{host}:{}{protocol}", entry.address.port),
+        settings: serde_json::Map::new(),
+    }
+}
+
+fn since_1970() -> Duration {
+    clock::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }
 
 /// What the well-known image of that name answers: who was asked, and what arrived.
-fn whoami(client: &Client, request: &Request<'_, View<'_>>) -> String {
-    let mut text = format!("Name: {}\n", client.entry.name);
-    // Writing to a String cannot fail.
-    let _ = write!(text, "RemoteAddr: {}\n{} {} HTTP/1.1\nHost: {}\n", client.peer, request.method, request.path, request.host);
+fn whoami(client: &Client, request: &Request<'_, View<'_>>) -> LocalResponse {
+    let mut text = format!("Name: {}\nRemoteAddr: {}\n{} {} HTTP/1.1\n", client.entry.name, client.peer, request.method, request.path);
     request.fields.each(&mut |name, value| {
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "{name}: {}", String::from_utf8_lossy(value));
     });
-    text
+    LocalResponse { status: 200, reason: Reason::NoRoute, fields: Vec::new(), body: text.into_bytes().into() }
+        .with("Content-Type", "text/plain; charset=utf-8")
 }

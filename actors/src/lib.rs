@@ -4,9 +4,11 @@
 //! Deliberately absent: sockets (that is `net`), what routing means (that is `core`), and what only the binary knows: the command line,
 //! exporters, signals, the allocator.
 
+pub mod admin;
 mod backend;
 mod backend_pool;
 mod certificates;
+pub mod compose;
 pub mod config_watch;
 mod connections;
 pub mod endpoint;
@@ -20,9 +22,9 @@ pub mod proxy;
 pub mod published;
 pub mod router;
 mod supervisor;
-pub mod admin;
 pub mod telemetry;
 mod transport;
 pub mod worker;
 
 pub use backend::Backend;
+pub use transport::pem;

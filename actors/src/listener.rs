@@ -5,11 +5,7 @@
 //!
 //! Never: sees a connection.
 
-use crate::{
-    entry_point::EntryPoint,
-    gateway::Directory,
-    worker::Command,
-};
+use crate::{entry_point::EntryPoint, gateway::Directory, worker::Command};
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -96,7 +92,10 @@ async fn bind(arguments: &Arguments) -> Result<SocketAddr, String> {
                     failure.clear();
                     break;
                 }
-                Err(e) => failure = format!("cannot listen on {address}: {e}; is the port taken, or below 1024 without the right to it?"),
+                Err(e) => {
+                    failure =
+                        format!("cannot listen on {address}: {e}; is the port taken, or below 1024 without the right to it?")
+                }
             }
         }
         if !failure.is_empty() {

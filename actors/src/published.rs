@@ -22,6 +22,8 @@ use std::{collections::BTreeMap, sync::Arc};
 /// One state of the whole.
 pub struct Published {
     pub snapshot: Snapshot,
+    /// What the snapshot was made from.
+    pub config: Arc<Config>,
     /// By `RouterId`.
     pub routes: Vec<Route>,
     /// By `ServiceId`.
@@ -69,7 +71,7 @@ impl Published {
     /// Nothing at all: what is served before the first configuration.
     pub fn empty(entry_points: &[EntryPointSpec]) -> Self {
         let snapshot = Snapshot::build(0, &Config::default(), entry_points);
-        Self { snapshot, routes: Vec::new(), services: Vec::new(), tls: BTreeMap::new() }
+        Self { snapshot, config: Arc::default(), routes: Vec::new(), services: Vec::new(), tls: BTreeMap::new() }
     }
 
     /// What a router keeps.

@@ -8,8 +8,7 @@
 
 use crate::{
     backend::Backend,
-    backend_pool,
-    certificates,
+    backend_pool, certificates,
     gateway::Directory,
     provider::{Event, EventKind},
     published::{Published, Route, Service, Slot, Weighted},
@@ -204,14 +203,19 @@ impl State {
 
         let number = shared.published.load().snapshot.number() + 1;
         let snapshot = Snapshot::build_after(Some(&shared.published.load().snapshot), number, &config, &self.entry_points);
-        let published = self.assemble(snapshot, &backends, tls);
+        let published = self.assemble(snapshot, config.clone(), &backends, tls);
         self.report(&rejections);
         let old = self.arguments.shared.published.publish(published);
         self.retired.push(old);
         pool.cast(backend_pool::Msg::Published(config.clone()))?;
         let process = self.arguments.shared.telemetry.process();
         process.config_reloads.inc();
-        let _ = clock::now();
+        process.config_last_reload_success.set(clock::unix_seconds(clock::now()) as i64);
+        process.snapshot.set(number as i64);
+        process.rejections.set(rejections.len() as i64);
+        if !rejections.is_empty() {
+            process.config_reloads_with_rejections.inc();
+        }
         *self.arguments.inputs.rejections.lock() = rejections;
         self.last = Some(config);
         self.arguments.directory.set_synced();
@@ -220,7 +224,13 @@ impl State {
     }
 
     /// Puts the state that outlives snapshots beside a new one.
-    fn assemble(&mut self, snapshot: Snapshot, backends: &BTreeMap<Name, Arc<Backend>>, tls: TlsTable) -> Published {
+    fn assemble(
+        &mut self,
+        snapshot: Snapshot,
+        config: Arc<Config>,
+        backends: &BTreeMap<Name, Arc<Backend>>,
+        tls: TlsTable,
+    ) -> Published {
         let telemetry = self.arguments.shared.telemetry.clone();
         let mut slots = BTreeMap::new();
         let mut routes = Vec::with_capacity(snapshot.routers().len());
@@ -237,7 +247,9 @@ impl State {
                 .collect();
             let service = snapshot.service(router.service).map_or("", |service| service.name.as_str());
             routes.push(Route {
-                retry: router.retry.map_or_else(RetryPolicy::default, |r| RetryPolicy::with_middleware(r.attempts, r.initial_interval)),
+                retry: router
+                    .retry
+                    .map_or_else(RetryPolicy::default, |r| RetryPolicy::with_middleware(r.attempts, r.initial_interval)),
                 adds_forwarded_for: !stages.iter().any(|slot| slot.stage.omits_forwarded_for()),
                 series: telemetry.router(router.name.as_str(), service),
                 stages,
@@ -245,7 +257,7 @@ impl State {
         }
         self.slots = slots;
         let services = snapshot.services().iter().map(|service| self.service(service, backends, &telemetry)).collect();
-        Published { snapshot, routes, services, tls }
+        Published { snapshot, config, routes, services, tls }
     }
 
     /// A middleware on a router keeps its state for as long as it is there.

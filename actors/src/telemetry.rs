@@ -13,7 +13,6 @@
 mod access_log;
 mod metrics;
 mod outbox;
-mod reason;
 mod record;
 mod trace;
 mod writer;

@@ -4,7 +4,8 @@
 //! actors, and finds what to serve in [`Shared`].
 
 use crate::{
-    connections::Connections, entry_point::EntryPoint, internal::Internals, proxy::connection, published::Cell, telemetry::Telemetry,
+    connections::Connections, entry_point::EntryPoint, internal::Internals, proxy::connection, published::Cell,
+    telemetry::Telemetry,
 };
 use fairlead_core::config::static_::{Limits, RequestId};
 use fairlead_net::{
@@ -49,6 +50,11 @@ impl Shared {
     /// Back from core's time.
     pub fn instant(&self, since_epoch: Duration) -> Instant {
         self.epoch + since_epoch
+    }
+
+    /// Whether every provider has spoken, so that no route means that there is none.
+    pub fn is_synced(&self) -> bool {
+        self.internals.is_synced()
     }
 
     /// Writes what every response carries, a server's and Fairlead's own.

@@ -28,8 +28,6 @@ fn router(called: &str, text: &str, service: &str, middlewares: &[&str]) -> Rout
         declared: name(called),
         entry_points: vec!["web".to_owned()],
         rule: rule::parse(text, Syntax::V3).expect("a rule"),
-        rule_text: text.to_owned(),
-        rule_syntax: Syntax::V3,
         priority: text.len() as i64,
         middlewares: middlewares.iter().map(|m| name(m)).collect(),
         service: name(service),

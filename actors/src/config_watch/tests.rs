@@ -131,5 +131,7 @@ async fn equal_configurations_are_dropped_and_a_burst_ends_with_its_last() {
     }
     assert!(count <= 3, "{count} configurations passed on of a burst");
     w.status.synced().await;
+    w.actor.cast(Msg::Repeat).expect("the actor lives");
+    assert!(matches!(w.next().await, EventKind::Configuration { revision, .. } if revision == "last"));
     w.actor.stop(None);
 }

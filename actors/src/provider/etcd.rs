@@ -100,18 +100,31 @@ impl EtcdProvider {
 
     async fn exchange(&mut self, endpoint: &Endpoint, out: &Sender, steady: &mut bool) -> Result<Never, String> {
         let mut client = Client::connect(endpoint, self.options.tls.as_ref()).await?;
-        self.authenticate(&mut client).await?;
+        let ended = self.converse(&mut client, endpoint, out, steady).await;
+        let hint =
+            if client.was_answered() || endpoint.is_secure() { "" } else { " (does the server want TLS? Then write https://)" };
+        ended.map_err(|why| why + hint)
+    }
+
+    async fn converse(
+        &mut self,
+        client: &mut Client,
+        endpoint: &Endpoint,
+        out: &Sender,
+        steady: &mut bool,
+    ) -> Result<Never, String> {
+        self.authenticate(client).await?;
         let mut next = self.state.begin();
         let mut reads = 0;
         loop {
             let outcome = match &next {
                 Next::Range(request) => match client.range(request).await {
                     Ok(response) => self.state.page(response),
-                    Err(status) => self.refused(status, &mut client).await,
+                    Err(status) => self.refused(status, client).await,
                 },
                 Next::Watch(from) => {
                     let began = now();
-                    let fault = self.watch(&mut client, *from, out).await;
+                    let fault = self.watch(client, *from, out).await;
                     if now().saturating_duration_since(began) >= STEADY {
                         (*steady, reads) = (true, 0);
                     }

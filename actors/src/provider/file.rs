@@ -4,8 +4,8 @@
 //! so; the others stand for themselves. Names that several files give belong to the first in the order of paths.
 //!
 //! A file may be caught in the middle of being written, so a change is taken over only when two looks in a row find the
-//! same, [`SETTLE`] apart; where a file lost its end, or vanished, [`SETTLE_CUT`] apart. A directory whose files vanish
-//! all at once (a volume that is not mounted) keeps everything.
+//! same, [`SETTLE`] apart, each as long as the file says it is; where a file lost its end, or vanished, [`SETTLE_CUT`]
+//! apart. A directory whose files vanish all at once (a volume that is not mounted) keeps everything.
 //!
 //! Deliberately absent: Go templates, the files that certificates name, and the meaning of anything.
 
@@ -126,7 +126,7 @@ impl FileProvider {
             }
             sleep(if now.is_cut_from(&self.seen) { SETTLE_CUT } else { SETTLE }).await;
             let again = scan::look(&self.path).await?;
-            let settled = again == now;
+            let settled = again == now && !again.busy;
             now = again;
             if settled {
                 break;

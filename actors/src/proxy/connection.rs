@@ -39,7 +39,6 @@ impl Client {
     pub fn scheme(&self) -> Scheme {
         if self.tls.is_some() { Scheme::Https } else { Scheme::Http }
     }
-
 }
 
 /// Serves a connection in a task of its own, unless a limit is reached.
@@ -94,7 +93,13 @@ impl Drop for Leave<'_> {
 /// The first byte of a TLS record that begins a handshake.
 const HANDSHAKE: u8 = 0x16;
 
-async fn serve(worker: Arc<Worker>, entry: Arc<EntryPoint>, mut stream: Stream, peer: SocketAddr, token: Arc<Token>) -> io::Result<()> {
+async fn serve(
+    worker: Arc<Worker>,
+    entry: Arc<EntryPoint>,
+    mut stream: Stream,
+    peer: SocketAddr,
+    token: Arc<Token>,
+) -> io::Result<()> {
     let local = stream.local_addr()?;
     let mut client = Client { worker, entry, peer, local, tls: None, token };
     let mut first = BytesMut::new();
@@ -113,7 +118,8 @@ async fn serve(worker: Arc<Worker>, entry: Arc<EntryPoint>, mut stream: Stream, 
     }
     let published = client.worker.shared.published.load();
     let entry_id = client.entry.id;
-    let accepting = tls::accept(Prefixed::new(first.to_vec(), stream), |hello| published.tls_for(entry_id, hello.server_name.as_deref()));
+    let accepting =
+        tls::accept(Prefixed::new(first.to_vec(), stream), |hello| published.tls_for(entry_id, hello.server_name.as_deref()));
     let limit = client.worker.shared.limits.tls_handshake_timeout;
     let accepted = match time::timeout(limit, accepting).await {
         Err(_) => {

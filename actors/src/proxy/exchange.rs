@@ -28,7 +28,8 @@ use fairlead_net::{
     random, task,
     time::{self, Duration, Instant},
 };
-use std::{borrow::Cow, sync::Arc, time::SystemTime};
+use smallvec::SmallVec;
+use std::{borrow::Cow, io::Write as _, sync::Arc, time::SystemTime};
 
 /// What becomes of the connection after an exchange.
 pub enum End {
@@ -117,18 +118,18 @@ pub async fn run<D: Downstream>(
         Ok(Decided::Forward(service)) => match forward::run(client, head, response, down, &mut open, service).await {
             Forwarded::Complete => End::Complete,
             Forwarded::Broken => End::Broken,
-            Forwarded::Answer(answer) => answer_locally(client, head, response, down, &mut open, answer).await,
+            Forwarded::Answer(local) => answer(client, head, response, down, &mut open, local, false).await,
             Forwarded::Tunnel(tunnelled) => return End::Tunnel(Box::new(Tunnel { tunnelled, open })),
         },
-        Ok(Decided::Internal(answer)) => {
-            let end = answer_locally(client, head, response, down, &mut open, answer).await;
+        Ok(Decided::Internal(local)) => {
+            let end = answer(client, head, response, down, &mut open, local, true).await;
             open.facts.reason = None;
             end
         }
-        Ok(Decided::Answer(answer)) => answer_locally(client, head, response, down, &mut open, answer).await,
+        Ok(Decided::Answer(local)) => answer(client, head, response, down, &mut open, local, false).await,
         Err(Refused(reason, detail)) => {
             open.facts.detail = detail;
-            answer_locally(client, head, response, down, &mut open, LocalResponse::of(reason)).await
+            answer(client, head, response, down, &mut open, LocalResponse::of(reason), false).await
         }
     };
     scratch.target = record(client, head, response, open);
@@ -176,7 +177,7 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
     } else {
         memo.parse(head.authority.as_bytes()).map_err(|e| refused(Reason::InvalidHost)(&e))?
     };
-    let RequestHead { method, target: raw_target, fields, version, upgrade, .. } = head;
+    let RequestHead { method, target: raw_target, authority: raw_authority, fields, version, upgrade, .. } = head;
     let split = target::split(method.as_str(), raw_target, scheme, entry.semicolons)
         .map_err(|e| refused(Reason::MalformedRequest)(&e))?;
     let path = match split.path {
@@ -205,7 +206,8 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
 
     let published = open.published.clone();
     let Some(router) = published.snapshot.route(entry.id, client.tls.is_some(), &request) else {
-        return Err(Refused(Reason::NoRoute, String::new()));
+        let reason = if client.worker.shared.is_synced() { Reason::NoRoute } else { Reason::Starting };
+        return Err(Refused(reason, String::new()));
     };
     open.facts.router = Some(router.id);
     open.facts.phases.routed = Some(open.elapsed());
@@ -214,7 +216,7 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
     {
         return Err(Refused(Reason::Misdirected, "the TLS options of this connection are not those of the host".into()));
     }
-    write_host(&mut request, *version);
+    write_host(&mut request);
     if let Some(answer) = pass_stages(client, open, &published, router, &mut request).await {
         return Ok(Decided::Answer(answer));
     }
@@ -231,7 +233,8 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
         hop::append_via(&mut request.fields, received, &client.worker.shared.pseudonym);
     }
     // What goes to the server is what was decided on. The authority is what HTTP/2 servers are told.
-    let authority = request.fields.get("host").map(|host| String::from_utf8_lossy(host).into_owned());
+    let host = request.fields.get("host").unwrap_or_default();
+    let authority = (host != raw_authority.as_bytes()).then(|| String::from_utf8_lossy(host).into_owned());
     let unchanged = origin_form && matches!((&request.path, &request.query), (Cow::Borrowed(_), None | Some(Cow::Borrowed(_))));
     let rewritten = (!unchanged).then(|| match &request.query {
         Some(query) => format!("{}?{query}", request.path),
@@ -240,29 +243,25 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
     if let Some(rewritten) = rewritten {
         *raw_target = rewritten;
     }
-    head.authority = authority.unwrap_or_default();
+    if let Some(authority) = authority {
+        head.authority = authority;
+    }
     Ok(Decided::Forward(router.service))
 }
 
 /// `Host` becomes the host that was decided on: the absolute form's, or HTTP/2's `:authority`, in normal spelling.
-fn write_host(request: &mut Request<'_, View<'_>>, version: Version) {
+fn write_host(request: &mut Request<'_, View<'_>>) {
     if request.host.is_empty() {
         return;
     }
-    let current = request.fields.get("host").unwrap_or_default();
-    let same = match request.port {
-        None => current == request.host.as_str().as_bytes(),
-        Some(_) => false,
+    let mut normal: SmallVec<[u8; 64]> = SmallVec::new();
+    // Writing to memory cannot fail.
+    let _ = match request.port {
+        Some(port) => write!(normal, "{}:{port}", request.host),
+        None => write!(normal, "{}", request.host),
     };
-    if same && version != Version::Http2 {
-        return;
-    }
-    let normal = match request.port {
-        Some(port) => format!("{}:{port}", request.host),
-        None => request.host.to_string(),
-    };
-    if request.fields.get("host") != Some(normal.as_bytes()) {
-        request.fields.set("Host", normal.as_bytes());
+    if request.fields.get("host") != Some(&normal) {
+        request.fields.set("Host", &normal);
     }
 }
 
@@ -318,17 +317,19 @@ async fn pass_stages(
     answer
 }
 
-async fn answer_locally<D: Downstream>(
+async fn answer<D: Downstream>(
     client: &Client,
     head: &RequestHead,
     response: &mut ResponseHead,
     down: &mut D,
     open: &mut Open,
     answer: LocalResponse,
+    served: bool,
 ) -> End {
     open.facts.reason = Some(answer.reason);
     open.facts.status = answer.status;
-    let stamps = respond::Stamps::new(&client.worker.shared, open.facts.request_id.as_deref());
+    let mut stamps = respond::Stamps::new(&client.worker.shared, open.facts.request_id.as_deref());
+    stamps.served = served;
     let sent = time::timeout(SLOWEST_READER, respond::send(down, response, &head.method, &answer, stamps)).await;
     match sent {
         Ok(Ok(bytes)) => {
@@ -407,9 +408,21 @@ pub fn record(client: &Client, head: &RequestHead, response: &ResponseHead, mut 
 }
 
 /// Writes down what was answered without having been a request.
-pub fn record_refused(client: &Client, head: &RequestHead, response: &ResponseHead, answer: &LocalResponse, detail: &str, sent: bool) {
+pub fn record_refused(
+    client: &Client,
+    head: &RequestHead,
+    response: &ResponseHead,
+    answer: &LocalResponse,
+    detail: &str,
+    sent: bool,
+) {
     let mut facts = Facts { reason: Some(answer.reason), status: answer.status, client_gone: !sent, ..Facts::default() };
     detail.clone_into(&mut facts.detail);
     let (published, target) = (client.worker.shared.published.load(), head.target.clone());
-    record(client, head, response, Open { published, started: time::now(), wall: clock::now(), facts, trace: Trace::off(), target });
+    record(
+        client,
+        head,
+        response,
+        Open { published, started: time::now(), wall: clock::now(), facts, trace: Trace::off(), target },
+    );
 }

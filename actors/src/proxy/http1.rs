@@ -75,7 +75,9 @@ pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<
                 return Ok(());
             }
         }
-        if !conn.request_body_done() && !time::timeout(CLOSE, poll_fn(|cx| conn.poll_drain(cx, DRAIN_BYTES))).await.unwrap_or(false) {
+        if !conn.request_body_done()
+            && !time::timeout(CLOSE, poll_fn(|cx| conn.poll_drain(cx, DRAIN_BYTES))).await.unwrap_or(false)
+        {
             break;
         }
         if !conn.is_reusable() {
@@ -87,7 +89,13 @@ pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<
     Ok(())
 }
 
-async fn next(client: &Client, conn: &mut ServerConn<Down>, head: &mut RequestHead, deadline: &mut Deadline, first: bool) -> Next {
+async fn next(
+    client: &Client,
+    conn: &mut ServerConn<Down>,
+    head: &mut RequestHead,
+    deadline: &mut Deadline,
+    first: bool,
+) -> Next {
     let limits = &client.worker.shared.limits;
     let mut slow_from = first.then(time::now);
     match (slow_from, client.entry.config.timeouts.idle) {
@@ -141,7 +149,13 @@ fn abort(mut conn: ServerConn<Down>) {
     }
 }
 
-async fn tunnel(client: &Client, conn: ServerConn<Down>, head: &RequestHead, response: &ResponseHead, upgraded: exchange::Tunnel) {
+async fn tunnel(
+    client: &Client,
+    conn: ServerConn<Down>,
+    head: &RequestHead,
+    response: &ResponseHead,
+    upgraded: exchange::Tunnel,
+) {
     let exchange::Tunnel { tunnelled, mut open } = upgraded;
     let (down, from_client) = conn.into_parts();
     let mut pipe = Tunnel::new(down, tunnelled.up, from_client, tunnelled.early);

@@ -13,12 +13,14 @@ use std::{borrow::Cow, future::poll_fn, task::ready};
 pub struct Stamps<'a> {
     shared: &'a Shared,
     request_id: Option<&'a str>,
+    /// A service inside the gateway answers, as any server would: there is no reason to name.
+    pub served: bool,
 }
 
 impl<'a> Stamps<'a> {
     /// For an answer to the request of this identifier.
     pub fn new(shared: &'a Shared, request_id: Option<&'a str>) -> Self {
-        Self { shared, request_id }
+        Self { shared, request_id, served: false }
     }
 }
 
@@ -39,7 +41,9 @@ pub async fn send<D: Downstream>(
     for (name, value) in &answer.fields {
         head.fields.append(name, value);
     }
-    if let Some(name) = &stamps.shared.reason_header {
+    if let Some(name) = &stamps.shared.reason_header
+        && !stamps.served
+    {
         head.fields.set(name, answer.reason.name().as_bytes());
     }
     stamps.shared.stamp(head, stamps.request_id);

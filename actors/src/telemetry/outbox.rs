@@ -15,6 +15,7 @@ pub(super) struct Outbox<T> {
     pending: AtomicBool,
     closed: AtomicBool,
     wake: Notify,
+    end: Notify,
     dropped: AtomicU64,
 }
 
@@ -29,6 +30,7 @@ impl<T> Outbox<T> {
             pending: AtomicBool::new(false),
             closed: AtomicBool::new(false),
             wake: Notify::new(),
+            end: Notify::new(),
             dropped: AtomicU64::new(0),
         }
     }
@@ -79,6 +81,16 @@ impl<T> Outbox<T> {
     pub(super) fn close(&self) {
         self.closed.store(true, Relaxed);
         self.wake.notify_one();
+        self.end.notify_waiters();
+    }
+
+    /// Until the outbox is closed.
+    pub(super) async fn closed(&self) {
+        // Made before the look, so that a close between the two is not missed.
+        let end = self.end.notified();
+        if !self.is_closed() {
+            end.await;
+        }
     }
 
     pub(super) fn is_closed(&self) -> bool {

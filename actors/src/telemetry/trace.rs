@@ -13,7 +13,7 @@ pub(super) use context::Ids;
 pub use context::{SpanId, TraceId};
 pub use span::{Span, SpanKind, Value};
 
-use super::{Record, nanos, outbox::Outbox, reason};
+use super::{Record, nanos, outbox::Outbox};
 use context::{Context, mix};
 use fairlead_core::reason::Reason;
 use fairlead_net::http::{Fields, Method, Version};
@@ -227,6 +227,11 @@ impl SpanDrain {
     /// Until there may be spans (true), or tracing was closed and everything taken (false).
     pub async fn ready(&self) -> bool {
         self.spans.ready().await
+    }
+
+    /// Until tracing is closed.
+    pub async fn closed(&self) {
+        self.spans.closed().await;
     }
 
     /// Whether no more will come.

@@ -167,8 +167,10 @@ pub async fn write_logs(telemetry: Telemetry, mut drain: LogDrain, mut sink: Box
         if !more {
             return;
         }
-        if !drain.lines.is_closed() {
-            time::sleep(GATHER).await;
+        tokio::select! {
+            biased;
+            () = drain.lines.closed() => {}
+            () = time::sleep(GATHER) => {}
         }
         let again = reopen.asked.0.swap(false, Relaxed);
         let batch = task::spawn_blocking(move || {

@@ -116,13 +116,14 @@ pub fn decode(tree: &Tree) -> (RawDynamic, Vec<Rejection>) {
         match name.to_ascii_lowercase().as_str() {
             "http" => http(section, &mut raw, &mut rejections),
             "tls" => tls(section, &mut raw, &mut rejections),
+            "tcp" | "udp" if section.is_empty() => {}
             "tcp" | "udp" => rejections.push(section.reject(
                 Severity::Warning,
                 format!("routers and services of `{name}` are not served yet"),
                 "nothing needs to be done: the rest of the configuration is not affected",
             )),
-            // Labels below the same root say other things to the provider.
-            _ if style == Style::Labels => {}
+            // Labels below the same root say other things to the provider; `x-` is where people keep what they refer to with anchors.
+            _ if style == Style::Labels || (style == Style::File && name.starts_with("x-")) => {}
             _ if TOP_LEVEL.iter().any(|key| key.eq_ignore_ascii_case(name)) => rejections.push(section.reject(
                 stray(style),
                 "belongs to the static configuration, and this is the dynamic one",

@@ -1,7 +1,8 @@
 //! The static configuration: what is read once, at the start, and needs a restart to change.
 //!
 //! Here are its resolved types with their defaults: Traefik v3's where it has one, the limits of a gateway that faces the internet where it has
-//! none. How it is read from files, flags and environment is in [`super::layers`] and `static_::resolve`.
+//! none. How layers are merged is in [`super::Tree::overlaid`],
+//! how they are judged in [`resolve_static`].
 //!
 //! Deliberately absent: reading files (paths stay paths), and anything that may be wrong.
 

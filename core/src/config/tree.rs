@@ -5,7 +5,7 @@
 
 use super::{Rejection, Severity};
 use indexmap::IndexMap;
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 /// Segments of a key, or nested collections of a file, that anyone needs; deeper is refused before it costs stack.
 pub(super) const MAX_DEPTH: usize = 32;
@@ -213,13 +213,13 @@ pub(super) fn switches_on(text: &str) -> bool {
 #[derive(Debug)]
 pub(super) struct Builder {
     root: Tree,
-    /// Per node of a map, by its address: how a folded name was first spelled.
     spelled: Spelled,
 }
 
+/// The names of a map with their case folded, in the order of its entries.
 #[derive(Debug, Default)]
 struct Spelled {
-    children: IndexMap<String, (String, Spelled)>,
+    children: IndexMap<String, Spelled>,
 }
 
 impl Builder {
@@ -239,22 +239,32 @@ impl Builder {
     pub(super) fn insert(&mut self, path: &[&str], key: Option<&str>, value: Value) {
         let (mut node, mut spelled) = (&mut self.root, &mut self.spelled);
         for name in path.iter().take(MAX_DEPTH) {
-            let (first, below) =
-                spelled.children.entry(name.to_ascii_lowercase()).or_insert_with(|| ((*name).to_owned(), Spelled::default()));
-            spelled = below;
-            let (source, parent) = (node.source.clone(), node.key.clone());
             if let Value::Text(_) | Value::List(_) | Value::Null = node.value {
                 let own = node.text(&[]).map(str::to_owned);
                 node.value = Value::Map { own, entries: IndexMap::new() };
             }
+            let Tree { source, key, value, .. } = node;
             // What cannot be read stays so, whatever is written below it.
-            let Value::Map { entries, .. } = &mut node.value else { return };
-            if !entries.contains_key(first.as_str()) {
-                let child = Tree { key: source.style.join(&parent, name), source, line: None, value: Value::Null };
-                entries.insert(first.clone(), child);
-            }
-            let Some(child) = entries.get_mut(first.as_str()) else { return };
-            node = child;
+            let Value::Map { entries, .. } = value else { return };
+            let folded = if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+                Cow::Owned(name.to_ascii_lowercase())
+            } else {
+                Cow::Borrowed(*name)
+            };
+            let index = match spelled.children.get_index_of(&*folded) {
+                Some(index) => index,
+                None => {
+                    let child =
+                        Tree { source: source.clone(), key: source.style.join(key, name), line: None, value: Value::Null };
+                    entries.insert((*name).to_owned(), child);
+                    spelled.children.insert_full(folded.into_owned(), Spelled::default()).0
+                }
+            };
+            let (Some((_, child)), Some((_, below))) = (entries.get_index_mut(index), spelled.children.get_index_mut(index))
+            else {
+                return;
+            };
+            (node, spelled) = (child, below);
         }
         // Of two spellings, the one whose value stays.
         let counts = matches!(node.value, Value::Null | Value::Map { own: None, .. });

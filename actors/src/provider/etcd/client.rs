@@ -17,7 +17,10 @@ use fairlead_net::{
     tls,
 };
 use prost::Message;
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
+};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Resolving, connecting and both handshakes, per address.
@@ -80,6 +83,10 @@ impl std::fmt::Display for Endpoint {
 }
 
 impl Endpoint {
+    pub(super) fn is_secure(&self) -> bool {
+        self.secure
+    }
+
     fn authority(&self) -> String {
         if self.host.contains(':') { format!("[{}]:{}", self.host, self.port) } else { format!("{}:{}", self.host, self.port) }
     }
@@ -89,6 +96,7 @@ impl Endpoint {
 pub(super) struct Client {
     channel: Channel,
     token: Option<String>,
+    answered: AtomicBool,
     _driver: Owned<()>,
 }
 
@@ -146,7 +154,15 @@ impl Client {
     async fn call<Q: Message, A: Message + Default>(&self, path: &str, request: &Q) -> Result<A, Status> {
         let metadata: Vec<_> = self.metadata().collect();
         let answer = timeout(CALL, self.channel.call_unary(path, &metadata, &request.encode_to_vec())).await;
-        decode(answer.map_err(|_| late(path))??)
+        let answer = answer.map_err(|_| late(path))?;
+        // A status of the server's own counts as well; what the transport made of it is `Unavailable`.
+        self.answered.fetch_or(!matches!(&answer, Err(status) if status.code == Code::Unavailable), Relaxed);
+        decode(answer?)
+    }
+
+    /// Whether anything was heard over this connection.
+    pub(super) fn was_answered(&self) -> bool {
+        self.answered.load(Relaxed)
     }
 
     fn metadata(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -218,7 +234,8 @@ async fn open<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, end
         };
         tracing::debug!(endpoint = %peer, ?ended, "connection to etcd ended");
     };
-    Ok(Client { channel: Channel::new(client, endpoint.authority()), token: None, _driver: spawn(run).owned() })
+    let channel = Channel::new(client, endpoint.authority());
+    Ok(Client { channel, token: None, answered: AtomicBool::new(false), _driver: spawn(run).owned() })
 }
 
 async fn client_config(options: Option<&ClientTls>) -> Result<std::sync::Arc<tls::ClientConfig>, String> {

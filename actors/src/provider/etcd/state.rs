@@ -144,7 +144,7 @@ impl State {
 
     /// A page that was too large to come through: asks for it again with half the keys, while that is possible.
     pub fn smaller(&mut self) -> Option<Next> {
-        self.page_limit = (self.page_limit > 1).then(|| self.page_limit / 2)?;
+        self.page_limit = (self.page_limit > 1).then_some(self.page_limit / 2)?;
         let (from, revision) = match &self.reading {
             Some(reading) => (reading.next_key(&self.key), reading.at.revision),
             None => (self.key.clone(), 0),

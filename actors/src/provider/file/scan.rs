@@ -5,7 +5,7 @@ use fairlead_core::config::{file::Format, static_::FilePath};
 use fairlead_net::fs;
 use std::{
     collections::BTreeMap,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -25,6 +25,8 @@ const MAX_DEPTH: usize = 16;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Seen {
     pub files: BTreeMap<PathBuf, Result<Bytes, String>>,
+    /// A file changed while it was read: another look is due.
+    pub busy: bool,
 }
 
 impl Seen {
@@ -73,11 +75,22 @@ pub(super) async fn look(path: &FilePath) -> Result<Seen, String> {
     let mut seen = Seen::default();
     let mut left = MAX_ALL;
     for path in paths {
-        let content = fs::read(&path, MAX_FILE.min(left)).await;
-        left -= content.as_ref().map_or(0, Vec::len);
-        seen.files.insert(path, content.map(Bytes::from).map_err(|e| format!("cannot be read: {e}")));
+        let content = read(&path, MAX_FILE.min(left)).await;
+        seen.busy |= content.as_ref().is_err_and(|e| e.kind() == ErrorKind::ResourceBusy);
+        let content = content.map_err(|e| format!("cannot be read: {e}"));
+        left -= content.as_ref().map_or(0, Bytes::len);
+        seen.files.insert(path, content);
     }
     Ok(seen)
+}
+
+/// The whole file, and not what a writer had got to: its length must be that of what was read.
+async fn read(path: &Path, max: usize) -> io::Result<Bytes> {
+    let content = fs::read(path, max).await?;
+    if fs::metadata(path).await?.len != content.len() as u64 {
+        return Err(io::Error::new(ErrorKind::ResourceBusy, "it changed while it was read"));
+    }
+    Ok(content.into())
 }
 
 /// Directories and configuration files, each sorted.

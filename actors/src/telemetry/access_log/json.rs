@@ -7,7 +7,8 @@ use super::{
     select::{Field, HeaderMode, Selection},
     stamp,
 };
-use crate::telemetry::{Record, reason, trace::Ids};
+use crate::telemetry::{Record, trace::Ids};
+use fairlead_core::reason::Reason;
 use fairlead_net::http::Fields;
 use std::{io::Write, time::Duration};
 
@@ -66,7 +67,7 @@ fn one(line: &mut Line<'_>, field: Field, r: &Record<'_>, count: u64, ids: Optio
         Field::OriginDuration => line.duration(name, Some(origin)),
         Field::OriginStatus => line.number(name, u64::from(r.origin_status.unwrap_or(0))),
         Field::Overhead => line.duration(name, Some(r.total.saturating_sub(origin))),
-        Field::Reason => line.optional(name, r.reason.map(reason::name)),
+        Field::Reason => line.optional(name, r.reason.map(Reason::name)),
         Field::RequestAddr => line.text(name, r.authority.as_bytes()),
         Field::RequestContentSize => line.number(name, r.request_bytes),
         Field::RequestCount => line.number(name, count),

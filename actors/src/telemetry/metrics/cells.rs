@@ -255,7 +255,12 @@ impl Shard {
         let mut slot = &self.tls;
         for _ in 0..MAX_TLS {
             let node = slot.get_or_init(|| {
-                Box::new(TlsNode { version: tls.version, cipher: tls.cipher.into(), count: AtomicU64::new(0), next: OnceLock::new() })
+                Box::new(TlsNode {
+                    version: tls.version,
+                    cipher: tls.cipher.into(),
+                    count: AtomicU64::new(0),
+                    next: OnceLock::new(),
+                })
             });
             if node.version == tls.version && &*node.cipher == tls.cipher {
                 node.count.fetch_add(1, Relaxed);

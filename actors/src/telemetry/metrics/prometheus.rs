@@ -4,7 +4,6 @@ use super::{
     AttemptOutcome, Histogram, Names, Registry,
     cells::{Key, Sum, Table},
 };
-use crate::telemetry::reason;
 use std::{
     collections::BTreeMap,
     fmt::{self, Write},
@@ -187,7 +186,7 @@ fn own(out: &mut Text, names: &Names) {
     out.head("fairlead_responses_total", "counter", "Responses that Fairlead made by itself or broke off.");
     for (name, series) in &names.entry_points {
         for (why, count) in series.reasons.counts() {
-            let labels = join(&label("reason", reason::name(why)), &label("entrypoint", name));
+            let labels = join(&label("reason", why.name()), &label("entrypoint", name));
             out.sample("fairlead_responses_total", &labels, count);
         }
     }

@@ -1,7 +1,6 @@
 //! The handles that the data plane and the actors hold: one per configured name, and one for the process.
 
 use super::cells::Table;
-use crate::telemetry::reason;
 use fairlead_core::reason::Reason;
 use std::{
     sync::{
@@ -105,7 +104,7 @@ impl AttemptOutcome {
 }
 
 /// A counter for each [`Reason`].
-pub(super) struct Reasons([AtomicU64; reason::ALL.len()]);
+pub(super) struct Reasons([AtomicU64; Reason::ALL.len()]);
 
 impl Default for Reasons {
     fn default() -> Self {
@@ -120,7 +119,7 @@ impl Reasons {
 
     /// Those that happened.
     pub(super) fn counts(&self) -> impl Iterator<Item = (Reason, u64)> {
-        reason::ALL.iter().map(|reason| (*reason, self.0[*reason as usize].load(Relaxed))).filter(|(_, n)| *n > 0)
+        Reason::ALL.iter().map(|reason| (*reason, self.0[*reason as usize].load(Relaxed))).filter(|(_, n)| *n > 0)
     }
 }
 

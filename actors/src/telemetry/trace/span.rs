@@ -3,7 +3,6 @@
 use super::{
     AttemptRecord, Context, Record, TracingOptions,
     context::{SpanId, TraceId},
-    reason,
 };
 use crate::telemetry::nanos;
 use fairlead_net::http::{Fields, Version};
@@ -76,7 +75,7 @@ pub(super) fn server(context: &Context, state: String, record: &Record<'_>, opti
         text("traefik.service.name", service.name());
     }
     if let Some(why) = record.reason {
-        text("fairlead.reason", reason::name(why));
+        text("fairlead.reason", why.name());
     }
     if let Some(id) = record.request_id {
         text("fairlead.request.id", id);
@@ -100,7 +99,7 @@ pub(super) fn server(context: &Context, state: String, record: &Record<'_>, opti
     headers.extend(captured("http.response.header.", &options.captured_response_headers, record.response_fields));
     let broken = record.truncated && !record.client_closed;
     let error = (record.status >= 500 || record.status < 100 || broken)
-        .then(|| record.reason.map_or_else(|| record.status.to_string(), |why| reason::name(why).to_owned()));
+        .then(|| record.reason.map_or_else(|| record.status.to_string(), |why| why.name().to_owned()));
     let start = nanos(record.started);
     Span {
         trace: context.trace,
@@ -131,7 +130,7 @@ pub(super) fn client(context: &Context, state: &str, number: u64, record: &Attem
     text("url.scheme", scheme);
     text("server.address", record.host);
     if let Some(why) = record.error {
-        text("error.type", reason::name(why));
+        text("error.type", why.name());
     }
     if let Some(addr) = record.server_addr {
         text("network.peer.address", &addr.ip().to_string());
@@ -158,7 +157,7 @@ pub(super) fn client(context: &Context, state: &str, number: u64, record: &Attem
         end: nanos(record.ended),
         attributes,
         headers: Vec::new(),
-        error: record.error.map(|why| reason::name(why).to_owned()).or(failed),
+        error: record.error.map(|why| why.name().to_owned()).or(failed),
     }
 }
 

@@ -13,25 +13,37 @@ fn request(telemetry: &Telemetry, path: &str) {
     telemetry.finish(&Record { status: 200, ..Record::new(&entry_point, &Method::Get, "a.b", path, &fields) }, trace);
 }
 
-fn run<F: Future<Output = ()> + Send + 'static>(test: F) {
-    #[cfg(not(madsim))]
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(test);
-    #[cfg(madsim)]
-    tokio::runtime::Runtime::new().expect("a runtime").block_on(test);
+#[tokio::test]
+async fn close_writes_what_is_there_and_ends() {
+    let telemetry = telemetry(1 << 20);
+    let (sink, drain) = (MemorySink::default(), telemetry.log_drain().expect("a log"));
+    request(&telemetry, "/first");
+    request(&telemetry.for_worker(1), "/second");
+    telemetry.close();
+    write_logs(telemetry, drain, Box::new(sink.clone()), Reopen::default()).await;
+    let text = sink.text();
+    assert!(text.lines().count() == 2 && text.contains("/first") && text.contains("/second"), "{text}");
 }
 
-#[test]
-fn close_writes_what_is_there_and_ends() {
-    run(async {
-        let telemetry = telemetry(1 << 20);
-        let (sink, drain) = (MemorySink::default(), telemetry.log_drain().expect("a log"));
-        request(&telemetry, "/first");
-        request(&telemetry.for_worker(1), "/second");
-        telemetry.close();
-        write_logs(telemetry, drain, Box::new(sink.clone()), Reopen::default()).await;
-        let text = sink.text();
-        assert!(text.lines().count() == 2 && text.contains("/first") && text.contains("/second"), "{text}");
-    });
+#[tokio::test]
+async fn lines_are_written_while_the_process_runs() {
+    let telemetry = telemetry(1 << 20);
+    let (written, mut batches) = tokio::sync::mpsc::unbounded_channel();
+    struct Told(tokio::sync::mpsc::UnboundedSender<usize>);
+    impl LogSink for Told {
+        fn write(&mut self, batch: &[u8]) -> io::Result<()> {
+            self.0.send(batch.iter().filter(|b| **b == b'\n').count()).map_err(|_| io::ErrorKind::BrokenPipe.into())
+        }
+    }
+    let drain = telemetry.log_drain().expect("a log");
+    let writing = task::spawn(write_logs(telemetry.clone(), drain, Box::new(Told(written)), Reopen::default()));
+    for _ in 0..3 {
+        request(&telemetry, "/a");
+        request(&telemetry, "/b");
+        assert_eq!(batches.recv().await, Some(2), "both lines in one batch, without waiting for the end");
+    }
+    telemetry.close();
+    writing.await.expect("the writer ends");
 }
 
 #[test]

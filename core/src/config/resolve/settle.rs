@@ -100,29 +100,33 @@ pub(super) fn settle<T>(
     missing: impl Fn(&T, &Name) -> Option<Fault>,
     rejections: &mut Vec<Rejection>,
 ) -> BTreeMap<Name, Arc<T>> {
+    // Who must be looked at again when a unit is gone. Versions given up leave their traces, which costs a look and no more.
+    let mut users: BTreeMap<Name, BTreeSet<Name>> = BTreeMap::new();
+    let mut dirty: BTreeSet<Name> = candidates.keys().cloned().collect();
     loop {
+        while !dirty.is_empty() {
+            let mut faults: Vec<(Name, Vec<Fault>)> = Vec::new();
+            for name in std::mem::take(&mut dirty) {
+                let Some(unit) = candidates.get(&name).and_then(Candidate::current) else { continue };
+                let targets: BTreeSet<Name> = references(unit).into_iter().collect();
+                let gone = targets.iter().filter(|target| candidates.get(*target).and_then(Candidate::current).is_none());
+                let found: Vec<Fault> = gone.filter_map(|target| missing(unit, target)).collect();
+                for target in targets {
+                    users.entry(target).or_default().insert(name.clone());
+                }
+                if !found.is_empty() {
+                    faults.push((name, found));
+                }
+            }
+            dirty = demote_all(&mut candidates, faults, &users);
+        }
         let edges: BTreeMap<&Name, Vec<Name>> =
             candidates.iter().filter_map(|(name, unit)| Some((name, references(unit.current()?)))).collect();
-        let mut faults: Vec<(Name, Vec<Fault>)> = Vec::new();
-        for (name, targets) in &edges {
-            let Some(unit) = candidates.get(*name).and_then(Candidate::current) else { continue };
-            let gone = targets.iter().collect::<BTreeSet<_>>().into_iter().filter(|target| !edges.contains_key(target));
-            let found: Vec<Fault> = gone.filter_map(|target| missing(unit, target)).collect();
-            if !found.is_empty() {
-                faults.push(((*name).clone(), found));
-            }
-        }
-        if faults.is_empty() {
-            faults = entangled(&edges, expansion);
-        }
+        let faults = entangled(&edges, expansion);
         if faults.is_empty() {
             break;
         }
-        for (name, faults) in faults {
-            if let Some(unit) = candidates.get_mut(&name) {
-                unit.demote(faults);
-            }
-        }
+        dirty = demote_all(&mut candidates, faults, &users);
     }
     let mut settled = BTreeMap::new();
     for (name, mut unit) in candidates {
@@ -138,6 +142,26 @@ pub(super) fn settle<T>(
         }
     }
     settled
+}
+
+/// Gives up versions that have faults; returns what must be looked at again.
+fn demote_all<T>(
+    candidates: &mut Candidates<T>,
+    faults: Vec<(Name, Vec<Fault>)>,
+    users: &BTreeMap<Name, BTreeSet<Name>>,
+) -> BTreeSet<Name> {
+    let mut dirty = BTreeSet::new();
+    for (name, faults) in faults {
+        let Some(unit) = candidates.get_mut(&name) else { continue };
+        unit.demote(faults);
+        match unit.current() {
+            Some(_) => {
+                dirty.insert(name);
+            }
+            None => dirty.extend(users.get(&name).into_iter().flatten().cloned()),
+        }
+    }
+    dirty
 }
 
 /// Units that contain themselves, or too much. Every reference leads somewhere.

@@ -333,6 +333,16 @@ fn a_chain_of_chains_does_not_grow_without_bound() {
 }
 
 #[test]
+fn a_long_fall_costs_no_more_than_its_length() {
+    let mut text = "http:\n  services:\n".to_owned();
+    for index in 0..5000 {
+        text.push_str(&format!("    s{index}: {{weighted: {{services: [{{name: s{}}}]}}}}\n", index + 1));
+    }
+    let (config, rejections) = served(&text);
+    assert_eq!((names(&config.services).len(), rejections.len()), (0, 5000));
+}
+
+#[test]
 fn server_urls_are_taken_apart() {
     let of = |text: &str| service::server_url(text).map(|url| (url.scheme, url.host, url.port, url.path));
     assert_eq!(of("http://A.b"), Ok((UpstreamScheme::Http, "a.b".to_owned(), 80, String::new())));
