@@ -1,2 +1,4 @@
 //! The rehearsal binary.
+
+#![forbid(unsafe_code)]
 fn main() {}

@@ -20,6 +20,12 @@ pub struct Tally {
 pub struct Running(Child);
 
 impl Running {
+    /// Ends it before its time. What was counted until then is whole: wrk takes SIGINT for the end of the run.
+    pub fn stop(self) -> Tally {
+        process::signal("INT", self.0.id());
+        self.tally()
+    }
+
     /// Waits for its end.
     pub fn tally(self) -> Tally {
         let output = self.0.wait_with_output().expect("the load generator ends");

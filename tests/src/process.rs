@@ -35,7 +35,7 @@ impl Process {
 
     /// Sends a signal by name: `TERM`, `KILL`, `STOP`.
     pub fn signal(&self, name: &str) {
-        send(name, &self.child.id().to_string());
+        signal(name, self.child.id());
     }
 
     /// Whether it has ended, and how.
@@ -73,6 +73,11 @@ impl Drop for Process {
             self.child.wait().ok();
         }
     }
+}
+
+/// Sends a signal to one process.
+pub fn signal(name: &str, id: u32) {
+    send(name, &id.to_string());
 }
 
 fn send(signal: &str, whom: &str) {
