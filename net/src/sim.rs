@@ -12,6 +12,7 @@
 pub use dns::Answer;
 pub use net::{HostId, Link, Net, RuleId, SocketInfo, Stats, Verdict};
 pub use packet::{Datagram, Packet, Unreachable};
+pub use planted::{is_planted, plant};
 pub use segment::{Config, Segment};
 
 pub(crate) mod clock;
@@ -21,6 +22,7 @@ pub(crate) mod fs;
 mod net;
 mod packet;
 mod pcap;
+mod planted;
 pub(crate) mod random;
 mod segment;
 pub(crate) mod task;

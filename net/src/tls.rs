@@ -12,7 +12,6 @@ mod client;
 mod error;
 mod options;
 mod prefixed;
-#[cfg(not(madsim))]
 mod self_signed;
 mod server;
 mod store;
@@ -25,7 +24,6 @@ pub use options::{CIPHER_SUITES, CURVES, VERSIONS, unsupported};
 pub use prefixed::Prefixed;
 pub use rustls::ServerConfig;
 pub use rustls_pki_types::UnixTime;
-#[cfg(not(madsim))]
 pub use self_signed::self_signed_default;
 pub use server::{ClientAuth, ClientAuthMode, ServerOptions, server_config, with_certificates};
 pub use store::CertificateStore;

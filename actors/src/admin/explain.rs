@@ -5,6 +5,7 @@
 
 use super::{
     AdminState, Response,
+    object::redact_url,
     query::Query,
     response::{error, json},
 };
@@ -53,7 +54,12 @@ fn answer(state: &AdminState<'_>, query: &Query, client: IpAddr) -> Result<serde
                 client,
                 fields: &fields,
             };
-            explain(state.snapshot, state.snapshot.entry_point(&entry_point.name)?, scheme == Scheme::Https, &request)
+            let id = state.snapshot.entry_point(&entry_point.name)?;
+            let mut explanation = explain(state.snapshot, id, scheme == Scheme::Https, &request)?;
+            for server in explanation.winner.iter_mut().flat_map(|winner| &mut winner.servers) {
+                server.url = redact_url(&server.url);
+            }
+            Some(explanation)
         })
         .collect();
     if explanations.is_empty()

@@ -70,7 +70,7 @@ fn read(path: &std::path::Path) -> Result<Tree, Exit> {
 }
 
 /// How long a provider may take to say what there is.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks every provider once.
 ///
@@ -81,8 +81,8 @@ pub async fn ask_providers(config: &StaticConfig) -> Result<(BTreeMap<String, Ra
     for (name, make) in fairlead_actors::compose::providers(config) {
         let mut provider = make();
         let (sender, mut heard) = provider::channel();
+        let mut last = "it did not answer".to_owned();
         let listening = async {
-            let mut last = "it did not answer".to_owned();
             loop {
                 let kind = tokio::select! {
                     biased;
@@ -92,17 +92,16 @@ pub async fn ask_providers(config: &StaticConfig) -> Result<(BTreeMap<String, Ra
                         time::sleep(Duration::from_millis(500)).await;
                         continue;
                     }
-                    () = time::sleep(PATIENCE) => return Err(last),
                 };
                 match kind {
-                    EventKind::Configuration { raw, rejections, .. } => return Ok((raw, rejections)),
+                    EventKind::Configuration { raw, rejections, .. } => return (raw, rejections),
                     EventKind::Failing { message, .. } => last = message,
                     EventKind::Healthy => {}
                 }
             }
         };
-        let answered = time::timeout(PATIENCE, listening).await.unwrap_or_else(|_| Err("it did not answer in time".into()));
-        let (raw, refused) = answered.map_err(|why| Exit::failed(format!("provider {name}: {why}")))?;
+        let answered = time::timeout(PATIENCE, listening).await;
+        let (raw, refused) = answered.map_err(|_| Exit::failed(format!("provider {name}: {last}")))?;
         rejections.extend(refused);
         raws.insert(name, raw);
     }

@@ -18,7 +18,7 @@ use client::{CALL, Client, Endpoint, Watch, wants_token};
 use fairlead_core::config::{decode, kv, static_::EtcdProvider as Options};
 use fairlead_net::{
     grpc::{Code, Status},
-    random,
+    random, task,
     time::{Duration, Instant, now, sleep_until, timeout},
 };
 use proto::{RequestUnion, WatchCreateRequest, WatchProgressRequest};
@@ -133,7 +133,7 @@ impl EtcdProvider {
             };
             next = match outcome {
                 Ok((next, news)) => {
-                    self.tell(news, out);
+                    self.tell(news, out).await;
                     next
                 }
                 Err(Fault::Unusable(why)) => return Err(why),
@@ -195,7 +195,7 @@ impl EtcdProvider {
         loop {
             if dirty.is_some_and(|since| now().saturating_duration_since(since) >= GATHER) {
                 dirty = None;
-                self.tell(News::Changed, out);
+                self.tell(News::Changed, out).await;
             }
             tokio::select! {
                 biased;
@@ -208,7 +208,7 @@ impl EtcdProvider {
                         Err(fault) => {
                             // What was understood before the fault is true.
                             if dirty.is_some() {
-                                self.tell(News::Changed, out);
+                                self.tell(News::Changed, out).await;
                             }
                             return Err(fault);
                         }
@@ -216,7 +216,7 @@ impl EtcdProvider {
                 }
                 () = std::future::ready(()), if dirty.is_some() => {
                     dirty = None;
-                    self.tell(News::Changed, out);
+                    self.tell(News::Changed, out).await;
                 }
                 () = sleep_until(check) => {
                     if now().saturating_duration_since(heard) >= SILENT {
@@ -263,7 +263,7 @@ impl EtcdProvider {
         }
     }
 
-    fn tell(&mut self, news: News, out: &Sender) {
+    async fn tell(&mut self, news: News, out: &Sender) {
         match news {
             News::Nothing => {
                 if self.doubt.take_if(|_| !self.state.is_doubted()).is_some() {
@@ -276,11 +276,17 @@ impl EtcdProvider {
             }
             News::Changed => {
                 self.doubt = None;
-                let (tree, mut rejections) = kv::tree(self.state.pairs(), &self.options.root_key, "etcd");
-                let (raw, more) = decode(&tree);
-                rejections.extend(more);
                 let revision = self.state.revision().unwrap_or_default().to_string();
-                out.send(EventKind::Configuration { raw, rejections, revision });
+                let (pairs, root) = (self.state.snapshot(), self.options.root_key.clone());
+                // Tens of thousands of keys take their time, and other actors share this thread.
+                let decoded = task::spawn_blocking(move || {
+                    let (tree, mut rejections) = kv::tree(pairs.iter().map(|(key, value)| (&key[..], &value[..])), &root, "etcd");
+                    let (raw, more) = decode(&tree);
+                    rejections.extend(more);
+                    EventKind::Configuration { raw, rejections, revision }
+                });
+                let failed = |e| EventKind::Failing { message: format!("the keys could not be decoded: {e}"), since: now() };
+                out.send(decoded.await.unwrap_or_else(failed));
             }
         }
     }

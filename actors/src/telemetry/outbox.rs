@@ -129,20 +129,16 @@ mod tests {
     #[test]
     fn every_item_is_taken_or_counted_under_contention() {
         const EACH: u64 = 20_000;
-        let outbox = std::sync::Arc::new(Outbox::<u64>::new(4, 512));
-        let writers: Vec<_> = (0..4)
-            .map(|shard| {
-                let outbox = std::sync::Arc::clone(&outbox);
-                std::thread::spawn(move || (0..EACH).for_each(|n| outbox.put(shard, |b| b.push(n))))
-            })
-            .collect();
+        let outbox = Outbox::<u64>::new(4, 512);
         let (mut taken, mut spare) = (0u64, Vec::new());
-        while writers.iter().any(|w| !w.is_finished()) {
-            outbox.take(&mut spare, |batch| taken += batch.len() as u64);
-        }
-        for writer in writers {
-            writer.join().expect("a writer panicked");
-        }
+        std::thread::scope(|scope| {
+            let outbox = &outbox;
+            let writers: Vec<_> =
+                (0..4).map(|shard| scope.spawn(move || (0..EACH).for_each(|n| outbox.put(shard, |b| b.push(n))))).collect();
+            while writers.iter().any(|w| !w.is_finished()) {
+                outbox.take(&mut spare, |batch| taken += batch.len() as u64);
+            }
+        });
         outbox.take(&mut spare, |batch| taken += batch.len() as u64);
         assert_eq!(taken + outbox.dropped(), 4 * EACH);
     }

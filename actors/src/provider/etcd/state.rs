@@ -249,6 +249,11 @@ impl State {
         self.map.iter().filter(|(key, _)| !is_lock(key)).map(|(key, value)| (&key[..], &value[..]))
     }
 
+    /// [`State::pairs`] to keep; the bytes are shared.
+    pub fn snapshot(&self) -> Vec<(Bytes, Bytes)> {
+        self.map.iter().filter(|(key, _)| !is_lock(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+    }
+
     /// The revision of [`State::pairs`].
     pub fn revision(&self) -> Option<i64> {
         self.at.map(|at| at.revision)

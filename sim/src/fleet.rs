@@ -1,0 +1,220 @@
+//! Many runs, each in a process of its own: what ractor keeps per process, and what a panic leaves, ends with the seed.
+//!
+//! Owns the sweep, the meta-test (the same seed in two processes) and the hunt for planted bugs.
+
+use crate::{
+    planted::{self, Bug},
+    scenario::{self, Scenario},
+};
+use anyhow::{Context as _, bail};
+use std::{
+    collections::BTreeMap,
+    ops::Range,
+    path::PathBuf,
+    process::{Command, ExitCode},
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Instant,
+};
+
+/// One seed to run.
+#[derive(Clone, Debug)]
+struct Job {
+    scenario: &'static str,
+    seed: u64,
+    more: Vec<String>,
+}
+
+/// What a child printed.
+#[derive(Debug)]
+struct Done {
+    job: Job,
+    output: String,
+    /// The last line's.
+    hash: String,
+    verdict: String,
+    figures: BTreeMap<String, u64>,
+}
+
+/// Runs every seed of every given scenario; what failed comes first in the summary.
+///
+/// # Errors
+/// A child could not be started.
+pub fn sweep(scenarios: &[&'static Scenario], seeds: Range<u64>, jobs: usize) -> anyhow::Result<ExitCode> {
+    let work: Vec<_> = seeds
+        .clone()
+        .flat_map(|seed| scenarios.iter().map(move |scenario| Job { scenario: scenario.name, seed, more: Vec::new() }))
+        .collect();
+    let began = now();
+    let done = all(&work, jobs, |_| true)?;
+    let wall = began.elapsed();
+    let total = |figure: &str| done.iter().filter_map(|done| done.figures.get(figure)).sum::<u64>();
+    let mut failed: Vec<_> = done.iter().filter(|done| done.verdict != "pass").collect();
+    failed.sort_by_key(|done| (done.job.seed, done.job.scenario));
+    for done in failed.iter().take(3) {
+        println!("{}", done.output);
+    }
+    for scenario in scenarios {
+        let (of, bad): (Vec<_>, Vec<_>) =
+            (done.iter().filter(|d| d.job.scenario == scenario.name).collect(), failed.iter().filter(|d| d.job.scenario == scenario.name).collect());
+        let seeds: Vec<_> = bad.iter().take(10).map(|d| format!("{} ({})", d.job.seed, d.verdict)).collect();
+        println!("{:<16} {} seeds, {} failed {}", scenario.name, of.len(), bad.len(), seeds.join(", "));
+    }
+    let fold = done.iter().fold(0u64, |sum, d| sum.wrapping_add(u64::from_str_radix(&d.hash, 16).unwrap_or_default()));
+    println!(
+        "seeds {}..{}: {} runs, {} failed; {:.0} s of virtual time in {:.1} s ({:.0} : 1); {} requests ({} excused, {} aborted), {} arrivals, \
+         {} faults, {} snapshots, {} checks; {} jobs; hashes {fold:016x}",
+        seeds.start,
+        seeds.end,
+        done.len(),
+        failed.len(),
+        total("virtual-ms") as f64 / 1e3,
+        wall.as_secs_f64(),
+        total("virtual-ms") as f64 / 1e3 / wall.as_secs_f64(),
+        total("requests"),
+        total("excused"),
+        total("aborted"),
+        total("arrivals"),
+        total("faults"),
+        total("snapshots"),
+        total("checks"),
+        jobs,
+    );
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs each seed in two processes: the traces must be the same to the byte.
+///
+/// # Errors
+/// A child could not be started, or its trace not be read.
+pub fn meta(scenarios: &[&'static Scenario], seeds: Range<u64>, jobs: usize) -> anyhow::Result<ExitCode> {
+    let folder = std::env::temp_dir().join(format!("fairlead-meta-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let file = |job: &Job, twin: u8| folder.join(format!("{}-{}-{twin}", job.scenario, job.seed));
+    let work: Vec<_> = (0..2u8)
+        .flat_map(|twin| {
+            let file = &file;
+            // Seeds go round the scenarios, so that each has its share.
+            seeds.clone().map(move |seed| {
+                let job = Job { scenario: scenarios[seed as usize % scenarios.len()].name, seed, more: Vec::new() };
+                let trace = file(&job, twin).to_string_lossy().into_owned();
+                Job { more: vec!["--trace".into(), trace], ..job }
+            })
+        })
+        .collect();
+    let done = all(&work, jobs, |_| true)?;
+    let mut differ = 0;
+    for one in done.iter().filter(|d| d.job.more[1].ends_with("-0")) {
+        let twin = done.iter().find(|d| (d.job.scenario, d.job.seed) == (one.job.scenario, one.job.seed) && d.job.more != one.job.more);
+        let Some(twin) = twin else { bail!("seed {} of {} ran once only", one.job.seed, one.job.scenario) };
+        if one.hash != twin.hash {
+            differ += 1;
+            let place = first_difference(&file(&one.job, 0), &file(&one.job, 1))?;
+            println!("{} {}: {} and {}; {place}", one.job.scenario, one.job.seed, one.hash, twin.hash);
+        }
+    }
+    std::fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    println!("seeds {}..{} in two processes each: {differ} differ", seeds.start, seeds.end);
+    Ok(if differ == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn first_difference(a: &PathBuf, b: &PathBuf) -> anyhow::Result<String> {
+    let read = |path: &PathBuf| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
+    let (a, b) = (read(a)?, read(b)?);
+    let (mut first, mut second) = (a.lines(), b.lines());
+    for n in 1.. {
+        match (first.next(), second.next()) {
+            (None, None) => break,
+            (one, two) if one == two => {}
+            (one, two) => {
+                let text = |line: Option<&str>| line.unwrap_or("the end").to_owned();
+                return Ok(format!("line {n}:\n  {}\n  {}", text(one), text(two)));
+            }
+        }
+    }
+    Ok("the lines are the same, the packets are not".into())
+}
+
+/// Looks for the first seed that catches each planted bug.
+///
+/// # Errors
+/// A child could not be started.
+pub fn hunt(bugs: &[&Bug], seeds: Range<u64>, jobs: usize) -> anyhow::Result<ExitCode> {
+    let mut needed = Vec::new();
+    let mut escaped = 0;
+    for bug in bugs {
+        let scenarios: Vec<_> = scenario::ALL.iter().filter(|s| bug.scenarios.contains(&s.name)).collect();
+        let work: Vec<_> = seeds
+            .clone()
+            .flat_map(|seed| {
+                let more = vec!["--planted".to_owned(), bug.name.to_owned()];
+                scenarios.iter().map(move |s| Job { scenario: s.name, seed, more: more.clone() })
+            })
+            .collect();
+        let done = all(&work, jobs, |done| done.verdict == "pass")?;
+        let caught = done.iter().filter(|done| done.verdict != "pass").min_by_key(|done| done.job.seed);
+        match caught {
+            Some(done) => {
+                let oracle = done.output.lines().find_map(|line| line.strip_prefix("invariant:")).unwrap_or_default().trim();
+                let oracle = oracle.split(':').next().unwrap_or_default();
+                needed.push(done.job.seed - seeds.start + 1);
+                println!("{:<24} caught by seed {:>3} of {} ({} {oracle})", bug.name, done.job.seed, done.job.scenario, done.verdict);
+            }
+            None => {
+                escaped += 1;
+                println!("{:<24} ESCAPED seeds {}..{}: {}", bug.name, seeds.start, seeds.end, bug.about);
+            }
+        }
+    }
+    needed.sort_unstable();
+    let (median, most) = (needed.get(needed.len() / 2).copied().unwrap_or_default(), needed.last().copied().unwrap_or_default());
+    println!("{} planted bugs, {escaped} escaped; seeds to detect: median {median}, most {most}", planted::BUGS.len().min(bugs.len()));
+    Ok(if escaped == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Runs children, `jobs` at a time, for as long as `go_on` says so of each that ended.
+fn all(work: &[Job], jobs: usize, go_on: impl Fn(&Done) -> bool + Sync) -> anyhow::Result<Vec<Done>> {
+    let exe = std::env::current_exe().context("where is this binary?")?;
+    let (next, stop, done) = (AtomicUsize::new(0), AtomicBool::new(false), Mutex::new(Vec::new()));
+    let worker = || -> anyhow::Result<()> {
+        while !stop.load(Ordering::Relaxed) {
+            let Some(job) = work.get(next.fetch_add(1, Ordering::Relaxed)) else { break };
+            let output = Command::new(&exe)
+                .args(["run", job.scenario, "--seed", &job.seed.to_string()])
+                .args(&job.more)
+                .output()
+                .with_context(|| format!("cannot start {}", exe.display()))?;
+            let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+            let result = Done::read(job.clone(), text);
+            if !go_on(&result) {
+                stop.store(true, Ordering::Relaxed);
+            }
+            done.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push(result);
+        }
+        Ok(())
+    };
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs.max(1)).map(|_| scope.spawn(worker)).collect();
+        workers.into_iter().try_for_each(|worker| worker.join().unwrap_or_else(|_| bail!("a worker of the fleet panicked")))
+    })?;
+    Ok(done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner))
+}
+
+impl Done {
+    fn read(job: Job, output: String) -> Self {
+        let fields: BTreeMap<_, _> = output.split_whitespace().filter_map(|word| word.split_once('=')).collect();
+        let last = output.lines().rev().find(|line| line.starts_with("trace-hash=")).unwrap_or_default();
+        let of_last = |name: &str| last.split_whitespace().find_map(|word| word.strip_prefix(name)).map(str::to_owned);
+        // A child that died without a word crashed.
+        let (hash, verdict) = (of_last("trace-hash=").unwrap_or_default(), of_last("verdict=").unwrap_or_else(|| "crash".into()));
+        let figures = fields.iter().filter_map(|(name, value)| Some(((*name).to_owned(), value.parse().ok()?))).collect();
+        Self { job, output, hash, verdict, figures }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the fleet runs outside of the simulation, and tells how long that took")]
+fn now() -> Instant {
+    Instant::now()
+}

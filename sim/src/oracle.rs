@@ -1,0 +1,423 @@
+//! The oracles: what must hold in every run, judged event by event.
+//!
+//! Owns the reference model: the history of every request, of every server, of the configuration as it was written, and of what
+//! the gateway published. Pure: events and times (milliseconds) come in, a [`Violation`] comes out.
+//!
+//! Deliberately absent: the judging of sockets, tasks and permits at the end of a run, which only [`crate::world`] can see; and
+//! any leniency that is not stated at its rule below.
+
+mod source;
+
+#[cfg(test)]
+mod tests;
+
+use crate::plan::{Ask, Plan, Source};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
+
+/// What a run is judged by. The numbers are those of the fault and oracle table in `docs/simulation.md`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Oracle {
+    /// O1
+    Answer,
+    /// O2
+    CrossTalk,
+    /// O3
+    Drain,
+    /// O5
+    Atomic,
+    /// O6
+    Convergence,
+    /// O7
+    Liveness,
+    /// O10
+    Baseline,
+    /// O17
+    Panic,
+}
+
+/// What kind of failure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    Crash,
+    Liveness,
+    Safety,
+}
+
+impl Oracle {
+    /// Its identity.
+    pub fn id(self) -> &'static str {
+        match self {
+            Self::Answer => "O1",
+            Self::CrossTalk => "O2",
+            Self::Drain => "O3",
+            Self::Atomic => "O5",
+            Self::Convergence => "O6",
+            Self::Liveness => "O7",
+            Self::Baseline => "O10",
+            Self::Panic => "O17",
+        }
+    }
+
+    /// What must hold.
+    pub fn invariant(self) -> &'static str {
+        match self {
+            Self::Answer => {
+                "every request is answered exactly once, by a server while one is healthy and reachable and the request may be repeated; \
+                 what must not be repeated reaches a server at most once"
+            }
+            Self::CrossTalk => "a response is the one that a server of the right service gave to this very request",
+            Self::Drain => "a server that was withdrawn gets no new request",
+            Self::Atomic => "snapshot numbers only rise, a request sees one snapshot, and no snapshot holds half a transaction",
+            Self::Convergence => "while the source is readable, its last state is served within a bound",
+            Self::Liveness => "every request and every phase ends within its time",
+            Self::Baseline => "afterwards connections, tasks and permits are back where they were, and the gateway drains",
+            Self::Panic => "nothing panics",
+        }
+    }
+
+    /// The kind of its failures.
+    pub fn class(self) -> Class {
+        match self {
+            Self::Panic => Class::Crash,
+            Self::Convergence | Self::Liveness | Self::Baseline => Class::Liveness,
+            Self::Answer | Self::CrossTalk | Self::Drain | Self::Atomic => Class::Safety,
+        }
+    }
+}
+
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Crash => "crash",
+            Self::Liveness => "liveness",
+            Self::Safety => "safety",
+        })
+    }
+}
+
+/// An invariant that did not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    pub oracle: Oracle,
+    pub detail: String,
+}
+
+/// The judgement of one event.
+pub type Verdict = Result<(), Violation>;
+
+/// A violation of `oracle`.
+pub fn broken<T>(oracle: Oracle, detail: impl Into<String>) -> Result<T, Violation> {
+    Err(Violation { oracle, detail: detail.into() })
+}
+
+/// A response as the client got it, whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    pub status: u16,
+    /// Why the gateway made it; `None`: a server did.
+    pub reason: Option<String>,
+    /// The server that says it made it.
+    pub server: Option<usize>,
+    /// The request that it says it answers.
+    pub echo: Option<u64>,
+    /// The generation that the gateway marked the response with.
+    pub mark: Option<u64>,
+    /// The generation that the gateway had marked the request with, as the server saw it.
+    pub request_mark: Option<u64>,
+    /// The body is what that server gives to that request.
+    pub body_is_right: bool,
+}
+
+/// Between a server's leaving the published set and its last new request: the way of a request that was under way.
+const DRAIN_BOUND: u64 = 1_500;
+/// A link that was cut so recently may still deliver what its ends repeat.
+const REPEATS: u64 = 20_000;
+/// A server that closed idle connections so recently may have met a request on its way.
+const CLOSING: u64 = 1_500;
+/// A health check takes so long to believe in a server again.
+const PROBED: u64 = 4_000;
+
+/// The reference model.
+pub struct Judge {
+    servers: Vec<Server>,
+    services: Vec<source::Service>,
+    settle: u64,
+    bounds: source::Bounds,
+    requests: BTreeMap<u64, Request>,
+    number: u64,
+    source: source::Health,
+    pub counts: Counts,
+}
+
+/// What was judged.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    pub asked: u64,
+    pub answered: u64,
+    /// Answers that the gateway made, where a rule allows it.
+    pub excused: u64,
+    pub aborted: u64,
+    pub arrivals: u64,
+    pub snapshots: u64,
+    pub checks: u64,
+}
+
+struct Server {
+    service: usize,
+    running: bool,
+    cuts: BTreeSet<Direction>,
+    /// Accepts and is reachable, since then.
+    serving_since: Option<u64>,
+    /// Its link was last cut or mended.
+    cut_at: Option<u64>,
+    /// It last closed idle connections of its own accord.
+    closed_at: Option<u64>,
+    /// It last left the published set.
+    left_at: Option<u64>,
+}
+
+/// Of a cut link, seen from the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    Out,
+    In,
+}
+
+struct Request {
+    began: u64,
+    service: usize,
+    post: bool,
+    /// The highest generation that the service's requests had met when this one began.
+    floor: u64,
+    published: Option<BTreeSet<usize>>,
+    arrivals: u32,
+    ended: bool,
+}
+
+impl Judge {
+    /// Before the first event.
+    pub fn new(plan: &Plan) -> Self {
+        let server = |s: &crate::plan::Server| Server {
+            service: s.service,
+            running: false,
+            cuts: BTreeSet::new(),
+            serving_since: None,
+            cut_at: None,
+            closed_at: None,
+            left_at: None,
+        };
+        Self {
+            servers: plan.servers.iter().map(server).collect(),
+            services: (0..plan.services).map(|_| source::Service::default()).collect(),
+            settle: if plan.gateway.health_check { PROBED } else { 0 },
+            bounds: source::Bounds::of(plan.gateway.source),
+            requests: BTreeMap::new(),
+            number: 0,
+            source: source::Health::default(),
+            counts: Counts::default(),
+        }
+    }
+
+    // ---- requests ----
+
+    /// A client begins a request.
+    pub fn asked(&mut self, now: u64, id: u64, ask: &Ask) {
+        self.counts.asked += 1;
+        let service = &self.services[ask.service];
+        let request = Request {
+            began: now,
+            service: ask.service,
+            post: ask.post,
+            floor: service.seen,
+            published: service.published.clone(),
+            arrivals: 0,
+            ended: false,
+        };
+        self.requests.insert(id, request);
+    }
+
+    /// A server read a request's head.
+    pub fn arrived(&mut self, now: u64, server: usize, id: u64, host: &str) -> Verdict {
+        self.counts.arrivals += 1;
+        let it = &self.servers[server];
+        let Some(request) = self.requests.get_mut(&id) else {
+            return broken(Oracle::CrossTalk, format!("server {server} got request {id}, which no client sent"));
+        };
+        request.arrivals += 1;
+        if request.service != it.service || host != format!("s{}.test", it.service) {
+            let detail = format!("request {id} for s{} (host {host:?}) came to server {server} of s{}", request.service, it.service);
+            return broken(Oracle::CrossTalk, detail);
+        }
+        if request.post && request.arrivals > 1 {
+            return broken(Oracle::Answer, format!("request {id} is a POST and reached servers {} times", request.arrivals));
+        }
+        let repeats = it.cut_at.is_some_and(|at| now < at + REPEATS);
+        if let Some(left) = it.left_at.filter(|left| left + DRAIN_BOUND < now && !repeats) {
+            return broken(Oracle::Drain, format!("server {server} was withdrawn {} ms ago and got request {id}", now - left));
+        }
+        Ok(())
+    }
+
+    /// A client got a whole response.
+    pub fn answered(&mut self, now: u64, id: u64, answer: &Answer) -> Verdict {
+        self.counts.answered += 1;
+        let service = match self.requests.get_mut(&id) {
+            Some(request) if !request.ended => {
+                request.ended = true;
+                request.service
+            }
+            _ => return broken(Oracle::Answer, format!("request {id} was answered and had ended before")),
+        };
+        match &answer.reason {
+            Some(reason) => self.invented(id, answer.status, reason),
+            None if answer.status != 200 => {
+                broken(Oracle::CrossTalk, format!("request {id} got status {}, which no server gives", answer.status))
+            }
+            None => {
+                self.echoed(id, service, answer)?;
+                self.marked(now, id, service, answer)
+            }
+        }
+    }
+
+    /// A client's request ended without a whole response. `server`: the one whose response had begun.
+    pub fn cut_off(&mut self, id: u64, server: Option<usize>, how: &str) -> Verdict {
+        let Some(request) = self.requests.get_mut(&id) else { return Ok(()) };
+        request.ended = true;
+        let began = request.began;
+        match server.and_then(|server| self.servers.get(server)) {
+            // Its bytes were on their way to the client; the gateway cannot take them back.
+            Some(server) if !server.steady_since(began, 0) => {
+                self.counts.excused += 1;
+                Ok(())
+            }
+            _ => broken(Oracle::Answer, format!("request {id} got no whole response: {how}; the server of its head: {server:?}")),
+        }
+    }
+
+    /// A client left on purpose.
+    pub fn left(&mut self, id: u64) {
+        self.counts.aborted += 1;
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.ended = true;
+        }
+    }
+
+    /// Requests that have not ended.
+    pub fn open(&self) -> impl Iterator<Item = (u64, u64)> {
+        self.requests.iter().filter(|(_, r)| !r.ended).map(|(id, r)| (*id, r.began))
+    }
+
+    fn echoed(&self, id: u64, service: usize, answer: &Answer) -> Verdict {
+        if answer.echo != Some(id) {
+            return broken(Oracle::CrossTalk, format!("request {id} got the response to {:?}", answer.echo));
+        }
+        let of = answer.server.and_then(|server| self.servers.get(server)).map(|server| server.service);
+        if of != Some(service) {
+            return broken(Oracle::CrossTalk, format!("request {id} for s{service} was answered by server {:?} of s{of:?}", answer.server));
+        }
+        if !answer.body_is_right {
+            return broken(Oracle::CrossTalk, format!("request {id} got a body that server {:?} did not send", answer.server));
+        }
+        Ok(())
+    }
+
+    /// One snapshot per request, whole, and never an older one than before.
+    fn marked(&mut self, now: u64, id: u64, index: usize, answer: &Answer) -> Verdict {
+        let request = &self.requests[&id];
+        let service = &mut self.services[index];
+        service.seen = service.seen.max(answer.mark.unwrap_or(0));
+        // While a unit is written key by key, any mixture of its old and new state may be served.
+        if !service.is_whole_since(request.began) {
+            return Ok(());
+        }
+        self.counts.checks += 1;
+        if let Some(mark) = answer.mark.filter(|mark| *mark < request.floor) {
+            let detail = format!("request {id} to s{index} met generation {mark}, after others had met {}", request.floor);
+            return broken(Oracle::Atomic, detail);
+        }
+        if answer.mark != answer.request_mark || answer.mark.is_none() {
+            let detail = format!("request {id} went out under generation {:?} and came back under {:?}", answer.request_mark, answer.mark);
+            return broken(Oracle::Atomic, detail);
+        }
+        let written = answer.mark.and_then(|mark| service.version(mark));
+        let Some(servers) = written else {
+            return broken(Oracle::Atomic, format!("request {id} to s{index} met generation {:?}, which nobody wrote", answer.mark));
+        };
+        match answer.server {
+            Some(server) if servers.contains(&server) => Ok(()),
+            server => {
+                let detail = format!(
+                    "request {id} to s{index} met generation {:?} with servers {servers:?}, and server {server:?} at {now}",
+                    answer.mark
+                );
+                broken(Oracle::Atomic, detail)
+            }
+        }
+    }
+
+    /// A response of the gateway's own making: when may it be?
+    fn invented(&mut self, id: u64, status: u16, reason: &str) -> Verdict {
+        let request = &self.requests[&id];
+        let (began, post) = (request.began, request.post);
+        let at_end = &self.services[request.service].published;
+        let told = format!("{} {id} to s{} got {status} ({reason})", if post { "POST" } else { "GET" }, request.service);
+        let (Some(first), Some(last)) = (&request.published, at_end) else {
+            // There was no route at the beginning, or at the end.
+            self.counts.excused += 1;
+            return Ok(());
+        };
+        if status < 500 {
+            return broken(Oracle::Answer, format!("{told}, and its route stood from beginning to end"));
+        }
+        let steady = |server: &&usize| self.servers[**server].steady_since(began, self.settle);
+        let good: Vec<_> = first.intersection(last).filter(steady).collect();
+        let bad = first.union(last).count() - good.len();
+        let closing = first.union(last).any(|server| self.servers[*server].closed_at.is_some_and(|at| at + CLOSING >= began));
+        // Something of it may have reached a server, so that it must not, or not again, go to another.
+        let sent = matches!(reason, "upstream_closed" | "upstream_timeout" | "upstream_protocol");
+        let excused = good.is_empty() || sent && (bad >= 2 || post && (bad >= 1 || closing));
+        if !excused {
+            return broken(Oracle::Answer, format!("{told}, while servers {good:?} were healthy and reachable since before it"));
+        }
+        self.counts.excused += 1;
+        Ok(())
+    }
+
+    // ---- servers ----
+
+    /// A server's process takes connections, or does so no longer.
+    pub fn runs(&mut self, now: u64, server: usize, running: bool) {
+        let it = &mut self.servers[server];
+        it.running = running;
+        it.moved(now);
+    }
+
+    /// A server closed idle connections of its own accord.
+    pub fn closed_idle(&mut self, now: u64, server: usize) {
+        self.servers[server].closed_at = Some(now);
+    }
+
+    /// The link between the gateway and a server.
+    pub fn link(&mut self, now: u64, server: usize, direction: Direction, cut: bool) {
+        let it = &mut self.servers[server];
+        it.cut_at = Some(now);
+        let _changed = if cut { it.cuts.insert(direction) } else { it.cuts.remove(&direction) };
+        it.moved(now);
+    }
+}
+
+impl Server {
+    fn moved(&mut self, now: u64) {
+        let serves = self.running && self.cuts.is_empty();
+        self.serving_since = if serves { self.serving_since.or(Some(now)) } else { None };
+    }
+
+    /// Healthy and reachable, without a break, since `settle` before then.
+    fn steady_since(&self, then: u64, settle: u64) -> bool {
+        self.serving_since.is_some_and(|since| since == 0 || since + settle < then)
+    }
+}

@@ -1,0 +1,163 @@
+//! The configuration's side of the reference model: what was written, what is published, and by when the one becomes the other.
+
+use super::{Judge, Oracle, Source, Verdict, broken};
+use crate::plan::{Manner, Write};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// By when a change is served, in milliseconds.
+pub(super) struct Bounds {
+    /// While nothing is wrong with the source.
+    usual: u64,
+    /// After something was.
+    mended: u64,
+}
+
+impl Bounds {
+    pub(super) fn of(source: Source) -> Self {
+        match source {
+            // A look every 5 s where no change is told, and a second of patience with files that were cut.
+            Source::File => Self { usual: 8_000, mended: 8_000 },
+            // A silent watch is found out after 20 to 32 s, and the longest pause between two attempts is 10 s.
+            Source::Etcd => Self { usual: 2_000, mended: 60_000 },
+        }
+    }
+}
+
+/// A service as it was written and as it is published.
+#[derive(Default)]
+pub(super) struct Service {
+    /// By generation: the servers, or none for a service that was taken away.
+    versions: BTreeMap<u64, Option<BTreeSet<usize>>>,
+    /// Writers that are in the middle of it.
+    writers: u32,
+    /// Writes overlapped: nobody can say what came of them until it is written again.
+    contested: bool,
+    /// The last write ended.
+    written_at: u64,
+    /// A write key by key has begun, and what came of it is not published yet.
+    mixed: bool,
+    whole_since: u64,
+    /// The servers of its route; none: there is no route.
+    pub(super) published: Option<BTreeSet<usize>>,
+    /// The highest generation that a response was marked with.
+    pub(super) seen: u64,
+}
+
+impl Service {
+    pub(super) fn version(&self, generation: u64) -> Option<&BTreeSet<usize>> {
+        self.versions.get(&generation)?.as_ref()
+    }
+
+    pub(super) fn is_whole_since(&self, then: u64) -> bool {
+        !self.mixed && self.whole_since <= then
+    }
+
+    fn desired(&self) -> Option<&Option<BTreeSet<usize>>> {
+        self.versions.values().next_back().filter(|_| self.writers == 0 && !self.contested)
+    }
+}
+
+/// Whether the source can be read.
+#[derive(Default)]
+pub(super) struct Health {
+    faults: BTreeSet<String>,
+    /// It was broken at some time.
+    ever: bool,
+    well_since: u64,
+}
+
+impl Judge {
+    /// A writer begins.
+    pub fn write_begins(&mut self, now: u64, write: &Write) {
+        for unit in &write.units {
+            let service = &mut self.services[unit.service];
+            service.contested = service.writers > 0 || service.contested && write.manner != Manner::Whole;
+            service.writers += 1;
+            service.versions.insert(write.generation, unit.servers.as_ref().map(|servers| servers.iter().copied().collect()));
+            service.mixed |= write.manner != Manner::Whole;
+            service.written_at = now;
+        }
+    }
+
+    /// The writer is done.
+    pub fn write_ends(&mut self, now: u64, write: &Write) {
+        for unit in &write.units {
+            let service = &mut self.services[unit.service];
+            service.writers -= 1;
+            service.written_at = now;
+            service.settle(now);
+        }
+    }
+
+    /// The gateway published a snapshot with these routes and their servers.
+    pub fn published(&mut self, now: u64, number: u64, mut routes: BTreeMap<usize, BTreeSet<usize>>) -> Verdict {
+        self.counts.snapshots += 1;
+        if number <= self.number {
+            return broken(Oracle::Atomic, format!("snapshot {number} was published after {}", self.number));
+        }
+        self.number = number;
+        for (index, service) in self.services.iter_mut().enumerate() {
+            let servers = routes.remove(&index);
+            if !service.mixed && !service.versions.values().any(|written| *written == servers) {
+                let detail = format!("snapshot {number} serves s{index} with {servers:?}, which no writer ever wrote");
+                return broken(Oracle::Atomic, detail);
+            }
+            for gone in service.published.iter().flatten().filter(|s| !servers.iter().flatten().any(|other| other == *s)) {
+                self.servers[*gone].left_at = Some(now);
+            }
+            for present in servers.iter().flatten() {
+                self.servers[*present].left_at = None;
+            }
+            service.published = servers;
+            service.settle(now);
+        }
+        Ok(())
+    }
+
+    /// Something is wrong with the source from now on, or no longer.
+    pub fn source(&mut self, now: u64, fault: &str, present: bool) {
+        let Health { faults, ever, well_since } = &mut self.source;
+        *ever |= present;
+        let changed = if present { faults.insert(fault.to_owned()) } else { faults.remove(fault) };
+        if changed {
+            *well_since = now;
+        }
+    }
+
+    /// Whether everything written is served by now.
+    pub fn is_converged(&self) -> bool {
+        self.services.iter().all(|service| service.desired() == Some(&service.published))
+    }
+
+    /// Whether everything written is served by when it must be. To be asked now and then.
+    pub fn converges(&mut self, now: u64) -> Verdict {
+        if !self.source.faults.is_empty() {
+            return Ok(());
+        }
+        let bound = if self.source.ever { self.bounds.mended } else { self.bounds.usual };
+        for (index, service) in self.services.iter().enumerate() {
+            let Some(desired) = service.desired().filter(|desired| **desired != service.published) else { continue };
+            let since = service.written_at.max(self.source.well_since);
+            if now > since + bound {
+                let detail = format!(
+                    "s{index} was written as {desired:?} and is published as {:?}, {} ms after its source was whole and readable (bound: {bound})",
+                    service.published,
+                    now - since
+                );
+                return broken(Oracle::Convergence, detail);
+            }
+        }
+        self.counts.checks += 1;
+        Ok(())
+    }
+}
+
+impl Service {
+    /// A mixture ends when the outcome of the last write is published.
+    fn settle(&mut self, now: u64) {
+        if self.mixed && self.desired() == Some(&self.published) {
+            self.mixed = false;
+            self.whole_since = now;
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! A plan: everything that a run does, as data. Drawn from a seed, printed, edited, stored and replayed.
+//!
+//! Times are milliseconds of virtual time since the gateway became ready. Servers, services and clients are meant by their
+//! index. A run draws nothing: what it needs beyond the plan (a body, a pause of a server) follows from identifiers, and the
+//! order of tasks and packets from madsim, seeded with [`Plan::seed`].
+
+use serde::{Deserialize, Serialize};
+
+/// See the head of this file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    pub scenario: String,
+    pub seed: u64,
+    pub network: Network,
+    pub gateway: Gateway,
+    /// Number of services, named `s0`, `s1`, …, each behind the host `<name>.test`.
+    pub services: usize,
+    pub servers: Vec<Server>,
+    /// What the source holds when the gateway starts.
+    pub first: Write,
+    pub clients: Vec<Client>,
+    pub steps: Vec<Step>,
+    /// By then every step is done, and all that was broken is mended.
+    pub quiet_at: u64,
+}
+
+/// Every link, unless a step says otherwise.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Network {
+    /// Microseconds one way, drawn per packet.
+    pub latency: (u64, u64),
+    /// Thousandths.
+    pub duplicate: u32,
+    pub reorder: bool,
+    /// Reads and writes that move less than they could, in thousandths.
+    pub short_io: u32,
+}
+
+/// The gateway's static side.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Gateway {
+    pub workers: usize,
+    pub source: Source,
+    /// Services have an active health check.
+    pub health_check: bool,
+    /// Reads of the configuration file that see its beginning only, in thousandths.
+    pub torn_reads: u32,
+    /// Members of the store.
+    pub members: usize,
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    File,
+    Etcd,
+}
+
+/// A server of one service: how it behaves for as long as it lives.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Server {
+    pub service: usize,
+    /// Runs from the beginning.
+    pub up: bool,
+    /// Milliseconds to a response, from this to that; which one follows from the request's identifier.
+    pub think: (u64, u64),
+    /// Largest response body in bytes.
+    pub body: u64,
+    pub chunked: bool,
+    /// Closes connections that were idle for so long.
+    pub idle_close: Option<u64>,
+    /// Closes connections after so many requests, saying so with the last response.
+    pub requests_per_connection: Option<u64>,
+}
+
+/// A client: one request after the other.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Client {
+    pub start: u64,
+    pub asks: Vec<Ask>,
+}
+
+/// One request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ask {
+    /// Milliseconds to wait before it.
+    pub pause: u64,
+    pub service: usize,
+    /// POST, which must not be repeated; else GET.
+    pub post: bool,
+    /// Bytes of the request's body.
+    pub body: u64,
+    /// On the connection of the last request, if it still stands.
+    pub keep: bool,
+    /// Leaves after so many milliseconds without a response.
+    pub abort: Option<u64>,
+}
+
+/// Something that happens at a time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Step {
+    pub at: u64,
+    pub what: What,
+}
+
+/// See [`Step`].
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum What {
+    /// A server's process begins.
+    Start(usize),
+    /// SIGTERM: accepts no more, finishes what it has, and ends; SIGKILL after so many milliseconds.
+    Terminate { server: usize, within: u64 },
+    /// The process dies: its kernel closes what it had open.
+    Kill(usize),
+    /// The machine dies without a word.
+    PowerOff(usize),
+    /// A new desired state of some services is written to the source.
+    Write(Write),
+    /// Packets from one node to another are lost from now on.
+    Cut { from: Node, to: Node },
+    /// They pass again.
+    Mend { from: Node, to: Node },
+    /// The store has a leader, or none.
+    Leader(bool),
+    /// The store forgets its history.
+    Compact,
+    /// A member cuts all its connections.
+    Disconnect(usize),
+    /// A member breaks: its watches stall, it withholds events, or it hangs. All false: it is mended.
+    Member { member: usize, stall: bool, withhold: bool, hang: bool },
+    /// The actor Router panics.
+    CrashRouter,
+}
+
+/// A node of the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Node {
+    Gateway,
+    Server(usize),
+    Member(usize),
+    Client(usize),
+}
+
+/// A change of configuration by one writer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Write {
+    /// Marks requests and responses that pass under it. Rises from write to write.
+    pub generation: u64,
+    pub units: Vec<Unit>,
+    pub manner: Manner,
+}
+
+/// The desired state of a service: its servers, or none if the router and the service are to go.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Unit {
+    pub service: usize,
+    pub servers: Option<Vec<usize>>,
+}
+
+/// How a write reaches the source.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Manner {
+    /// In one transaction, or by a rename.
+    Whole,
+    /// Key by key in an order that follows from `order`, or the file in pieces, with a pause of up to so many milliseconds between.
+    Torn { order: u64, pause: u64 },
+}
+
+impl Plan {
+    /// The plan as JSON, one step or ask per line.
+    pub fn to_json(&self) -> String {
+        serde_json::to_string_pretty(self).expect("a plan has no key that is not text")
+    }
+
+    /// A plan from JSON.
+    ///
+    /// # Errors
+    /// The text is no plan, or an index in it leads nowhere.
+    pub fn from_json(text: &str) -> anyhow::Result<Self> {
+        let plan: Self = serde_json::from_str(text)?;
+        plan.check()?;
+        Ok(plan)
+    }
+
+    /// Requests that clients will send.
+    pub fn requests(&self) -> usize {
+        self.clients.iter().map(|client| client.asks.len()).sum()
+    }
+
+    /// Steps other than writes, starts and orderly ends.
+    pub fn faults(&self) -> usize {
+        let orderly = |what: &What| match what {
+            What::Start(_) | What::Terminate { .. } | What::Mend { .. } | What::Leader(true) => true,
+            What::Write(write) => write.manner == Manner::Whole,
+            What::Member { stall, withhold, hang, .. } => !(*stall || *withhold || *hang),
+            _ => false,
+        };
+        self.steps.iter().filter(|step| !orderly(&step.what)).count()
+    }
+
+    fn check(&self) -> anyhow::Result<()> {
+        let server = |i: &usize| *i < self.servers.len();
+        let node = |node: &Node| match node {
+            Node::Gateway => true,
+            Node::Server(i) => server(i),
+            Node::Member(i) => *i < self.gateway.members,
+            Node::Client(i) => *i < self.clients.len(),
+        };
+        for (i, step) in self.steps.iter().enumerate() {
+            let sound = match &step.what {
+                What::Start(i) | What::Kill(i) | What::PowerOff(i) | What::Terminate { server: i, .. } => server(i),
+                What::Cut { from, to } | What::Mend { from, to } => node(from) && node(to),
+                What::Disconnect(member) | What::Member { member, .. } => *member < self.gateway.members,
+                What::Write(write) => write
+                    .units
+                    .iter()
+                    .all(|unit| unit.service < self.services && unit.servers.iter().flatten().all(server)),
+                What::Leader(_) | What::Compact | What::CrashRouter => true,
+            };
+            anyhow::ensure!(sound, "step {i} of the plan names a server, service or node that is not in it: {:?}", step.what);
+            anyhow::ensure!(step.at <= self.quiet_at, "step {i} of the plan comes after `quiet_at`");
+        }
+        let asks = self.clients.iter().flat_map(|client| &client.asks);
+        anyhow::ensure!(asks.map(|ask| ask.service).chain(self.servers.iter().map(|s| s.service)).all(|s| s < self.services),
+            "a client or server of the plan names a service that is not in it");
+        Ok(())
+    }
+}

@@ -1,0 +1,50 @@
+use super::*;
+
+#[test]
+fn a_seed_gives_one_plan_which_survives_its_json() {
+    for scenario in &ALL {
+        for seed in 0..50 {
+            let plan = scenario.plan(seed);
+            assert_eq!(plan, scenario.plan(seed));
+            assert_eq!(plan, Plan::from_json(&plan.to_json()).unwrap(), "{} {seed}", scenario.name);
+        }
+    }
+}
+
+#[test]
+fn every_kind_of_step_is_drawn_by_some_seed() {
+    let plans = ALL.iter().flat_map(|scenario| (0..200).map(|seed| scenario.plan(seed)));
+    let steps: Vec<_> = plans.flat_map(|plan| plan.steps).map(|step| step.what).collect();
+    let kinds: [(&str, fn(&What) -> bool); 11] = [
+        ("start", |w| matches!(w, What::Start(_))),
+        ("terminate", |w| matches!(w, What::Terminate { .. })),
+        ("kill", |w| matches!(w, What::Kill(_))),
+        ("power off", |w| matches!(w, What::PowerOff(_))),
+        ("delete", |w| matches!(w, What::Write(w) if w.units.iter().any(|u| u.servers.is_none()))),
+        ("torn", |w| matches!(w, What::Write(w) if w.manner != Manner::Whole)),
+        ("cut", |w| matches!(w, What::Cut { .. })),
+        ("leader", |w| matches!(w, What::Leader(false))),
+        ("compact", |w| matches!(w, What::Compact)),
+        ("disconnect", |w| matches!(w, What::Disconnect(_))),
+        ("crash", |w| matches!(w, What::CrashRouter)),
+    ];
+    for (name, is) in kinds {
+        assert!(steps.iter().any(is), "no seed draws {name}");
+    }
+}
+
+#[test]
+fn what_is_cut_is_mended_before_the_quiet() {
+    for seed in 0..200 {
+        let plan = named("partition").unwrap().plan(seed);
+        let mut cut = std::collections::BTreeSet::new();
+        for step in &plan.steps {
+            match &step.what {
+                What::Cut { from, to } => drop(cut.insert((*from, *to))),
+                What::Mend { from, to } => drop(cut.remove(&(*from, *to))),
+                _ => {}
+            }
+        }
+        assert!(cut.is_empty() && plan.steps.iter().all(|step| step.at <= plan.quiet_at), "seed {seed}");
+    }
+}

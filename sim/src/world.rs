@@ -1,0 +1,289 @@
+//! A world built from a plan, and its run: a real gateway, a source of configuration, scripted servers and clients.
+//!
+//! Owns the nodes, the clock's zero, and the one place where an event is written down and judged. A run has phases: start, load
+//! with steps, convergence, rest, drain; the first violation ends it.
+//!
+//! Deliberately absent: chance. What the plan leaves open follows from identifiers.
+
+mod client;
+mod gateway;
+mod rest;
+mod server;
+mod source;
+mod steps;
+mod wire;
+
+use crate::{
+    oracle::{self, Judge, Oracle, Verdict, Violation},
+    plan::{Node, Plan},
+    store::{Member, Store},
+    trace::Trace,
+};
+use fairlead_actors::{gateway::Directory, worker::Shared};
+use fairlead_net::{
+    sim::{Config, HostId, Net},
+    task,
+    time::{Duration, Instant, now, sleep, timeout},
+};
+use madsim::runtime::{Handle, NodeHandle};
+use parking_lot::Mutex;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, OnceLock},
+};
+use tokio::sync::watch;
+
+/// How long a request may take, whatever happens.
+const REQUEST_BOUND: u64 = 60_000;
+/// How long a phase may take.
+const PHASE_BOUND: Duration = Duration::from_secs(300);
+/// How often the gateway's published state is looked at. Configurations are at least 20 ms apart.
+const LOOK: Duration = Duration::from_millis(2);
+
+/// A world while it runs.
+pub struct World {
+    pub plan: Plan,
+    net: Net,
+    zero: Instant,
+    /// Milliseconds from zero to the gateway's readiness, from which the plan's times count.
+    ready: OnceLock<u64>,
+    trace: Mutex<Trace>,
+    judge: Mutex<Judge>,
+    failed: watch::Sender<Option<Violation>>,
+    gateway: Machine,
+    servers: Vec<Machine>,
+    processes: Vec<Mutex<Option<Arc<server::Process>>>>,
+    members: Vec<(Machine, Member)>,
+    clients: Vec<Machine>,
+    source: source::Desired,
+    store: Store,
+    shared: OnceLock<Arc<Shared>>,
+    directory: OnceLock<Arc<Directory>>,
+}
+
+/// A node and its host.
+struct Machine {
+    node: NodeHandle,
+    host: HostId,
+    name: String,
+}
+
+/// What a run leaves behind.
+#[derive(Debug)]
+pub struct Outcome {
+    pub violation: Option<Violation>,
+    /// Milliseconds of virtual time.
+    pub virtual_ms: u64,
+    pub counts: oracle::Counts,
+}
+
+/// Runs a plan to its end or to its first violation. `look` is given the world first, so that a panic leaves it behind.
+pub async fn rehearse(plan: Plan, whole_trace: bool, look: impl FnOnce(&Arc<World>)) -> Outcome {
+    let world = World::new(plan, whole_trace);
+    look(&world);
+    let mut failed = world.failed.subscribe();
+    let violation = tokio::select! {
+        biased;
+        // The sender lives in `world`.
+        _ = failed.wait_for(Option::is_some) => world.failed.borrow().clone(),
+        ended = world.clone().play() => ended.err(),
+    };
+    world.trace.lock().seal(world.net.stats().trace);
+    let counts = world.judge.lock().counts.clone();
+    Outcome { violation, virtual_ms: world.now(), counts }
+}
+
+impl World {
+    fn new(plan: Plan, whole_trace: bool) -> Arc<Self> {
+        let net = Net::start(Config::default());
+        let network = &plan.network;
+        net.default_link(|link| {
+            link.latency = Duration::from_micros(network.latency.0)..Duration::from_micros(network.latency.1 + 1);
+            (link.duplicate, link.reorder) = (f64::from(network.duplicate) / 1000.0, network.reorder);
+        });
+        net.short_io(f64::from(network.short_io) / 1000.0);
+        let machine = |name: String, address: String| {
+            let node = Handle::current().create_node().name(&name).build();
+            let host = net.host(node.id(), &[&address]);
+            Machine { node, host, name }
+        };
+        let gateway = machine("gateway".into(), "10.0.0.1".into());
+        net.torn_reads(gateway.host, f64::from(plan.gateway.torn_reads) / 1000.0);
+        let servers: Vec<_> = (0..plan.servers.len()).map(|i| machine(format!("server-{i}"), server_ip(i))).collect();
+        let store = Store::new(0xfa1e);
+        let members = (0..plan.gateway.members)
+            .map(|i| (machine(format!("member-{i}"), format!("10.0.9.{}", i + 1)), store.member()))
+            .collect();
+        let clients = (0..=plan.clients.len()).map(|i| machine(format!("client-{i}"), format!("10.2.{}.{}", i / 250, i % 250 + 1)));
+        Arc::new(Self {
+            zero: now(),
+            ready: OnceLock::new(),
+            trace: Mutex::new(Trace::new(whole_trace)),
+            judge: Mutex::new(Judge::new(&plan)),
+            failed: watch::Sender::new(None),
+            processes: servers.iter().map(|_| Mutex::default()).collect(),
+            clients: clients.collect(),
+            source: source::Desired::default(),
+            shared: OnceLock::new(),
+            directory: OnceLock::new(),
+            gateway,
+            servers,
+            members,
+            store,
+            net,
+            plan,
+        })
+    }
+
+    async fn play(self: Arc<Self>) -> Verdict {
+        let gateway = self.within("start", self.clone().start()).await??;
+        // Whoever sees it set may count plan time from it.
+        self.ready.get_or_init(|| self.now());
+        self.note("gateway", "ready");
+        let baseline = rest::Baseline::measure(&self).await;
+        let _watch = task::spawn(self.clone().watch()).owned();
+        self.within("load", self.clone().load()).await?;
+        self.within("convergence", self.until_converged()).await?;
+        let prober = self.clone();
+        let probe = self.clients[self.plan.clients.len()].node.spawn(async move { client::probe(&prober).await });
+        if self.within("probe", probe).await?.is_err() {
+            return oracle::broken(Oracle::Panic, "the probe ended before its end");
+        }
+        self.within("rest", baseline.returns(&self)).await??;
+        self.within("drain", rest::drains(&self, gateway)).await??;
+        self.note("world", "rests");
+        Ok(())
+    }
+
+    async fn start(self: Arc<Self>) -> Result<gateway::Running, Violation> {
+        for (machine, member) in &self.members {
+            let at = (member.clone(), source::MEMBER_PORT);
+            machine.node.spawn(async move {
+                let address = format!("0.0.0.0:{}", at.1).parse().expect("a constant address");
+                // A member ends with its node.
+                let _ended = at.0.serve(address).await;
+            });
+        }
+        for (index, server) in self.plan.servers.iter().enumerate() {
+            if server.up {
+                self.start_server(index, 0);
+            }
+        }
+        let first = self.plan.first.clone();
+        self.write(&first).await;
+        gateway::start(&self).await
+    }
+
+    /// Clients and steps, until all are done.
+    async fn load(self: Arc<Self>) {
+        let mut tasks: Vec<_> = (0..self.plan.clients.len())
+            .map(|index| {
+                let world = self.clone();
+                self.clients[index].node.spawn(async move { client::run(&world, index).await })
+            })
+            .collect();
+        tasks.push(madsim::task::spawn({
+            let world = self.clone();
+            async move { world.take_steps().await }
+        }));
+        for task in tasks {
+            if task.await.is_err() {
+                self.judged(oracle::broken(Oracle::Panic, "a client or the script ended before its end"));
+            }
+        }
+    }
+
+    async fn until_converged(&self) {
+        while !self.judge.lock().is_converged() {
+            sleep(10 * LOOK).await;
+        }
+        self.note("world", "converged");
+    }
+
+    /// Looks at what the gateway publishes, and at what takes too long.
+    async fn watch(self: Arc<Self>) {
+        let mut number = 0;
+        for look in 0u64.. {
+            if let Some(shared) = self.shared.get() {
+                let published = shared.published.load();
+                let newest = published.snapshot.number();
+                if newest != number {
+                    number = newest;
+                    let routes = gateway::routes(&published);
+                    self.note("gateway", &format!("snapshot {newest} {}", told(&routes)));
+                    let now = self.now();
+                    self.judged(self.judge.lock().published(now, newest, routes));
+                }
+            }
+            if look % 50 == 0 {
+                let now = self.now();
+                let mut judge = self.judge.lock();
+                let late = judge.open().find(|(_, began)| began + REQUEST_BOUND < now);
+                let verdict = judge.converges(now);
+                drop(judge);
+                self.judged(verdict);
+                if let Some((id, began)) = late {
+                    self.judged(oracle::broken(Oracle::Liveness, format!("request {id} has no end after {} ms", now - began)));
+                }
+            }
+            sleep(LOOK).await;
+        }
+    }
+
+    async fn within<F: Future>(&self, phase: &str, work: F) -> Result<F::Output, Violation> {
+        match timeout(PHASE_BOUND, work).await {
+            Ok(done) => Ok(done),
+            Err(_) => oracle::broken(Oracle::Liveness, format!("the phase `{phase}` took longer than {PHASE_BOUND:?}")),
+        }
+    }
+
+    // ---- time, trace, judgement ----
+
+    /// Milliseconds since the world began.
+    fn now(&self) -> u64 {
+        (now() - self.zero).as_millis() as u64
+    }
+
+    /// When a time of the plan is.
+    fn at(&self, plan_ms: u64) -> Instant {
+        self.zero + Duration::from_millis(self.ready.get().copied().unwrap_or(0) + plan_ms)
+    }
+
+    /// Writes an event down.
+    fn note(&self, node: &str, event: &str) {
+        let micros = (now() - self.zero).as_micros() as u64;
+        self.trace.lock().add(micros, node, event);
+    }
+
+    /// Ends the run if the judgement says so.
+    fn judged(&self, verdict: Verdict) {
+        if let Err(violation) = verdict
+            && self.failed.borrow().is_none()
+        {
+            self.note("oracle", &format!("{} {}", violation.oracle.id(), violation.detail));
+            self.failed.send_replace(Some(violation));
+        }
+    }
+
+    /// The trace so far.
+    pub fn trace(&self) -> parking_lot::MutexGuard<'_, Trace> {
+        self.trace.lock()
+    }
+
+    fn host(&self, node: Node) -> HostId {
+        match node {
+            Node::Gateway => self.gateway.host,
+            Node::Server(i) => self.servers[i].host,
+            Node::Member(i) => self.members[i].0.host,
+            Node::Client(i) => self.clients[i].host,
+        }
+    }
+}
+
+fn server_ip(index: usize) -> String {
+    format!("10.1.{}.{}", index / 250, index % 250 + 1)
+}
+
+fn told(routes: &BTreeMap<usize, BTreeSet<usize>>) -> String {
+    routes.iter().map(|(service, servers)| format!("s{service}={servers:?} ")).collect()
+}

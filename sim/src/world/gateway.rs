@@ -1,0 +1,108 @@
+//! The gateway's node: the real actors with a real static configuration, and what can be seen of them.
+
+use super::{World, server_ip, source};
+use crate::{
+    oracle::{Oracle, Violation, broken},
+    plan::Source,
+};
+use fairlead_actors::{
+    config_watch::Make,
+    gateway::{Gateway, Options},
+    provider::{etcd::EtcdProvider, file::FileProvider},
+    published::Published,
+    telemetry::{self, Telemetry},
+};
+use fairlead_core::{
+    config::{flags, resolve_static, static_::StaticConfig},
+    drain::Outcome,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    future::pending,
+    sync::Arc,
+};
+
+/// A gateway that is ready, held by its node.
+pub(super) struct Running {
+    gateway: Gateway,
+}
+
+/// Starts it, and waits until it is ready.
+pub(super) async fn start(world: &Arc<World>) -> Result<Running, Violation> {
+    let config = configuration(world);
+    let mut providers: Vec<(String, Make)> = Vec::new();
+    if let Some(options) = config.providers.file.clone() {
+        providers.push(("file".into(), Box::new(move || Box::new(FileProvider::new(&options)))));
+    }
+    if let Some(options) = config.providers.etcd.clone() {
+        providers.push(("etcd".into(), Box::new(move || Box::new(EtcdProvider::new(&options)))));
+    }
+    let workers = world.plan.gateway.workers;
+    let telemetry = Telemetry::new(telemetry::Options { workers, seed: world.plan.seed, ..telemetry::Options::default() });
+    let options = Options { config, telemetry, workers, pin: false, host_name: "gateway".into(), providers };
+    match world.gateway.node.spawn(Gateway::start(options)).await {
+        Ok(Ok(gateway)) => {
+            // Set once per world.
+            let _first = world.shared.set(gateway.shared().clone());
+            let _first = world.directory.set(gateway.directory().clone());
+            Ok(Running { gateway })
+        }
+        Ok(Err(e)) => broken(Oracle::Liveness, format!("the gateway did not start: {e}")),
+        Err(_) => broken(Oracle::Panic, "the gateway's start was cut off"),
+    }
+}
+
+impl Running {
+    pub(super) fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// Goes down on its own node.
+    pub(super) async fn drain(self, world: &World) -> Option<Outcome> {
+        world.gateway.node.spawn(self.gateway.drain(pending::<()>)).await.ok()
+    }
+}
+
+/// From flags, as an operator would write them.
+fn configuration(world: &World) -> StaticConfig {
+    let mut args: Vec<String> = [
+        "--entryPoints.web.address=0.0.0.0:80",
+        "--entryPoints.web.transport.lifeCycle.graceTimeOut=10s",
+        "--serversTransport.forwardingTimeouts.dialTimeout=5s",
+        "--serversTransport.forwardingTimeouts.responseHeaderTimeout=4s",
+        "--fairlead.reasonHeader=true",
+    ]
+    .map(str::to_owned)
+    .into();
+    match world.plan.gateway.source {
+        Source::File => args.push(format!("--providers.file.filename={}", source::FILE)),
+        Source::Etcd => {
+            let members = (0..world.plan.gateway.members).map(|i| format!("10.0.9.{}:{}", i + 1, source::MEMBER_PORT));
+            args.push(format!("--providers.etcd.endpoints={}", members.collect::<Vec<_>>().join(",")));
+        }
+    }
+    let tree = flags::tree(&args).unwrap_or_else(|e| panic!("the world's own flags are refused: {e:?}"));
+    resolve_static(&tree).unwrap_or_else(|e| panic!("the world's own configuration is refused: {e:?}")).0
+}
+
+/// The services that have a route, with the servers that a request may meet there.
+pub(super) fn routes(published: &Published) -> BTreeMap<usize, BTreeSet<usize>> {
+    let mut routes = BTreeMap::new();
+    for router in published.snapshot.routers() {
+        let Some(index) = router.name.as_str().strip_prefix('s').and_then(|n| n.split('@').next()?.parse::<usize>().ok()) else {
+            continue;
+        };
+        let service = published.snapshot.service(router.service).map(|service| service.name.as_str());
+        let backend = published.backends().find(|backend| Some(backend.name.as_str()) == service);
+        let servers = backend.map(|backend| backend.endpoints.iter().filter_map(|e| server_at(&e.url.host)).collect());
+        routes.insert(index, servers.unwrap_or_default());
+    }
+    routes
+}
+
+fn server_at(host: &str) -> Option<usize> {
+    let (rest, last) = host.rsplit_once('.')?;
+    let (_, block) = rest.rsplit_once('.')?;
+    let index = block.parse::<usize>().ok()? * 250 + last.parse::<usize>().ok()? - 1;
+    (server_ip(index) == host).then_some(index)
+}

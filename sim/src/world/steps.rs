@@ -1,0 +1,94 @@
+//! The script: each step of the plan at its time.
+
+use super::World;
+use crate::{
+    oracle::Direction,
+    plan::{Manner, Node, What},
+    store::Faults,
+};
+use fairlead_actors::router;
+use fairlead_net::time::sleep_until;
+use std::sync::Arc;
+
+impl World {
+    /// Takes all steps in the order of their times. Torn writes go on beside later steps.
+    pub(super) async fn take_steps(self: &Arc<Self>) {
+        let mut steps: Vec<_> = self.plan.steps.iter().collect();
+        steps.sort_by_key(|step| step.at);
+        let mut writers = Vec::new();
+        for step in steps {
+            sleep_until(self.at(step.at)).await;
+            match &step.what {
+                What::Write(write) if write.manner != Manner::Whole => {
+                    let (world, write) = (self.clone(), write.clone());
+                    writers.push(madsim::task::spawn(async move { world.write(&write).await }));
+                }
+                What::Write(write) => self.write(write).await,
+                other => self.take(other),
+            }
+        }
+        sleep_until(self.at(self.plan.quiet_at)).await;
+        for writer in writers {
+            // Writers live on the main node, which is never killed.
+            let _ended = writer.await;
+        }
+    }
+
+    fn take(self: &Arc<Self>, what: &What) {
+        match what {
+            What::Start(server) => self.start_server(*server, 1),
+            What::Terminate { server, within } => self.terminate_server(*server, *within),
+            What::Kill(server) => self.kill_server(*server, false),
+            What::PowerOff(server) => self.kill_server(*server, true),
+            What::Cut { from, to } => self.link(*from, *to, true),
+            What::Mend { from, to } => self.link(*from, *to, false),
+            What::Leader(present) => {
+                self.note("store", if *present { "has a leader" } else { "has no leader" });
+                self.judge.lock().source(self.now(), "leader", !present);
+                self.store.set_leader(*present);
+            }
+            What::Compact => {
+                self.note("store", "compacts");
+                self.store.compact(self.store.revision());
+            }
+            What::Disconnect(member) => {
+                self.note(&self.members[*member].0.name, "cuts its connections");
+                let mut judge = self.judge.lock();
+                // Over as soon as it has begun; what follows is the time to come back.
+                judge.source(self.now(), "disconnect", true);
+                judge.source(self.now(), "disconnect", false);
+                drop(judge);
+                self.members[*member].1.disconnect();
+            }
+            What::Member { member, stall, withhold, hang } => {
+                self.note(&self.members[*member].0.name, &format!("stall={stall} withhold={withhold} hang={hang}"));
+                self.judge.lock().source(self.now(), &format!("member {member}"), *stall || *withhold || *hang);
+                let faults = Faults { stall_watches: *stall, withhold_events: *withhold, hang: *hang };
+                self.members[*member].1.set_faults(faults);
+            }
+            What::CrashRouter => {
+                self.note("gateway", "Router crashes");
+                let directory = self.directory.get().and_then(|directory| directory.router());
+                if let Some(router) = directory {
+                    // An actor that cannot be told is down already.
+                    let _told = router.cast(router::Msg::Crash);
+                }
+            }
+            What::Write(_) => {}
+        }
+    }
+
+    fn link(&self, from: Node, to: Node, cut: bool) {
+        self.note("network", &format!("{} {from:?} to {to:?}", if cut { "cuts" } else { "mends" }));
+        self.net.link(self.host(from), self.host(to), |link| link.blocked = cut);
+        let now = self.now();
+        let mut judge = self.judge.lock();
+        match (from, to) {
+            (Node::Gateway, Node::Server(server)) => judge.link(now, server, Direction::Out, cut),
+            (Node::Server(server), Node::Gateway) => judge.link(now, server, Direction::In, cut),
+            (Node::Gateway, Node::Member(member)) => judge.source(now, &format!("to member {member}"), cut),
+            (Node::Member(member), Node::Gateway) => judge.source(now, &format!("from member {member}"), cut),
+            _ => {}
+        }
+    }
+}

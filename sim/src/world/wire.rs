@@ -1,0 +1,66 @@
+//! Bodies over the network layer's sources and sinks, and what a server says to a request.
+
+use crate::chance::mix;
+use bytes::BytesMut;
+use fairlead_net::http::{Error, Frame, Sink, Source};
+use std::{
+    future::poll_fn,
+    task::{Context, Poll, ready},
+};
+
+/// The body that a server gives to a request: length and content follow from both.
+pub(super) fn body_of(server: usize, id: u64, most: u64) -> Vec<u8> {
+    let key = mix(id ^ mix(server as u64 + 1));
+    let length = key % (most + 1);
+    (0..length).map(|i| (key >> (8 * (i % 8))) as u8 ^ (i >> 3) as u8).collect()
+}
+
+/// A body on its way out.
+pub(super) struct Sending {
+    data: Vec<u8>,
+    sent: usize,
+    ended: bool,
+}
+
+impl Sending {
+    pub(super) fn new(data: Vec<u8>) -> Self {
+        Self { data, sent: 0, ended: false }
+    }
+
+    /// Sends what can be sent; ready when all of it is flushed.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, to: &mut impl Sink) -> Poll<Result<(), Error>> {
+        while self.sent < self.data.len() {
+            self.sent += ready!(to.poll_send(cx, &self.data[self.sent..]))?;
+        }
+        if !self.ended {
+            to.send_end(None)?;
+            self.ended = true;
+        }
+        to.poll_flush(cx)
+    }
+}
+
+/// Sends a whole body.
+pub(super) async fn send(to: &mut impl Sink, data: Vec<u8>) -> Result<(), Error> {
+    let mut sending = Sending::new(data);
+    poll_fn(|cx| sending.poll(cx, to)).await
+}
+
+/// Reads a whole body.
+pub(super) async fn receive(from: &mut impl Source) -> Result<BytesMut, Error> {
+    let mut body = BytesMut::new();
+    poll_fn(|cx| {
+        loop {
+            let n = match ready!(from.poll_frame(cx))? {
+                Frame::End(_) => return Poll::Ready(Ok(())),
+                Frame::Data(data) => {
+                    body.extend_from_slice(data);
+                    data.len()
+                }
+            };
+            from.consume(n);
+        }
+    })
+    .await?;
+    Ok(body)
+}
