@@ -22,10 +22,7 @@ impl Head {
     /// # Errors
     /// The stream breaks, or ends in the middle.
     pub fn read(reader: &mut impl BufRead) -> std::io::Result<Option<Self>> {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Ok(None);
-        }
+        let Some(line) = read_line(reader)? else { return Ok(None) };
         let fields = read_fields(reader)?;
         Ok(Some(Self { line: line.trim_end().to_owned(), fields }))
     }
@@ -269,8 +266,7 @@ pub fn read_body(
     let mut body = Vec::new();
     if field(fields, "transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
         loop {
-            let mut line = String::new();
-            reader.read_line(&mut line)?;
+            let line = read_line(reader)?.unwrap_or_default();
             let size = usize::from_str_radix(line.trim_end().split(';').next().unwrap_or_default(), 16)
                 .map_err(|e| std::io::Error::new(ErrorKind::InvalidData, format!("chunk {line:?}: {e}")))?;
             if size == 0 {
@@ -299,10 +295,7 @@ pub fn read_body(
 fn read_fields(reader: &mut impl BufRead) -> std::io::Result<Vec<(String, String)>> {
     let mut fields = Vec::new();
     loop {
-        let mut line = String::new();
-        if reader.read_line(&mut line)? == 0 {
-            return Err(ErrorKind::UnexpectedEof.into());
-        }
+        let Some(line) = read_line(reader)? else { return Err(ErrorKind::UnexpectedEof.into()) };
         match line.trim_end_matches(['\r', '\n']) {
             "" => return Ok(fields),
             line => {
@@ -311,4 +304,11 @@ fn read_fields(reader: &mut impl BufRead) -> std::io::Result<Vec<(String, String
             }
         }
     }
+}
+
+/// A line with its end, each byte a character (obs-text need not be UTF-8); `None` at the end of the stream.
+fn read_line(reader: &mut impl BufRead) -> std::io::Result<Option<String>> {
+    let mut line = Vec::new();
+    reader.read_until(b'\n', &mut line)?;
+    Ok((!line.is_empty()).then(|| line.iter().map(|byte| char::from(*byte)).collect()))
 }

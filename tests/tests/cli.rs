@@ -152,7 +152,7 @@ fn the_demo_serves() {
         assert!(demo.ended().is_none(), "the demo ended: {}", demo.output());
         Connection::try_open(8000).is_ok() && get(8000, "/").status == 200
     });
-    let names: std::collections::BTreeSet<_> = (0..6).map(|_| get(8000, "/").server()).collect();
+    let names: std::collections::BTreeSet<_> = (0..6).map(|_| get(8000, "/").line("Name")).collect();
     assert_eq!(names.len(), 3, "three backends take turns: {names:?}");
     assert!(get(8000, "/api/hello").text().contains("GET /hello"), "{}", get(8000, "/api/hello").text());
     let limited: Vec<_> = (0..12).map(|_| get(8000, "/limited").status).collect();

@@ -124,7 +124,7 @@ fn rows() -> Vec<(u32, Vec<u8>, Owed)> {
         Forwarded("GET / HTTP/1.1", &["!X-Hop", "!Keep-Alive", "!Proxy-Connection", "!Proxy-Authorization", "!TE"]),
     );
     rows.push((49, [format!("GET / HTTP/1.1\r\n{H}a").as_bytes(), b"\x80: b\r\n\r\n"].concat(), Refused(&[400])));
-    rows.push((50, [format!("GET / HTTP/1.1\r\n{H}X: ").as_bytes(), b"caf\xe9\r\n\r\n"].concat(), Forwarded("GET / HTTP/1.1", &[])));
+    rows.push((50, [format!("GET / HTTP/1.1\r\n{H}X: ").as_bytes(), b"caf\xe9\r\n\r\n"].concat(), Forwarded("GET / HTTP/1.1", &["X: caf\u{e9}"])));
     rows.push((57, (0..65_536u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect(), Refused(&[400])));
     rows
 }

@@ -161,7 +161,7 @@ fn the_api_shows_what_is_served_and_no_secret() {
     dynamic["http"]["routers"]["app"]["middlewares"] = json!(["auth", "key"]);
     let gateway = Setup::new().dynamic(dynamic).start();
     let router = gateway.api("/api/http/routers/app@file");
-    assert_eq!((&router["rule"], &router["service"], &router["status"]), (&json!("PathPrefix(`/app`)"), &json!("app"), &json!("enabled")));
+    assert_eq!((&router["rule"], &router["service"], &router["status"]), (&json!("PathPrefix(`/app`)"), &json!("app@file"), &json!("enabled")));
     assert_eq!(gateway.api("/api/http/services/app@file")["loadBalancer"]["servers"][0]["url"], server.url());
     assert_eq!(gateway.api("/api/http/middlewares/auth@file")["type"], "basicauth");
     assert!(gateway.api("/api/overview")["http"]["routers"]["total"].as_u64().is_some_and(|n| n >= 1));

@@ -89,7 +89,8 @@ fn http2_by_alpn_and_http1_without() {
     assert!(text.ends_with("\n2 200") && text.contains("Hostname: a"), "{text}");
     let text = secure.curl("a.example", &["--http1.1"]).expect("HTTP/1.1 works");
     assert!(text.ends_with("\n1.1 200"), "{text}");
-    let posted = secure.curl("a.example", &["--http2", "-d", &"x".repeat(200_000)]).expect("a body goes through");
+    let body = format!("@{}", secure.gateway.dir.put("body", &"x".repeat(200_000)));
+    let posted = secure.curl("a.example", &["--http2", "-d", &body]).expect("a body goes through");
     assert!(posted.ends_with("\n2 200") && posted.contains("POST / HTTP/1.1"), "{posted}");
     let tally = h2load_requests(&format!("https://127.0.0.1:{}/", secure.port()), 8, 16, 4000, &[]);
     assert_eq!((tally.requests, tally.failed), (4000, 0));
@@ -168,11 +169,11 @@ fn http_is_sent_to_https() {
 }
 
 #[test]
-fn plain_http_on_a_tls_port_harms_nobody() {
+fn plain_http_on_a_tls_port_meets_no_router_with_tls() {
     let secure = secure(json!({}), |_| {});
     let mut plain = fairlead_tests::Connection::open(secure.port());
-    plain.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
-    assert!(!plain.rest().starts_with(b"HTTP/1.1 200"));
+    let answer = plain.request("GET", "/", "a.example", "");
+    assert_eq!((answer.status, answer.field("x-fairlead-reason")), (404, Some("no_route")));
     assert!(secure.curl("a.example", &[]).is_ok());
     assert_eq!(secure.server.requests(), 1);
 }

@@ -509,6 +509,9 @@ impl<'a, D: Downstream> Exchange<'a, D> {
     }
 
     async fn deliver(&mut self, mut up: Connection, served: InFlight) -> Forwarded {
+        if self.client.token.is_draining() {
+            self.down.close_after();
+        }
         self.down.send_head(self.response);
         if self.response.framing == Framing::Tunnel {
             return match poll_fn(|cx| self.down.poll_flush(cx)).await {

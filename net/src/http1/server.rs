@@ -305,6 +305,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Downstream for ServerConn<S> {
         write_response(&mut self.wire.wr, head, Tell::Nothing, Persist::Implied);
     }
 
+    fn close_after(&mut self) {
+        Self::close_after(self);
+    }
+
     /// As declared. The response's own `keep_alive` is the server's affair and does not matter here: see [`ServerConn::close_after`].
     fn send_head(&mut self, head: &ResponseHead) {
         match self.phase {
