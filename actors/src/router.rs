@@ -9,7 +9,7 @@
 use crate::{
     backend::Backend,
     backend_pool, certificates,
-    gateway::Directory,
+    gateway::{Directory, Served},
     provider::{Event, EventKind},
     published::{Published, Route, Service, Slot, Weighted},
     telemetry::Telemetry,
@@ -221,8 +221,8 @@ impl State {
         }
         *self.arguments.inputs.rejections.lock() = rejections;
         self.last = Some(config);
+        self.arguments.directory.set_served(if spoken { Served::Everything } else { Served::Internals });
         if spoken {
-            self.arguments.directory.set_synced();
             tracing::info!(number, "configuration applied");
         }
         Ok(())

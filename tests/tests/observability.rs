@@ -30,7 +30,7 @@ fn with_log(options: Value, server: &Server) -> Gateway {
 #[test]
 fn the_common_log_format_is_traefiks() {
     let server = Server::whoami("a");
-    let gateway = with_log(json!({}), &server);
+    let gateway = with_log(json!({ "fields": { "headers": { "names": { "Referer": "keep", "User-Agent": "keep" } } } }), &server);
     let mut client = gateway.connect();
     client.request("GET", "/app/x?y=z", "a.example", "Referer: http://from.example/\r\nUser-Agent: test/1.0\r\n");
     client.request("GET", "/nowhere", "a.example", "");
@@ -49,8 +49,9 @@ fn the_json_log_has_traefiks_fields_and_ours() {
     let server = Server::whoami("a");
     let options = json!({ "format": "json", "fields": { "headers": { "names": { "User-Agent": "keep", "Authorization": "redact" } } } });
     let gateway = with_log(options, &server);
-    gateway.connect().request("GET", "/app", "a.example", "User-Agent: test/1.0\r\nAuthorization: Bearer secret-token\r\nCookie: a=b\r\n");
-    gateway.connect().request("GET", "/nowhere", "a.example", "");
+    let mut client = gateway.connect();
+    client.request("GET", "/app", "a.example", "User-Agent: test/1.0\r\nAuthorization: Bearer secret-token\r\nCookie: a=b\r\n");
+    client.request("GET", "/nowhere", "a.example", "");
     let lines = lines(&gateway, 2);
     let parsed: Vec<Value> = lines.iter().map(|line| serde_json::from_str(line).expect("a line is JSON")).collect();
     let first = &parsed[0];

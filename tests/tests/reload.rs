@@ -1,7 +1,7 @@
 //! Configuration changes under load: nothing that was left alone is touched, and nothing grows.
 
 use fairlead_tests::{
-    Connection, Gateway, Server, Setup,
+    Connection, Server, Setup,
     gateway::routes,
     load::start_wrk,
 };
@@ -69,7 +69,7 @@ fn a_bad_change_is_refused_and_the_last_good_one_stays() {
 #[test]
 fn snapshot_numbers_only_rise() {
     let a = Server::whoami("a");
-    let gateway = Gateway::over(&[&a]);
+    let gateway = Setup::new().dynamic(routes(&[("a", "Path(`/begin`)", &[&a])])).start();
     let number = || gateway.api("/api/fairlead/status")["snapshot"].as_u64().expect("a number");
     let mut last = number();
     for round in 0..10 {
