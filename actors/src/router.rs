@@ -9,7 +9,7 @@
 use crate::{
     backend::Backend,
     backend_pool, certificates,
-    gateway::Directory,
+    gateway::{Directory, Served},
     provider::{Event, EventKind},
     published::{Published, Route, Service, Slot, Weighted},
     telemetry::Telemetry,
@@ -205,14 +205,17 @@ impl State {
     async fn apply(&mut self) -> Result<(), ActorProcessingErr> {
         let Arguments { shared, config: static_, inputs, directory, awaited, .. } = &self.arguments;
         let waiting_since;
-        let (raws, mut rejections) = {
+        let (spoken, raws, mut rejections) = {
             let inputs = inputs.by_provider.lock();
-            if !awaited.iter().all(|name| inputs.contains_key(name)) {
+            // Until every provider has spoken, only what Fairlead declares itself is served: `/ping`, `/ready`, the API.
+            let spoken = awaited.iter().all(|name| inputs.contains_key(name));
+            if !spoken && self.last.is_some() {
                 return Ok(());
             }
             waiting_since = self.arguments.inputs.waiting_since.lock().take();
-            let raws: BTreeMap<_, _> = inputs.iter().map(|(name, input)| (name.clone(), input.raw.clone())).collect();
-            (raws, inputs.values().flat_map(|input| input.rejections.clone()).collect::<Vec<_>>())
+            let heard = || inputs.iter().filter(|_| spoken);
+            let raws: BTreeMap<_, _> = heard().map(|(name, input)| (name.clone(), input.raw.clone())).collect();
+            (spoken, raws, heard().flat_map(|(_, input)| input.rejections.clone()).collect::<Vec<_>>())
         };
         let (config, refused) = resolve(&raws, static_, self.last.as_deref());
         rejections.extend(refused);
@@ -251,8 +254,10 @@ impl State {
         }
         *self.arguments.inputs.rejections.lock() = rejections;
         self.last = Some(config);
-        self.arguments.directory.set_synced();
-        tracing::info!(number, "configuration applied");
+        self.arguments.directory.set_served(if spoken { Served::Everything } else { Served::Internals });
+        if spoken {
+            tracing::info!(number, "configuration applied");
+        }
         Ok(())
     }
 
