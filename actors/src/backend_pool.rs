@@ -215,15 +215,16 @@ impl State {
             })
             .collect();
         let before = self.backends.get(&service.name);
-        let balancer = before.map_or_else(|| Arc::new(Mutex::new(Balancer::new(config))), |b| b.balancer.clone());
-        balancer.lock().update(config);
+        // A copy: requests go on picking from the backend before by the places of its own servers.
+        let mut balancer = before.map_or_else(|| Balancer::new(config), |b| b.balancer.lock().clone());
+        balancer.update(config);
         let budget = before.map_or_else(|| Arc::new(Mutex::new(Budget::new(BudgetConfig::default(), now))), |b| b.budget.clone());
         Backend {
             name: service.name.clone(),
             sticky: config.sticky.as_ref().map(|c| Sticky::new(c, config.servers.iter().map(|s| s.url.text.as_str()))),
             config: config.clone(),
             endpoints,
-            balancer,
+            balancer: Mutex::new(balancer),
             transport,
             security,
             budget,

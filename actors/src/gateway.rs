@@ -64,13 +64,23 @@ pub struct Gateway {
 #[error("{0}")]
 pub struct StartError(String);
 
+/// How far a gateway has come in what it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Served {
+    Nothing,
+    /// What Fairlead declares itself: `/ping`, `/ready`, metrics, the API.
+    Internals,
+    /// What every provider has said, too.
+    Everything,
+}
+
 /// The actors that there are now, and how far starting has come. Outlives every one of them.
 pub struct Directory {
     router: ArcSwapOption<ActorRef<router::Msg>>,
     backend_pool: ArcSwapOption<ActorRef<backend_pool::Msg>>,
     certificates: ArcSwapOption<ActorRef<certificates::Msg>>,
     bound: Mutex<BTreeMap<String, SocketAddr>>,
-    synced: watch::Sender<bool>,
+    served: watch::Sender<Served>,
     listening: AtomicBool,
     draining: AtomicBool,
     pub providers: Vec<Arc<ProviderStatus>>,
@@ -85,7 +95,7 @@ impl Directory {
             backend_pool: ArcSwapOption::empty(),
             certificates: ArcSwapOption::empty(),
             bound: Mutex::default(),
-            synced: watch::Sender::new(false),
+            served: watch::Sender::new(Served::Nothing),
             listening: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             providers,
@@ -134,14 +144,14 @@ impl Directory {
         self.bound.lock().insert(entry_point.to_owned(), address);
     }
 
-    /// Every provider has spoken, and what it said is served.
-    pub fn set_synced(&self) {
-        self.synced.send_if_modified(|synced| !std::mem::replace(synced, true));
+    /// So much is served now. Never goes back.
+    pub fn set_served(&self, served: Served) {
+        self.served.send_if_modified(|known| std::mem::replace(known, served.max(*known)) < served);
     }
 
     /// Whether every provider has spoken.
     pub fn is_synced(&self) -> bool {
-        *self.synced.borrow()
+        *self.served.borrow() == Served::Everything
     }
 
     /// Whether new work is welcome: first sync applied, certificates loaded, listeners bound, not going down.
@@ -167,10 +177,10 @@ impl Directory {
         self.draining.load(Ordering::Acquire)
     }
 
-    async fn until_synced(&self) {
-        let mut synced = self.synced.subscribe();
+    async fn until_served(&self, wanted: Served) {
+        let mut served = self.served.subscribe();
         // The sender lives in `self`, so this cannot fail.
-        synced.wait_for(|synced| *synced).await.ok();
+        served.wait_for(|served| *served >= wanted).await.ok();
     }
 }
 
@@ -233,8 +243,9 @@ impl Gateway {
         let gateway = Self { shared, directory, workers, supervisor };
 
         let (early, late): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| answers_for_itself(&config, &entry.name));
+        gateway.directory.until_served(Served::Internals).await;
         gateway.listen(early).await?;
-        gateway.directory.until_synced().await;
+        gateway.directory.until_served(Served::Everything).await;
         gateway.listen(late).await?;
         gateway.directory.listening.store(true, Ordering::Release);
         tracing::info!("ready");

@@ -4,6 +4,8 @@
 //! Deliberately absent: sockets (that is `net`), what routing means (that is `core`), and what only the binary knows: the command line,
 //! exporters, signals, the allocator.
 
+#![forbid(unsafe_code)]
+
 pub mod admin;
 mod backend;
 mod backend_pool;

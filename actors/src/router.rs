@@ -9,7 +9,7 @@
 use crate::{
     backend::Backend,
     backend_pool, certificates,
-    gateway::Directory,
+    gateway::{Directory, Served},
     provider::{Event, EventKind},
     published::{Published, Route, Service, Slot, Weighted},
     telemetry::Telemetry,
@@ -125,7 +125,7 @@ pub struct State {
     last: Option<Arc<Config>>,
     tls: Option<(Tls, certificates::Loaded)>,
     slots: BTreeMap<(Name, Name), Arc<Slot>>,
-    weighted: BTreeMap<Name, Arc<Mutex<WeightedPicker>>>,
+    weighted: BTreeMap<Name, Arc<Weighted>>,
     retired: Vec<Arc<Published>>,
     applying: bool,
 }
@@ -197,7 +197,7 @@ impl State {
         }
         for (service, state) in published.snapshot.services().iter().zip(&published.services) {
             if let Service::Weighted(weighted) = state {
-                self.weighted.insert(service.name.clone(), weighted.picker.clone());
+                self.weighted.insert(service.name.clone(), weighted.clone());
             }
         }
     }
@@ -205,14 +205,17 @@ impl State {
     async fn apply(&mut self) -> Result<(), ActorProcessingErr> {
         let Arguments { shared, config: static_, inputs, directory, awaited, .. } = &self.arguments;
         let waiting_since;
-        let (raws, mut rejections) = {
+        let (spoken, raws, mut rejections) = {
             let inputs = inputs.by_provider.lock();
-            if !awaited.iter().all(|name| inputs.contains_key(name)) {
+            // Until every provider has spoken, only what Fairlead declares itself is served: `/ping`, `/ready`, the API.
+            let spoken = awaited.iter().all(|name| inputs.contains_key(name));
+            if !spoken && self.last.is_some() {
                 return Ok(());
             }
             waiting_since = self.arguments.inputs.waiting_since.lock().take();
-            let raws: BTreeMap<_, _> = inputs.iter().map(|(name, input)| (name.clone(), input.raw.clone())).collect();
-            (raws, inputs.values().flat_map(|input| input.rejections.clone()).collect::<Vec<_>>())
+            let heard = || inputs.iter().filter(|_| spoken);
+            let raws: BTreeMap<_, _> = heard().map(|(name, input)| (name.clone(), input.raw.clone())).collect();
+            (spoken, raws, heard().flat_map(|(_, input)| input.rejections.clone()).collect::<Vec<_>>())
         };
         let (config, refused) = resolve(&raws, static_, self.last.as_deref());
         rejections.extend(refused);
@@ -251,8 +254,10 @@ impl State {
         }
         *self.arguments.inputs.rejections.lock() = rejections;
         self.last = Some(config);
-        self.arguments.directory.set_synced();
-        tracing::info!(number, "configuration applied");
+        self.arguments.directory.set_served(if spoken { Served::Everything } else { Served::Internals });
+        if spoken {
+            tracing::info!(number, "configuration applied");
+        }
         Ok(())
     }
 
@@ -316,20 +321,20 @@ impl State {
             (CompiledKind::Internal(internal), _) => Service::Internal(*internal),
             (CompiledKind::Failover { main, fallback }, _) => Service::Failover(*main, *fallback),
             (CompiledKind::Weighted { children }, ServiceKind::Weighted(config)) => {
-                let picker = self
-                    .weighted
-                    .entry(service.name.clone())
-                    .or_insert_with(|| Arc::new(Mutex::new(WeightedPicker::new(config))));
-                picker.lock().update(config);
-                Service::Weighted(Arc::new(Weighted {
-                    picker: picker.clone(),
+                let before = self.weighted.get(&service.name);
+                let mut picker = before.map_or_else(|| WeightedPicker::new(config), |weighted| weighted.picker.lock().clone());
+                picker.update(config);
+                let weighted = Arc::new(Weighted {
+                    picker: Mutex::new(picker),
                     children: children.iter().map(|(id, _)| *id).collect(),
                     sticky: config
                         .sticky
                         .as_ref()
                         .map(|cookie| Sticky::new(cookie, config.services.iter().map(|(name, _)| name.local()))),
                     skips: config.health_check,
-                }))
+                });
+                self.weighted.insert(service.name.clone(), weighted.clone());
+                Service::Weighted(weighted)
             }
             _ => match backends.get(&service.name) {
                 Some(backend) => Service::Balanced(backend.clone()),

@@ -1,2 +1,3 @@
 //! The ladder of tests, as one command.
+#![forbid(unsafe_code)]
 fn main() {}
