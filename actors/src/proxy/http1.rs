@@ -16,8 +16,6 @@ use fairlead_net::{
 };
 use std::{future::poll_fn, io, task::Poll};
 
-/// What is read of an unread request body to keep a connection.
-const DRAIN_BYTES: usize = 64 * 1024;
 /// How long closing may take.
 const CLOSE: Duration = Duration::from_secs(2);
 
@@ -76,7 +74,7 @@ pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<
             }
         }
         if !conn.request_body_done()
-            && !time::timeout(CLOSE, poll_fn(|cx| conn.poll_drain(cx, DRAIN_BYTES))).await.unwrap_or(false)
+            && !time::timeout(CLOSE, poll_fn(|cx| conn.poll_drain(cx, limits.unread_bytes))).await.unwrap_or(false)
         {
             break;
         }

@@ -317,7 +317,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Downstream for ServerConn<S> {
         self.tunnel = head.status == 101 || (outgoing == Outgoing::Done && tell == Tell::Nothing);
         // A client that was not told to go on may send its body or not; neither can be relied on.
         let unsure = self.withheld && !self.incoming.is_done();
-        self.persistent &= !self.closing && !unsure && outgoing != Outgoing::UntilClose;
+        // Nor can one whose rest is too long to be read away if nobody else reads it: better said now than found out.
+        let burdened = self.incoming.left().is_some_and(|left| left > self.limits.unread_bytes as u64);
+        self.persistent &= !self.closing && !unsure && !burdened && outgoing != Outgoing::UntilClose;
         let persist = match self.version {
             _ if head.status == 101 => Persist::Upgrade,
             _ if self.tunnel => Persist::Implied,
