@@ -24,7 +24,8 @@ pub struct Backend {
     pub config: LoadBalancer,
     /// In the order of the configuration's servers.
     pub endpoints: Vec<Arc<Endpoint>>,
-    pub balancer: Arc<Mutex<Balancer>>,
+    /// Counts servers as `endpoints` does, so it belongs to this backend alone: a request that keeps an older one picks by that one's.
+    pub balancer: Mutex<Balancer>,
     pub sticky: Option<Sticky>,
     pub transport: Arc<Transport>,
     pub security: Security,
@@ -40,13 +41,20 @@ pub enum Security {
     Broken(String),
 }
 
+impl Security {
+    /// Whether `https` servers get no requests.
+    pub fn is_broken(&self) -> bool {
+        matches!(self, Self::Broken(_))
+    }
+}
+
 impl Backend {
     /// A service without servers.
     pub fn empty(name: Name, telemetry: &Telemetry) -> Self {
         let config = LoadBalancer::new(Name::whole("default@internal"));
         Self {
             endpoints: Vec::new(),
-            balancer: Arc::new(Mutex::new(Balancer::new(&config))),
+            balancer: Mutex::new(Balancer::new(&config)),
             sticky: None,
             transport: Arc::new(Transport::new(config.transport.clone())),
             security: Security::Broken("no transport".into()),
@@ -57,17 +65,25 @@ impl Backend {
         }
     }
 
-    /// The server for one attempt.
+    /// The server for one attempt. Ejection is a guess from traffic: rather a suspected server than one on which this request has
+    /// failed, or none.
     pub fn pick(&self, tried: &[usize], client: IpAddr) -> Option<usize> {
-        let usable = |i: usize| self.endpoints[i].takes_new();
         let in_flight = |i: usize| self.endpoints[i].in_flight();
-        let ctx = Pick { usable: &usable, in_flight: &in_flight, tried, random: random::u64(), client };
+        let usable = |i: usize| self.endpoints[i].takes_new();
+        let suspected = |i: usize| self.endpoints[i].would_take_new();
+        let random = random::u64();
         let mut balancer = self.balancer.lock();
-        balancer.pick(&ctx).or_else(|| {
-            // Ejection is a guess from traffic: rather a suspected server than none.
-            let suspected = |i: usize| self.endpoints[i].would_take_new();
-            balancer.pick(&Pick { usable: &suspected, ..ctx })
-        })
+        let mut among = |admits: &dyn Fn(usize) -> bool| {
+            balancer.pick(&Pick { usable: admits, in_flight: &in_flight, tried: &[], random, client })
+        };
+        if !tried.is_empty() {
+            let untried = |i: usize| !tried.contains(&i);
+            let other = among(&|i| untried(i) && usable(i)).or_else(|| among(&|i| untried(i) && suspected(i)));
+            if other.is_some() {
+                return other;
+            }
+        }
+        among(&usable).or_else(|| among(&suspected))
     }
 
     /// Whether a server remains that was not tried.

@@ -13,6 +13,7 @@ mod certificates;
 pub mod compose;
 pub mod config_watch;
 mod connections;
+mod ending;
 pub mod endpoint;
 mod entry_point;
 pub mod gateway;
@@ -25,6 +26,8 @@ pub mod published;
 pub mod router;
 mod supervisor;
 pub mod telemetry;
+#[cfg(all(test, not(madsim)))]
+mod testing;
 mod transport;
 pub mod worker;
 

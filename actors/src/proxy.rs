@@ -15,4 +15,6 @@ mod http1;
 mod http2;
 mod respond;
 pub mod stream;
+#[cfg(all(test, not(madsim)))]
+mod tests;
 pub mod upstream;

@@ -60,7 +60,8 @@ pub enum Service {
 
 /// Services by weight.
 pub struct Weighted {
-    pub picker: Arc<Mutex<WeightedPicker>>,
+    /// Counts services as `children` does, so it belongs to this state alone.
+    pub picker: Mutex<WeightedPicker>,
     pub children: Vec<ServiceId>,
     pub sticky: Option<Sticky>,
     /// Children without a usable server are skipped.

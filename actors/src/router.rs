@@ -28,7 +28,11 @@ use fairlead_core::{
     retry::RetryPolicy,
     snapshot::{CompiledKind, EntryPointSpec, Snapshot},
 };
-use fairlead_net::{clock, tls::ServerConfig};
+use fairlead_net::{
+    clock,
+    time::{self, Instant},
+    tls::ServerConfig,
+};
 use parking_lot::Mutex;
 use ractor::{Actor, ActorProcessingErr, ActorRef, call_t};
 use std::{
@@ -41,8 +45,8 @@ pub struct Router;
 
 /// What the actor is told.
 pub enum Msg {
-    /// A provider spoke.
-    Provided(Event),
+    /// A provider has said something new, which stands in the [`Inputs`].
+    Provided,
     /// Apply what has come in since.
     Apply,
     /// The certificates on disk have changed.
@@ -59,6 +63,8 @@ pub enum Msg {
 pub struct Inputs {
     by_provider: Mutex<BTreeMap<String, Input>>,
     rejections: Mutex<Vec<Rejection>>,
+    /// When the first word came that is not served yet.
+    waiting_since: Mutex<Option<Instant>>,
 }
 
 struct Input {
@@ -68,6 +74,27 @@ struct Input {
 }
 
 impl Inputs {
+    /// Notes what a provider said; true when there is something to apply. Called before the Router is told, so that nothing is
+    /// lost with it.
+    pub fn hear(&self, event: Event) -> bool {
+        match event.kind {
+            EventKind::Configuration { raw, rejections, revision } => {
+                self.waiting_since.lock().get_or_insert_with(time::now);
+                self.by_provider.lock().insert(event.provider, Input { raw, rejections, revision });
+                true
+            }
+            // Fail static: what a provider said last stays in force.
+            EventKind::Failing { message, .. } => {
+                tracing::warn!(provider = event.provider, message, "provider is failing; its last configuration stays in force");
+                false
+            }
+            EventKind::Healthy => {
+                tracing::info!(provider = event.provider, "provider answers");
+                false
+            }
+        }
+    }
+
     /// What is refused now, in the order of its sources.
     pub fn rejections(&self) -> Vec<Rejection> {
         self.rejections.lock().clone()
@@ -96,9 +123,9 @@ pub struct State {
     arguments: Arguments,
     entry_points: Vec<EntryPointSpec>,
     last: Option<Arc<Config>>,
-    tls: Option<(Tls, TlsTable)>,
+    tls: Option<(Tls, certificates::Loaded)>,
     slots: BTreeMap<(Name, Name), Arc<Slot>>,
-    weighted: BTreeMap<Name, Arc<Mutex<WeightedPicker>>>,
+    weighted: BTreeMap<Name, Arc<Weighted>>,
     retired: Vec<Arc<Published>>,
     applying: bool,
 }
@@ -118,7 +145,7 @@ impl Actor for Router {
         arguments.directory.set_router(me.clone());
         me.send_interval(std::time::Duration::from_secs(1), || Msg::Sweep);
         me.cast(Msg::Apply)?;
-        Ok(State {
+        let mut state = State {
             arguments,
             entry_points,
             last: None,
@@ -127,13 +154,15 @@ impl Actor for Router {
             weighted: BTreeMap::new(),
             retired: Vec::new(),
             applying: true,
-        })
+        };
+        state.resume();
+        Ok(state)
     }
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         match msg {
-            Msg::Provided(event) => {
-                if state.take(event) && !std::mem::replace(&mut state.applying, true) {
+            Msg::Provided => {
+                if !std::mem::replace(&mut state.applying, true) {
                     // Behind whatever else is waiting in the mailbox: a burst is applied once.
                     me.cast(Msg::Apply)?;
                 }
@@ -155,27 +184,27 @@ impl Actor for Router {
 }
 
 impl State {
-    /// Notes what a provider said; true when there is something to apply.
-    fn take(&mut self, event: Event) -> bool {
-        match event.kind {
-            EventKind::Configuration { raw, rejections, revision } => {
-                self.arguments.inputs.by_provider.lock().insert(event.provider, Input { raw, rejections, revision });
-                true
-            }
-            // Fail static: what a provider said last stays in force.
-            EventKind::Failing { message, .. } => {
-                tracing::warn!(provider = event.provider, message, "provider is failing; its last configuration stays in force");
-                false
-            }
-            EventKind::Healthy => {
-                tracing::info!(provider = event.provider, "provider answers");
-                false
+    /// Finds in what is published what a Router before this one kept: last good units, and the state of middlewares.
+    fn resume(&mut self) {
+        let published = self.arguments.shared.published.load();
+        if published.snapshot.number() == 0 {
+            return;
+        }
+        self.last = Some(published.config.clone());
+        for (router, route) in published.snapshot.routers().iter().zip(&published.routes) {
+            let kept = router.stages.iter().zip(&route.stages);
+            self.slots.extend(kept.map(|(stage, slot)| ((router.name.clone(), stage.name.clone()), slot.clone())));
+        }
+        for (service, state) in published.snapshot.services().iter().zip(&published.services) {
+            if let Service::Weighted(weighted) = state {
+                self.weighted.insert(service.name.clone(), weighted.clone());
             }
         }
     }
 
     async fn apply(&mut self) -> Result<(), ActorProcessingErr> {
         let Arguments { shared, config: static_, inputs, directory, awaited, .. } = &self.arguments;
+        let waiting_since;
         let (spoken, raws, mut rejections) = {
             let inputs = inputs.by_provider.lock();
             // Until every provider has spoken, only what Fairlead declares itself is served: `/ping`, `/ready`, the API.
@@ -183,6 +212,7 @@ impl State {
             if !spoken && self.last.is_some() {
                 return Ok(());
             }
+            waiting_since = self.arguments.inputs.waiting_since.lock().take();
             let heard = || inputs.iter().filter(|_| spoken);
             let raws: BTreeMap<_, _> = heard().map(|(name, input)| (name.clone(), input.raw.clone())).collect();
             (spoken, raws, heard().flat_map(|(_, input)| input.rejections.clone()).collect::<Vec<_>>())
@@ -192,26 +222,29 @@ impl State {
         let config = Arc::new(config);
 
         let tls = match &self.tls {
-            Some((known, table)) if *known == config.tls => table.clone(),
+            Some((known, loaded)) if *known == config.tls => loaded.clone(),
             _ => {
                 let certificates = directory.certificates().ok_or("the Certificates actor is not running")?;
                 let loaded = call_t!(certificates, certificates::Msg::Load, PATIENCE_MS, config.tls.clone())?;
-                self.tls = Some((config.tls.clone(), loaded.table.clone()));
-                rejections.extend(loaded.rejections);
-                loaded.table
+                self.tls = Some((config.tls.clone(), loaded.clone()));
+                loaded
             }
         };
+        rejections.extend(tls.rejections);
         let pool = directory.backend_pool().ok_or("the BackendPool actor is not running")?;
         let backends = call_t!(pool, backend_pool::Msg::Prepare, PATIENCE_MS, config.clone())?;
 
         let number = shared.published.load().snapshot.number() + 1;
         let snapshot = Snapshot::build_after(Some(&shared.published.load().snapshot), number, &config, &self.entry_points);
-        let published = self.assemble(snapshot, config.clone(), &backends, tls);
+        let published = self.assemble(snapshot, config.clone(), &backends, tls.table);
         self.report(&rejections);
         let old = self.arguments.shared.published.publish(published);
         self.retired.push(old);
         pool.cast(backend_pool::Msg::Published(config.clone()))?;
         let process = self.arguments.shared.telemetry.process();
+        if let Some(since) = waiting_since {
+            process.event_to_served.observe(time::now().saturating_duration_since(since));
+        }
         process.config_reloads.inc();
         process.config_last_reload_success.set(clock::unix_seconds(clock::now()) as i64);
         process.snapshot.set(number as i64);
@@ -261,6 +294,7 @@ impl State {
             });
         }
         self.slots = slots;
+        self.weighted.retain(|name, _| config.services.contains_key(name));
         let services = snapshot.services().iter().map(|service| self.service(service, backends, &telemetry)).collect();
         Published { snapshot, config, routes, services, tls }
     }
@@ -287,20 +321,20 @@ impl State {
             (CompiledKind::Internal(internal), _) => Service::Internal(*internal),
             (CompiledKind::Failover { main, fallback }, _) => Service::Failover(*main, *fallback),
             (CompiledKind::Weighted { children }, ServiceKind::Weighted(config)) => {
-                let picker = self
-                    .weighted
-                    .entry(service.name.clone())
-                    .or_insert_with(|| Arc::new(Mutex::new(WeightedPicker::new(config))));
-                picker.lock().update(config);
-                Service::Weighted(Arc::new(Weighted {
-                    picker: picker.clone(),
+                let before = self.weighted.get(&service.name);
+                let mut picker = before.map_or_else(|| WeightedPicker::new(config), |weighted| weighted.picker.lock().clone());
+                picker.update(config);
+                let weighted = Arc::new(Weighted {
+                    picker: Mutex::new(picker),
                     children: children.iter().map(|(id, _)| *id).collect(),
                     sticky: config
                         .sticky
                         .as_ref()
                         .map(|cookie| Sticky::new(cookie, config.services.iter().map(|(name, _)| name.local()))),
                     skips: config.health_check,
-                }))
+                });
+                self.weighted.insert(service.name.clone(), weighted.clone());
+                Service::Weighted(weighted)
             }
             _ => match backends.get(&service.name) {
                 Some(backend) => Service::Balanced(backend.clone()),

@@ -171,12 +171,15 @@ struct Server {
     cuts: BTreeSet<Direction>,
     /// Accepts and is reachable, since then.
     serving_since: Option<u64>,
+    /// It once ended without its connections being closed: some in the pool are dead, and found so only when they are used.
+    vanished: bool,
     /// Its link was last cut or mended.
     cut_at: Option<u64>,
     /// It last closed idle connections of its own accord.
     closed_at: Option<u64>,
-    /// It last left the published set.
+    /// It last left the published set, and came into it.
     left_at: Option<u64>,
+    published_since: Option<u64>,
 }
 
 /// Of a cut link, seen from the gateway.
@@ -205,9 +208,11 @@ impl Judge {
             running: false,
             cuts: BTreeSet::new(),
             serving_since: None,
+            vanished: false,
             cut_at: None,
             closed_at: None,
             left_at: None,
+            published_since: None,
         };
         Self {
             servers: plan.servers.iter().map(server).collect(),
@@ -365,18 +370,26 @@ impl Judge {
         let (began, post) = (request.began, request.post);
         let at_end = &self.services[request.service].published;
         let told = format!("{} {id} to s{} got {status} ({reason})", if post { "POST" } else { "GET" }, request.service);
-        let (Some(first), Some(last)) = (&request.published, at_end) else {
-            // There was no route at the beginning, or at the end.
+        let stood = self.services[request.service].routed_since.is_some_and(|since| since <= began);
+        let (Some(first), Some(last), true) = (&request.published, at_end, stood) else {
+            // There was no route at the beginning, at the end, or in between.
             self.counts.excused += 1;
             return Ok(());
         };
         if status < 500 {
             return broken(Oracle::Answer, format!("{told}, and its route stood from beginning to end"));
         }
-        let steady = |server: &&usize| self.servers[**server].steady_since(began, self.settle);
+        let steady = |server: &&usize| {
+            let server = &self.servers[**server];
+            // One that was withdrawn meanwhile and came back is another one to a request that keeps its snapshot.
+            server.steady_since(began, self.settle) && server.published_since.is_some_and(|since| since <= began)
+        };
         let good: Vec<_> = first.intersection(last).filter(steady).collect();
         let bad = first.union(last).count() - good.len();
-        let closing = first.union(last).any(|server| self.servers[*server].closed_at.is_some_and(|at| at + CLOSING >= began));
+        let closing = first.union(last).any(|server| {
+            let server = &self.servers[*server];
+            server.vanished || server.closed_at.is_some_and(|at| at + CLOSING >= began)
+        });
         // Something of it may have reached a server, so that it must not, or not again, go to another.
         let sent = matches!(reason, "upstream_closed" | "upstream_timeout" | "upstream_protocol");
         let excused = good.is_empty() || sent && (bad >= 2 || post && (bad >= 1 || closing));
@@ -392,8 +405,14 @@ impl Judge {
     /// A server's process takes connections, or does so no longer.
     pub fn runs(&mut self, now: u64, server: usize, running: bool) {
         let it = &mut self.servers[server];
+        it.vanished |= !running && !it.cuts.is_empty();
         it.running = running;
         it.moved(now);
+    }
+
+    /// A server's machine died without a word.
+    pub fn vanishes(&mut self, server: usize) {
+        self.servers[server].vanished = true;
     }
 
     /// A server closed idle connections of its own accord.

@@ -15,7 +15,7 @@ mod wire;
 
 use crate::{
     oracle::{self, Judge, Oracle, Verdict, Violation},
-    plan::{Node, Plan},
+    plan::{Node, Plan, Source},
     store::{Member, Store},
     trace::Trace,
 };
@@ -218,6 +218,9 @@ impl World {
             if look % 50 == 0 {
                 let now = self.now();
                 let mut judge = self.judge.lock();
+                if self.gateway_has_read_all() {
+                    judge.has_read_all(now);
+                }
                 let late = judge.open().find(|(_, began)| began + REQUEST_BOUND < now);
                 let verdict = judge.converges(now);
                 drop(judge);
@@ -227,6 +230,16 @@ impl World {
                 }
             }
             sleep(LOOK).await;
+        }
+    }
+
+    /// Whether the last state that the provider took over is the source's present one.
+    fn gateway_has_read_all(&self) -> bool {
+        let Some(status) = self.directory.get().and_then(|directory| directory.providers.first()) else { return false };
+        match self.plan.gateway.source {
+            // A file's revision is a digest; its bound is what `Bounds` says, and every look before it finds the same file.
+            Source::File => true,
+            Source::Etcd => status.view().revision.parse() == Ok(self.store.revision()),
         }
     }
 

@@ -149,7 +149,9 @@ async fn serve(
 /// Waits for the first bytes without holding memory meanwhile; `false`: the client left, fell silent, or the gateway drains.
 async fn await_first_byte(client: &Client, stream: &mut Stream, first: &mut BytesMut) -> io::Result<bool> {
     let mut peeked = [0; 1];
-    let idle = client.worker.shared.limits.header_timeout;
+    // Whoever was accepted on the way down had connected before: its request is waited for, but not long.
+    let late = client.token.is_draining();
+    let idle = if late { LATE } else { client.worker.shared.limits.header_timeout };
     let mut deadline = time::Deadline::new();
     deadline.set(time::after(idle));
     let waited = std::future::poll_fn(|cx| {
@@ -157,7 +159,7 @@ async fn await_first_byte(client: &Client, stream: &mut Stream, first: &mut Byte
         if let std::task::Poll::Ready(outcome) = stream.poll_peek(cx, &mut buf) {
             return std::task::Poll::Ready(outcome.map(Some));
         }
-        if client.token.poll_drain(cx) || deadline.poll_expired(cx).is_ready() {
+        if !late && client.token.poll_drain(cx) || deadline.poll_expired(cx).is_ready() {
             return std::task::Poll::Ready(Ok(None));
         }
         std::task::Poll::Pending
@@ -169,6 +171,9 @@ async fn await_first_byte(client: &Client, stream: &mut Stream, first: &mut Byte
     first.reserve(2048);
     Ok(stream.read_buf(first).await? > 0)
 }
+
+/// How long a connection taken from the queue of a closed listener has for its first byte.
+const LATE: time::Duration = time::Duration::from_secs(1);
 
 fn timed_out() -> io::Error {
     io::Error::new(io::ErrorKind::TimedOut, "the client did not finish its opening in time")

@@ -181,8 +181,13 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
     let split = target::split(method.as_str(), raw_target, scheme, entry.semicolons)
         .map_err(|e| refused(Reason::MalformedRequest)(&e))?;
     if split.path == "*" {
-        // `OPTIONS *` asks about this server itself (RFC 9110 section 9.3.7), and is nobody else's to answer.
-        return Ok(Decided::Internal(LocalResponse { status: 200, reason: Reason::Noop, fields: Vec::new(), body: Cow::Borrowed(&[]) }));
+        // Asked of this gateway as a whole, not of anything behind it.
+        return Ok(Decided::Internal(LocalResponse {
+            status: 200,
+            reason: Reason::Noop,
+            fields: Vec::new(),
+            body: Cow::Borrowed(&[]),
+        }));
     }
     let path = path::canonicalize(split.path, entry.path_policy).map_err(|e| refused(Reason::InvalidPath)(&e))?;
     let origin_form = split.authority.is_none();
@@ -329,11 +334,11 @@ async fn answer<D: Downstream>(
 ) -> End {
     open.facts.reason = Some(answer.reason);
     open.facts.status = answer.status;
-    if client.token.is_draining() {
-        down.close_after();
-    }
     let mut stamps = respond::Stamps::new(&client.worker.shared, open.facts.request_id.as_deref());
     stamps.served = served;
+    if client.token.is_draining() {
+        down.end_after();
+    }
     let sent = time::timeout(SLOWEST_READER, respond::send(down, response, &head.method, &answer, stamps)).await;
     match sent {
         Ok(Ok(bytes)) => {

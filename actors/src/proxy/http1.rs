@@ -11,6 +11,7 @@ use fairlead_core::{reason::Reason, response::LocalResponse};
 use fairlead_net::{
     http::{Error, Kind, Method, RequestHead, ResponseHead},
     http1::{Limits, ServerConn},
+    random,
     time::{self, Deadline, Duration},
     tunnel::{self, Tunnel},
 };
@@ -18,6 +19,8 @@ use std::{future::poll_fn, io, task::Poll};
 
 /// What is read of an unread request body to keep a connection.
 const DRAIN_BYTES: usize = 64 * 1024;
+/// How long a tunnel may be silent: what runs in it has its own idea of keeping alive, and Traefik sets no limit at all.
+const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
 /// How long closing may take.
 const CLOSE: Duration = Duration::from_secs(2);
 
@@ -49,7 +52,9 @@ pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<
     loop {
         match next(&client, &mut conn, &mut head, &mut deadline, served == 0).await {
             Next::Request => {}
-            Next::Closed => return Ok(()),
+            Next::Closed if client.tls.is_none() => return Ok(()),
+            // The end is said in TLS too.
+            Next::Closed => break,
             Next::Slow => {
                 refuse(&client, &mut conn, &head, &mut response, Reason::RequestTimeout, "the head came too slowly").await;
                 break;
@@ -61,7 +66,9 @@ pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<
             }
         }
         served += 1;
-        if client.token.is_draining() || client.entry.is_worn_out(served, opened) {
+        let ending = &client.worker.shared.ending;
+        let ends = || ending.ends_connection(|| client.worker.shared.since_epoch(time::now()), random::u64);
+        if client.token.is_draining() || ends() || client.entry.is_worn_out(served, opened) {
             conn.close_after();
         }
         match exchange::run(&client, &mut head, &mut response, &mut conn, &mut scratch).await {
@@ -97,6 +104,8 @@ async fn next(
     first: bool,
 ) -> Next {
     let limits = &client.worker.shared.limits;
+    // What is refused before it is read is not to be recorded as the request before it.
+    head.clear();
     let mut slow_from = first.then(time::now);
     match (slow_from, client.entry.config.timeouts.idle) {
         (Some(from), _) => deadline.set(from + limits.header_timeout),
@@ -142,9 +151,11 @@ async fn refuse(
 
 /// A client must not take a cut response for a whole one: where only the end of the connection tells, it is reset.
 fn abort(mut conn: ServerConn<Down>) {
-    if let Down::Plain(stream) = conn.get_mut()
-        && let Err(e) = stream.set_linger_zero()
-    {
+    let stream = match conn.get_mut() {
+        Down::Plain(stream) => stream,
+        Down::Tls(stream) => stream.get_ref().0.get_ref(),
+    };
+    if let Err(e) = stream.set_linger_zero() {
         tracing::debug!(error = %e, "a broken-off connection is closed in order, since it cannot be reset");
     }
 }
@@ -165,11 +176,9 @@ async fn tunnel(
         if let Poll::Ready(report) = pipe.poll_tunnel(cx) {
             return Poll::Ready(Some(report));
         }
-        if let Some(idle) = client.entry.config.timeouts.idle
-            && pipe.activity() != seen
-        {
+        if client.entry.config.timeouts.idle.is_some() && pipe.activity() != seen {
             seen = pipe.activity();
-            deadline.set(time::after(idle));
+            deadline.set(time::after(TUNNEL_IDLE));
         }
         deadline.poll_expired(cx).map(|()| None)
     })

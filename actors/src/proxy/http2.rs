@@ -8,7 +8,7 @@ use super::{
 use fairlead_net::{
     http::{Downstream as _, Error, RequestHead, ResponseHead},
     http2::server::{Connection, ServerStream, Settings},
-    task,
+    random, task,
     time::{self, Deadline, Duration},
 };
 use std::{
@@ -32,6 +32,8 @@ pub async fn serve(client: Client, stream: Down) -> io::Result<()> {
     let settings = Settings {
         max_concurrent_streams: client.entry.config.http2.max_concurrent_streams,
         max_header_list: limits.http2_header_list_bytes,
+        header_table: client.entry.config.http2.max_decoder_header_table,
+        max_broken_off: limits.http2_resets,
         ..Settings::default()
     };
     let broken = |e: &dyn std::fmt::Display| io::Error::other(e.to_string());
@@ -80,7 +82,9 @@ pub async fn serve(client: Client, stream: Down) -> io::Result<()> {
             Happened::Stream(accepted) => {
                 let (head, stream) = *accepted;
                 served += 1;
-                if !draining && client.entry.is_worn_out(served, opened) {
+                let ending = &client.worker.shared.ending;
+                let ends = || ending.ends_connection(|| client.worker.shared.since_epoch(time::now()), random::u64);
+                if !draining && (client.entry.is_worn_out(served, opened) || ends()) {
                     draining = true;
                     conn.graceful_shutdown();
                 }

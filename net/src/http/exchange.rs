@@ -14,9 +14,9 @@ pub trait Downstream: Source + Sink + Send {
     /// not written.
     fn send_head(&mut self, head: &ResponseHead);
 
-    /// This is the last exchange of its connection, and a response head that is yet to be sent says so where the protocol has words for
-    /// it (HTTP/1). HTTP/2 says it of the connection as a whole.
-    fn close_after(&mut self) {}
+    /// No request is to follow this one, and the response says so if its head was not given yet. Where exchanges share a connection
+    /// (HTTP/2) this means nothing.
+    fn end_after(&mut self) {}
 
     /// Ready once the client can no longer receive a response. To be polled while waiting for a server.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Error>;

@@ -84,6 +84,11 @@ impl Incoming {
         matches!(self.state, State::Done)
     }
 
+    /// Whether it broke its framing, so that nothing after it can be told apart from it.
+    pub(crate) fn is_failed(&self) -> bool {
+        matches!(self.state, State::Failed(_))
+    }
+
     pub(crate) fn trailers(&self) -> Option<&Fields> {
         (!self.trailers.is_empty()).then_some(&self.trailers)
     }

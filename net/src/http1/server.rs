@@ -305,10 +305,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Downstream for ServerConn<S> {
         write_response(&mut self.wire.wr, head, Tell::Nothing, Persist::Implied);
     }
 
-    fn close_after(&mut self) {
-        Self::close_after(self);
-    }
-
     /// As declared. The response's own `keep_alive` is the server's affair and does not matter here: see [`ServerConn::close_after`].
     fn send_head(&mut self, head: &ResponseHead) {
         match self.phase {
@@ -321,7 +317,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Downstream for ServerConn<S> {
         self.tunnel = head.status == 101 || (outgoing == Outgoing::Done && tell == Tell::Nothing);
         // A client that was not told to go on may send its body or not; neither can be relied on.
         let unsure = self.withheld && !self.incoming.is_done();
-        self.persistent &= !self.closing && !unsure && outgoing != Outgoing::UntilClose;
+        // Whoever was too slow, or lost its framing, is told at once that this was all.
+        let hopeless = head.status == 408 || self.incoming.is_failed();
+        self.persistent &= !self.closing && !unsure && !hopeless && outgoing != Outgoing::UntilClose;
         let persist = match self.version {
             _ if head.status == 101 => Persist::Upgrade,
             _ if self.tunnel => Persist::Implied,
@@ -332,6 +330,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Downstream for ServerConn<S> {
         write_response(&mut self.wire.wr, head, tell, persist);
         self.outgoing = outgoing;
         self.phase = Phase::Response;
+    }
+
+    fn end_after(&mut self) {
+        self.close_after();
     }
 
     /// As declared. Reads ahead into the bounded buffer to notice the end; once that is full the end cannot be seen until the

@@ -23,6 +23,9 @@ impl Bounds {
     }
 }
 
+/// From reading to publishing, the restart of an actor included.
+const APPLIED: u64 = 500;
+
 /// A service as it was written and as it is published.
 #[derive(Default)]
 pub(super) struct Service {
@@ -37,6 +40,10 @@ pub(super) struct Service {
     /// A write key by key has begun, and what came of it is not published yet.
     mixed: bool,
     whole_since: u64,
+    /// The gateway has read the last write.
+    read_at: Option<u64>,
+    /// It has a route.
+    pub(super) routed_since: Option<u64>,
     /// The servers of its route; none: there is no route.
     pub(super) published: Option<BTreeSet<usize>>,
     /// The highest generation that a response was marked with.
@@ -85,7 +92,7 @@ impl Judge {
             let service = &mut self.services[unit.service];
             service.writers -= 1;
             service.written_at = now;
-            service.settle(now);
+            service.read_at = None;
         }
     }
 
@@ -103,15 +110,25 @@ impl Judge {
                 return broken(Oracle::Atomic, detail);
             }
             for gone in service.published.iter().flatten().filter(|s| !servers.iter().flatten().any(|other| other == *s)) {
-                self.servers[*gone].left_at = Some(now);
+                let gone = &mut self.servers[*gone];
+                (gone.left_at, gone.published_since) = (Some(now), None);
             }
             for present in servers.iter().flatten() {
-                self.servers[*present].left_at = None;
+                let present = &mut self.servers[*present];
+                present.left_at = None;
+                present.published_since.get_or_insert(now);
             }
+            service.routed_since = servers.as_ref().map(|_| service.routed_since.unwrap_or(now));
             service.published = servers;
-            service.settle(now);
         }
         Ok(())
+    }
+
+    /// The gateway has read the source as far as it goes now: what was published [`APPLIED`] later holds all of it.
+    pub fn has_read_all(&mut self, now: u64) {
+        for service in &mut self.services {
+            service.settle(now);
+        }
     }
 
     /// Something is wrong with the source from now on, or no longer.
@@ -153,9 +170,13 @@ impl Judge {
 }
 
 impl Service {
-    /// A mixture ends when the outcome of the last write is published.
+    /// A mixture ends when the outcome of the last write is read and published.
     fn settle(&mut self, now: u64) {
-        if self.mixed && self.desired() == Some(&self.published) {
+        if self.writers > 0 {
+            return;
+        }
+        let read_at = *self.read_at.get_or_insert(now);
+        if self.mixed && self.desired() == Some(&self.published) && read_at + APPLIED < now {
             self.mixed = false;
             self.whole_since = now;
         }

@@ -62,7 +62,9 @@ impl World {
         drop(slot);
         self.note(&machine.name, "starts");
         let world = self.clone();
-        machine.node.spawn(async move {
+        // A restarted node is another one behind the same number: the first handle's tasks would never run.
+        let node = madsim::runtime::Handle::current().get_node(machine.node.id()).expect("nodes are never removed");
+        node.spawn(async move {
             let address = format!("0.0.0.0:{PORT}").parse().expect("a constant address");
             let Ok(listener) = Listener::bind(address, ListenOptions::default()) else {
                 world.note(&world.servers[index].name, "cannot bind");
@@ -101,6 +103,7 @@ impl World {
         self.note(&machine.name, if silently { "loses power" } else { "ends" });
         self.leaves(index);
         if silently {
+            self.judge.lock().vanishes(index);
             self.net.power_off(machine.host);
         } else {
             self.net.exit(machine.host);

@@ -97,6 +97,8 @@ fn keys(name: &str, generation: u64, servers: &[usize], health_check: bool) -> V
         (format!("{ROOT}/routers/{name}/rule"), format!("Host(`{name}.test`)")),
         (format!("{ROOT}/routers/{name}/service"), name.to_owned()),
         (format!("{ROOT}/routers/{name}/middlewares/0"), format!("mark-{name}")),
+        // Without it a service that loses its last server has no key left, and is no service.
+        (format!("{balancer}/passHostHeader"), "true".to_owned()),
         (format!("{mark}/customRequestHeaders/X-Config"), generation.to_string()),
         (format!("{mark}/customResponseHeaders/X-Config"), generation.to_string()),
     ];
