@@ -3,7 +3,12 @@
 use crate::proxies::{Field, Proxy};
 use fairlead_tests::{Connection, wait::until};
 use serde_json::{Value, json};
-use std::{fs, io::{Read as _, Write as _}, net::TcpStream, sync::Arc};
+use std::{
+    fs,
+    io::{Read as _, Write as _},
+    net::TcpStream,
+    sync::Arc,
+};
 
 /// The middle value; NaN of nothing.
 pub fn median(values: impl Iterator<Item = f64>) -> f64 {
@@ -69,7 +74,10 @@ pub fn memory(field: &Field) -> Value {
         });
         let tls = per_connection(proxy, count / 2, || tls_connection(proxy.tls, &field.tls));
         println!("{:12} {:>14.1} {plain:>20.2} {tls:>18.2}", proxy.name, rest / 1048576.0);
-        all.insert(proxy.name.to_owned(), json!({ "restBytes": rest, "idlePlainKiB": plain, "idleTlsKiB": tls, "connections": count }));
+        all.insert(
+            proxy.name.to_owned(),
+            json!({ "restBytes": rest, "idlePlainKiB": plain, "idleTlsKiB": tls, "connections": count }),
+        );
     }
     all.into()
 }

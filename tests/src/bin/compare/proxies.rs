@@ -70,13 +70,15 @@ impl Field {
                 continue;
             }
             let proxy = field.proxy(name, exe, backends);
-            eventually(&format!("{name} answers"), || match Connection::try_open(proxy.plain).and_then(|mut c| {
-                c.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-                c.try_answer("GET")
-            }) {
-                Ok(answer) if answer.status == 200 => Ok(()),
-                Ok(answer) => Err(answer.text()),
-                Err(e) => Err(format!("{e}: {}", proxy.process.output())),
+            eventually(&format!("{name} answers"), || {
+                match Connection::try_open(proxy.plain).and_then(|mut c| {
+                    c.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+                    c.try_answer("GET")
+                }) {
+                    Ok(answer) if answer.status == 200 => Ok(()),
+                    Ok(answer) => Err(answer.text()),
+                    Err(e) => Err(format!("{e}: {}", proxy.process.output())),
+                }
             });
             field.proxies.push(proxy);
         }
@@ -97,7 +99,12 @@ impl Field {
             }
             "caddy" => {
                 let config = dir.put("Caddyfile", &caddyfile(dir, backends, plain, tls));
-                start(dir, name, PROXY_CPU, &["env", "GOMAXPROCS=1", "caddy", "run", "--adapter", "caddyfile", "--config", &config])
+                start(
+                    dir,
+                    name,
+                    PROXY_CPU,
+                    &["env", "GOMAXPROCS=1", "caddy", "run", "--adapter", "caddyfile", "--config", &config],
+                )
             }
             _ => {
                 let routes = if name == "fairlead-10k" { 10_000 } else { 1 };
@@ -120,13 +127,16 @@ fn client_config(dir: &Dir) -> Arc<rustls::ClientConfig> {
     let authority = CertificateDer::from_pem_file(dir.path().join("ca.pem")).expect("the authority was written");
     roots.add(authority).expect("the authority is one");
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("they are supported");
+    let builder =
+        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("they are supported");
     Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
 }
 
 fn nginx_head(dir: &Dir, name: &str) -> String {
     let at = dir.path().display();
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(|kind| format!("{kind}_temp_path {at}/{name}-{kind}; ")).concat();
+    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+        .map(|kind| format!("{kind}_temp_path {at}/{name}-{kind}; "))
+        .concat();
     format!(
         "worker_processes 1; worker_rlimit_nofile 20000; daemon off; pid {at}/{name}.pid; error_log {at}/{name}.err;
 events {{ worker_connections 8192; }}
@@ -138,7 +148,8 @@ http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 300s; {t
 fn backend_conf(dir: &Dir, [a, b]: [u16; 2]) -> String {
     let (head, at) = (nginx_head(dir, "backend"), dir.path().display());
     // Workers of a master that is root become `nobody`, who may not look into the test's directory.
-    let user = if Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.trim_ascii() == b"0") { "user root; " } else { "" };
+    let user =
+        if Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.trim_ascii() == b"0") { "user root; " } else { "" };
     format!(
         "{user}{head} default_type text/plain; sendfile on; tcp_nopush on; open_file_cache max=10;
 server {{ listen 127.0.0.1:{a} reuseport; listen 127.0.0.1:{b} reuseport; root {at}/www;
@@ -216,7 +227,10 @@ fn fairlead_yaml(dir: &Dir, name: &str, backends: [u16; 2], plain: u16, tls: u16
         routers.insert(format!("other-{number}"), json!({ "rule": rule, "service": "b", "entryPoints": ["web"] }));
     }
     routers.insert("web".into(), json!({ "rule": "PathPrefix(`/`)", "service": "b", "entryPoints": ["web"] }));
-    routers.insert("websecure".into(), json!({ "rule": "PathPrefix(`/`)", "service": "b", "entryPoints": ["websecure"], "tls": {} }));
+    routers.insert(
+        "websecure".into(),
+        json!({ "rule": "PathPrefix(`/`)", "service": "b", "entryPoints": ["websecure"], "tls": {} }),
+    );
     let servers = backends.map(|port| json!({ "url": format!("http://127.0.0.1:{port}") }));
     let dynamic = json!({
         "http": { "routers": routers, "services": { "b": { "loadBalancer": { "servers": servers } } } },

@@ -1,6 +1,9 @@
 //! What is measured: one kind of load each, by wrk or h2load.
 
-use crate::{measure::cpu_seconds, proxies::{Field, Proxy}};
+use crate::{
+    measure::cpu_seconds,
+    proxies::{Field, Proxy},
+};
 use fairlead_tests::load::{Tally, h2load_tally, wrk_tally};
 use std::{process::Command, time::Instant};
 
@@ -27,7 +30,11 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "h1-close", what: "a connection per request", kind: Kind::Plain(64, "/", &["-H", "Connection: close"]) },
     Scenario { name: "h1-100KiB", what: "bodies of 100 KiB", kind: Kind::Plain(32, "/big", &[]) },
     Scenario { name: "tls13-h1", what: "HTTP/1.1 over TLS 1.3, kept alive", kind: Kind::Tls(64, &[]) },
-    Scenario { name: "tls13-handshake", what: "a full TLS 1.3 handshake per request", kind: Kind::Tls(16, &["-H", "Connection: close"]) },
+    Scenario {
+        name: "tls13-handshake",
+        what: "a full TLS 1.3 handshake per request",
+        kind: Kind::Tls(16, &["-H", "Connection: close"]),
+    },
     Scenario { name: "h2-tls", what: "HTTP/2 over TLS, 16 connections of 16 streams", kind: Kind::Http2(16, 16) },
 ];
 
@@ -69,7 +76,9 @@ impl Scenario {
             wrk_tally(&output(command.args(more).arg(url)))
         };
         match self.kind {
-            Kind::Plain(connections, path, more) => wrk(&mut command, connections, more, format!("http://127.0.0.1:{}{path}", proxy.plain)),
+            Kind::Plain(connections, path, more) => {
+                wrk(&mut command, connections, more, format!("http://127.0.0.1:{}{path}", proxy.plain))
+            }
             Kind::Tls(connections, more) => wrk(&mut command, connections, more, format!("https://127.0.0.1:{}/", proxy.tls)),
             Kind::Http2(connections, streams) => {
                 let (c, m, d) = (connections.to_string(), streams.to_string(), seconds.to_string());

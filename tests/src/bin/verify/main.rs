@@ -19,7 +19,8 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let quick = arguments.iter().any(|argument| argument == "--quick");
     let only: Vec<_> = arguments.windows(2).filter(|pair| pair[0] == "--only").map(|pair| pair[1].as_str()).collect();
-    let known = |argument: &String| ["--quick", "--list", "--only"].contains(&argument.as_str()) || only.contains(&argument.as_str());
+    let known =
+        |argument: &String| ["--quick", "--list", "--only"].contains(&argument.as_str()) || only.contains(&argument.as_str());
     if let Some(unknown) = arguments.iter().find(|argument| !known(argument)) {
         eprintln!("{unknown}: expected --quick, --list or --only NAME");
         return ExitCode::from(64);

@@ -153,7 +153,10 @@ mod tests {
 
     #[test]
     fn results_of_tests_are_read() {
-        assert_eq!(tests_of("test result: ok. 31 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 1s"), Some((31, 0)));
+        assert_eq!(
+            tests_of("test result: ok. 31 passed; 0 failed; 2 ignored; 0 measured; 0 filtered out; finished in 1s"),
+            Some((31, 0))
+        );
         assert_eq!(tests_of("test result: FAILED. 2 passed; 1 failed; 0 ignored"), Some((2, 1)));
         assert_eq!(tests_of("test proxy::tests::x ... ok"), None);
     }

@@ -25,7 +25,11 @@ pub fn rungs(quick: bool) -> Vec<Rung> {
             "parity of the simulated arm; the simulated world's own tests",
             &["simtest", "--package", "fairlead-net", "--package", "fairlead-sim", "--no-fail-fast"],
         ),
-        Rung::cargo("meta", "one seed, two processes, one trace", &["sim", "meta", "--seeds", if quick { "0..3" } else { "0..10" }]),
+        Rung::cargo(
+            "meta",
+            "one seed, two processes, one trace",
+            &["sim", "meta", "--seeds", if quick { "0..3" } else { "0..10" }],
+        ),
         Rung::cargo("sweep", "every scenario on many seeds", &["sim", "sweep", "--seeds", seeds]),
     ];
     if !quick {
