@@ -41,6 +41,13 @@ pub enum Security {
     Broken(String),
 }
 
+impl Security {
+    /// Whether `https` servers get no requests.
+    pub fn is_broken(&self) -> bool {
+        matches!(self, Self::Broken(_))
+    }
+}
+
 impl Backend {
     /// A service without servers.
     pub fn empty(name: Name, telemetry: &Telemetry) -> Self {

@@ -40,6 +40,12 @@ pub enum Msg {
     Published(Arc<Config>),
     /// Time passes for draining and ejected servers.
     Tick,
+    /// Fail, for tests of supervision.
+    #[cfg(any(test, madsim))]
+    Crash,
+    /// The same for the check of this service.
+    #[cfg(any(test, madsim))]
+    CrashCheck(String),
 }
 
 /// What the actor is started with.
@@ -58,7 +64,15 @@ pub struct State {
     backends: BTreeMap<Name, Arc<Backend>>,
     leaving: Vec<Arc<Endpoint>>,
     checks: BTreeMap<Name, Check>,
-    transports: BTreeMap<Name, (Arc<Transport>, Security)>,
+    transports: BTreeMap<Name, Known>,
+}
+
+/// A transport as it was last seen.
+#[derive(Clone)]
+struct Known {
+    transport: Arc<Transport>,
+    security: Security,
+    revision: u64,
 }
 
 struct Check {
@@ -76,9 +90,17 @@ impl Actor for BackendPool {
         me.send_interval(Duration::from_millis(250), || Msg::Tick);
         let published = arguments.shared.published.load();
         let backends: BTreeMap<_, _> = published.backends().map(|b| (b.name.clone(), b.clone())).collect();
-        let endpoints = backends.values().flat_map(|b| &b.endpoints).map(|e| (e.key.clone(), e.clone())).collect();
-        let mut state =
-            State { arguments, endpoints, backends, leaving: Vec::new(), checks: BTreeMap::new(), transports: BTreeMap::new() };
+        let endpoints: BTreeMap<_, _> =
+            backends.values().flat_map(|b| &b.endpoints).map(|e| (e.key.clone(), e.clone())).collect();
+        let transports = backends
+            .values()
+            .filter_map(|b| {
+                let revision = b.endpoints.first()?.key.revision;
+                let known = Known { transport: b.transport.clone(), security: b.security.clone(), revision };
+                Some((b.transport.name.clone(), known))
+            })
+            .collect();
+        let mut state = State { arguments, endpoints, backends, leaving: Vec::new(), checks: BTreeMap::new(), transports };
         for backend in state.backends.values().cloned().collect::<Vec<_>>() {
             state.check(&me, &backend).await?;
         }
@@ -100,6 +122,15 @@ impl Actor for BackendPool {
                 }
             }
             Msg::Tick => state.tick(),
+            #[cfg(any(test, madsim))]
+            Msg::Crash => panic!("crashed on request"),
+            #[cfg(any(test, madsim))]
+            Msg::CrashCheck(service) => {
+                let check = state.checks.iter().find(|(name, _)| name.as_str() == service);
+                if let Some((_, check)) = check {
+                    check.actor.cast(health_check::Msg::Crash)?;
+                }
+            }
         }
         Ok(())
     }
@@ -129,34 +160,56 @@ impl State {
     async fn prepare(&mut self, config: &Config) {
         for service in config.services.values() {
             let ServiceKind::LoadBalancer(balancer) = &service.kind else { continue };
-            let (transport, security) = self.transport(config, &balancer.transport).await;
-            let unchanged =
-                self.backends.get(&service.name).is_some_and(|b| b.config == *balancer && Arc::ptr_eq(&b.transport, &transport));
+            let known = self.transport(config, &balancer.transport).await;
+            let unchanged = self.backends.get(&service.name).is_some_and(|b| {
+                b.config == *balancer
+                    && Arc::ptr_eq(&b.transport, &known.transport)
+                    && b.security.is_broken() == known.security.is_broken()
+            });
             #[cfg(planted = "withdrawn_stays")]
             let unchanged = unchanged || fairlead_net::sim::is_planted("withdrawn_stays") && self.backends.contains_key(&service.name);
             if !unchanged {
-                let backend = self.build(service, balancer, transport, security);
+                let backend = self.build(service, balancer, known);
                 self.backends.insert(service.name.clone(), Arc::new(backend));
             }
         }
     }
 
-    fn build(&mut self, service: &Service, config: &LoadBalancer, transport: Arc<Transport>, security: Security) -> Backend {
+    fn build(&mut self, service: &Service, config: &LoadBalancer, known: Known) -> Backend {
+        let Known { transport, security, revision } = known;
         let now = self.now();
         let policy = OutlierPolicy::of(config.passive_health_check.as_ref(), config.health_check.is_some());
         let endpoints: Vec<_> = config
             .servers
             .iter()
             .map(|server| {
-                let key = Key { service: service.name.clone(), url: server.url.text.clone(), transport: transport.name.clone() };
+                let key = Key {
+                    service: service.name.clone(),
+                    url: server.url.text.clone(),
+                    transport: transport.name.clone(),
+                    revision,
+                };
                 let workers = self.arguments.workers;
-                let known = self.endpoints.get(&key).filter(|e| e.standing().life != Life::Gone).cloned();
-                let endpoint =
-                    known.unwrap_or_else(|| Arc::new(Endpoint::new(key.clone(), server.url.clone(), workers, policy.clone())));
+                // One that is on its way out may be wanted again.
+                let known = self.endpoints.get(&key).or_else(|| self.leaving.iter().find(|e| e.key == key));
+                let known = known.filter(|e| e.standing().life != Life::Gone).cloned();
+                let endpoint = known.unwrap_or_else(|| {
+                    let new = Endpoint::new(key.clone(), server.url.clone(), workers, policy.clone());
+                    let same = |e: &&Arc<Endpoint>| e.key.service == key.service && e.key.url == key.url;
+                    if let Some(before) = self.endpoints.values().find(same) {
+                        new.succeed(before);
+                    }
+                    Arc::new(new)
+                });
+                self.leaving.retain(|e| !Arc::ptr_eq(e, &endpoint));
                 endpoint.judge_by(policy.clone());
                 endpoint.handle(now, Event::Ready);
                 endpoint.handle(now, Event::Announced);
                 if config.health_check.is_none() {
+                    if endpoint.health().is_some() {
+                        self.arguments.shared.telemetry.server_up(service.name.as_str(), &server.url.text, None);
+                    }
+                    endpoint.set_health(None);
                     endpoint.probed(now, true);
                 }
                 self.endpoints.insert(key, endpoint.clone());
@@ -181,19 +234,22 @@ impl State {
         }
     }
 
-    async fn transport(&mut self, config: &Config, name: &Name) -> (Arc<Transport>, Security) {
+    async fn transport(&mut self, config: &Config, name: &Name) -> Known {
         let Some(wanted) = config.transports.get(name) else {
-            let broken = Security::Broken(format!("the serversTransport {name} does not exist"));
-            return (Arc::new(Transport::new(name.clone())), broken);
+            let security = Security::Broken(format!("the serversTransport {name} does not exist"));
+            return Known { transport: Arc::new(Transport::new(name.clone())), security, revision: 0 };
         };
-        if let Some((known, security)) = self.transports.get(name)
-            && **known == **wanted
-        {
-            return (known.clone(), security.clone());
-        }
-        let security = transport::load(wanted).await;
-        self.transports.insert(name.clone(), (wanted.clone(), security.clone()));
-        (wanted.clone(), security)
+        let known = match self.transports.get(name) {
+            Some(known) if *known.transport == **wanted && !known.security.is_broken() => known.clone(),
+            // The files may have come since.
+            Some(known) if *known.transport == **wanted => Known { security: transport::load(wanted).await, ..known.clone() },
+            before => {
+                let revision = before.map_or(0, |known| known.revision + 1);
+                Known { transport: wanted.clone(), security: transport::load(wanted).await, revision }
+            }
+        };
+        self.transports.insert(name.clone(), known.clone());
+        known
     }
 
     /// Servers that the configuration lacks take no new request from now on.
@@ -209,7 +265,11 @@ impl State {
         for endpoint in leave.into_values() {
             let in_flight = endpoint.in_flight() as usize;
             endpoint.handle(now, Event::Withdrawn { in_flight, keeps_sessions: false, grace });
-            self.arguments.shared.telemetry.server_up(endpoint.key.service.as_str(), &endpoint.url.text, None);
+            let (service, url) = (&endpoint.key.service, &endpoint.key.url);
+            // Unless it is there still, under other options.
+            if !self.endpoints.keys().any(|key| key.service == *service && key.url == *url) {
+                self.arguments.shared.telemetry.server_up(service.as_str(), url, None);
+            }
             self.leaving.push(endpoint);
         }
         let ended: Vec<_> =

@@ -1,7 +1,8 @@
 //! The actor Certificates: certificate files made into TLS configurations, again whenever a file changes.
 //!
-//! Owns what was loaded and the watch on its files. A file that cannot be used leaves the last good state of that certificate in
-//! force. Supervised by [`Supervisor`](crate::supervisor); after a panic the Router asks for everything anew.
+//! Owns the watch on files, and what was loaded from them in [`Kept`], which outlives it. A file that cannot be used leaves the last
+//! good state of that certificate in force. Supervised by [`Supervisor`](crate::supervisor); after a panic it has the Router ask for
+//! everything anew.
 //!
 //! Never: serves a handshake, or replaces a certificate by a self-made one while the operator's own is merely broken.
 
@@ -31,6 +32,9 @@ pub enum Msg {
     Load(Tls, RpcReplyPort<Loaded>),
     /// A file has changed.
     Changed,
+    /// Fail, for tests of supervision.
+    #[cfg(any(test, madsim))]
+    Crash,
 }
 
 /// What came of loading.
@@ -47,15 +51,24 @@ pub struct Arguments {
     pub directory: Arc<Directory>,
 }
 
-/// See [`Certificates`].
-pub struct State {
-    arguments: Arguments,
+/// What was loaded: survives the actor.
+#[derive(Default)]
+pub struct Kept(tokio::sync::Mutex<Loading>);
+
+/// See [`Kept`].
+#[derive(Default)]
+struct Loading {
     /// The last good version of each certificate, by its two texts.
     good: BTreeMap<(String, String), Arc<tls::Certificate>>,
     /// Made once: a new one at each change would break the clients that accepted it.
     self_signed: Option<Arc<tls::Certificate>>,
     /// Configurations by options, so that tickets stay valid over a change of certificates.
     configs: BTreeMap<Name, (TlsOptions, Arc<ServerConfig>)>,
+}
+
+/// See [`Certificates`].
+pub struct State {
+    arguments: Arguments,
     watch: Option<Owned<()>>,
 }
 
@@ -66,30 +79,39 @@ impl Actor for Certificates {
 
     async fn pre_start(&self, me: ActorRef<Msg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
         arguments.directory.set_certificates(me);
-        Ok(State { arguments, good: BTreeMap::new(), self_signed: None, configs: BTreeMap::new(), watch: None })
+        // Nobody has watched the files since the one before this actor ended.
+        if let Some(router) = arguments.directory.router() {
+            router.cast(router::Msg::Certificates).ok();
+        }
+        Ok(State { arguments, watch: None })
     }
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
         match msg {
             Msg::Load(tls, reply) => {
-                let loaded = state.load(&tls).await;
+                // The watch begins before the look, so that no change falls between them.
                 state.watch(&me, &tls);
+                let State { arguments: Arguments { shared, directory }, .. } = state;
+                let loaded = directory.certificates_kept.0.lock().await.load(shared, &tls).await;
                 if reply.send(loaded).is_err() {
                     tracing::debug!("nobody waits for the certificates any more");
                 }
             }
             Msg::Changed => {
                 if let Some(router) = state.arguments.directory.router() {
-                    router.cast(router::Msg::Certificates)?;
+                    // A Router that has failed loads them when it begins again.
+                    router.cast(router::Msg::Certificates).ok();
                 }
             }
+            #[cfg(any(test, madsim))]
+            Msg::Crash => panic!("crashed on request"),
         }
         Ok(())
     }
 }
 
-impl State {
-    async fn load(&mut self, tls: &Tls) -> Loaded {
+impl Loading {
+    async fn load(&mut self, shared: &Shared, tls: &Tls) -> Loaded {
         let now = unix_now();
         let mut loaded = Loaded::default();
         let mut certificates = Vec::new();
@@ -101,7 +123,12 @@ impl State {
             None => None,
         };
         let default = default.or_else(|| self.self_signed(now));
-        self.arguments.shared.telemetry.certificates(certificates.iter().chain(&default).map(|c| gauge(c)).collect());
+        let wanted = |key: &(String, String)| {
+            let named = tls.certificates.iter().chain(&tls.default_certificate);
+            named.into_iter().any(|c| (&c.cert, &c.key) == (&key.0, &key.1))
+        };
+        self.good.retain(|key, _| wanted(key));
+        shared.telemetry.certificates(certificates.iter().chain(&default).map(|c| gauge(c)).collect());
         let store = Arc::new(CertificateStore::new(&certificates, default, now));
         let default_options = Name::whole("default");
         let mut options: BTreeMap<_, _> = tls.options.iter().map(|(name, o)| (name.clone(), (**o).clone())).collect();
@@ -208,7 +235,9 @@ impl State {
         self.configs.insert(name.clone(), (options.clone(), config.clone()));
         Ok(config)
     }
+}
 
+impl State {
     /// Watches every file that was named. A watch that fails is begun again.
     fn watch(&mut self, me: &ActorRef<Msg>, tls: &Tls) {
         let named = tls.certificates.iter().chain(&tls.default_certificate).flat_map(|c| [&c.cert, &c.key]);
@@ -220,9 +249,10 @@ impl State {
             return;
         }
         let me = me.clone();
+        let mut begun = Some(fs::watch(&files));
         let watching = async move {
             loop {
-                let failed = match fs::watch(&files) {
+                let failed = match begun.take().unwrap_or_else(|| fs::watch(&files)) {
                     Ok(mut watcher) => loop {
                         match watcher.changed().await {
                             Ok(()) => me.cast(Msg::Changed).ok(),

@@ -62,7 +62,12 @@ fn access_log(wanted: &AccessLog) -> AccessLogOptions {
             AccessLogFormat::Json => LogFormat::Json,
             AccessLogFormat::GenericClf => LogFormat::GenericClf,
         },
-        status_codes: wanted.filters.status_codes.iter().map(|(first, last)| StatusRange { first: *first, last: *last }).collect(),
+        status_codes: wanted
+            .filters
+            .status_codes
+            .iter()
+            .map(|(first, last)| StatusRange { first: *first, last: *last })
+            .collect(),
         retry_attempts: wanted.filters.retry_attempts,
         min_duration: wanted.filters.min_duration,
         default_mode: keep(wanted.fields.default_mode),

@@ -8,6 +8,7 @@ use fairlead_core::{
     Name,
     config::dynamic::{ServerUrl, UpstreamScheme},
     endpoint::{self, Action, Event, Life, Standing},
+    health::Health,
     outlier::{Change, Outcome, Outlier, OutlierPolicy},
 };
 use fairlead_net::{
@@ -30,6 +31,8 @@ pub struct Key {
     pub service: Name,
     pub url: String,
     pub transport: Name,
+    /// How often that transport has changed: connections made under its old options serve nobody after a change.
+    pub revision: u64,
 }
 
 /// One server.
@@ -42,6 +45,8 @@ pub struct Endpoint {
     flags: AtomicU8,
     machine: Mutex<Machine>,
     outlier: Mutex<Outlier>,
+    /// What active checks have found, kept over changes of the service and restarts of its check.
+    health: Mutex<Option<Health>>,
     /// Until then, in milliseconds of core's time, successes count too: there was a failure to weigh them against.
     doubted_until: AtomicU64,
     idle: Box<[Mutex<Idle>]>,
@@ -53,7 +58,14 @@ pub struct Endpoint {
 #[derive(Default)]
 pub struct Idle {
     pub h1: Vec<Kept>,
-    pub h2: Option<http2::client::Client>,
+    pub h2: Option<Shareable>,
+}
+
+/// An HTTP/2 connection that requests share.
+pub struct Shareable {
+    pub client: http2::client::Client,
+    /// When a request last went over it.
+    pub since: Instant,
 }
 
 /// An idle HTTP/1 connection.
@@ -95,6 +107,7 @@ impl Endpoint {
             flags: AtomicU8::new(0),
             machine: Mutex::new(Machine { life: endpoint::Endpoint::new(), probe_up: true }),
             outlier: Mutex::new(Outlier::new(policy)),
+            health: Mutex::default(),
             doubted_until: AtomicU64::new(0),
             idle: (0..workers).map(|_| Mutex::default()).collect(),
             addresses: Mutex::default(),
@@ -117,9 +130,9 @@ impl Endpoint {
         self.flags() & EJECTED != 0
     }
 
-    /// Whether a client bound to this server by a cookie may still come: true while it drains.
+    /// Whether a client bound to this server by a cookie may still come: true while it drains, false while it is ejected.
     pub fn serves_sessions(&self) -> bool {
-        self.flags() & SESSIONS != 0
+        self.flags() & (SESSIONS | EJECTED) == SESSIONS
     }
 
     /// Whether idle connections are worth keeping.
@@ -165,6 +178,25 @@ impl Endpoint {
         }
     }
 
+    /// What active checks have found so far.
+    pub fn health(&self) -> Option<Health> {
+        self.health.lock().clone()
+    }
+
+    /// Notes what active checks have found; `None`: there are none.
+    pub fn set_health(&self, health: Option<Health>) {
+        *self.health.lock() = health;
+    }
+
+    /// Takes over what is known of the same server under other options.
+    pub fn succeed(&self, other: &Self) {
+        self.set_health(other.health());
+        let probe_up = other.standing().probe_up;
+        let mut machine = self.machine.lock();
+        machine.probe_up = probe_up;
+        self.mirror(&machine);
+    }
+
     /// Where the server is in its life, and what speaks for or against it.
     pub fn standing(&self) -> Standing {
         let machine = self.machine.lock();
@@ -205,13 +237,15 @@ impl Endpoint {
         &self.idle[worker]
     }
 
-    /// Drops idle connections of this worker that are dead or idle since before `oldest`.
-    pub fn sweep(&self, worker: usize, oldest: Option<Instant>) {
+    /// Drops idle connections of this worker that are dead or idle since before `oldest`; tells how many are left.
+    pub fn sweep(&self, worker: usize, oldest: Option<Instant>) -> usize {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-        self.idle[worker]
-            .lock()
-            .h1
-            .retain_mut(|kept| oldest.is_none_or(|t| kept.since >= t) && kept.connection.poll_idle(&mut cx).is_pending());
+        let fresh = |since: Instant| oldest.is_none_or(|t| since >= t);
+        let mut idle = self.idle[worker].lock();
+        idle.h1.retain_mut(|kept| fresh(kept.since) && kept.connection.poll_idle(&mut cx).is_pending());
+        let lives = |h2: &Shareable| !h2.client.is_closed() && (h2.client.active() > 0 || fresh(h2.since));
+        idle.h2 = idle.h2.take().filter(lives);
+        idle.h1.len() + usize::from(idle.h2.as_ref().is_some_and(|h2| h2.client.active() == 0))
     }
 
     /// Number of idle connections over all workers.

@@ -3,8 +3,10 @@
 //! Used by the binary and by the simulator alike. Owns the order of starting and of stopping, and nothing of what happens between.
 
 use crate::{
-    backend_pool, certificates,
+    backend_pool,
+    certificates::{self, Kept},
     config_watch::ProviderStatus,
+    ending::Ending,
     entry_point::EntryPoint,
     internal::Internals,
     published::{Cell, Published},
@@ -16,7 +18,7 @@ use crate::{
 use arc_swap::ArcSwapOption;
 use fairlead_core::{
     config::static_::{Protocol, StaticConfig},
-    drain::{Action, Drain, Event, Outcome, Periods},
+    drain::{Action, Event, Outcome, Periods, Phase},
     snapshot::{EntryPointId, EntryPointSpec},
 };
 use fairlead_net::{
@@ -55,7 +57,6 @@ pub struct Gateway {
     directory: Arc<Directory>,
     workers: Vec<worker::Handle>,
     supervisor: ActorRef<supervisor::Msg>,
-    periods: Periods,
 }
 
 /// Why a gateway did not start.
@@ -63,17 +64,28 @@ pub struct Gateway {
 #[error("{0}")]
 pub struct StartError(String);
 
+/// How far a gateway has come in what it serves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Served {
+    Nothing,
+    /// What Fairlead declares itself: `/ping`, `/ready`, metrics, the API.
+    Internals,
+    /// What every provider has said, too.
+    Everything,
+}
+
 /// The actors that there are now, and how far starting has come. Outlives every one of them.
 pub struct Directory {
     router: ArcSwapOption<ActorRef<router::Msg>>,
     backend_pool: ArcSwapOption<ActorRef<backend_pool::Msg>>,
     certificates: ArcSwapOption<ActorRef<certificates::Msg>>,
     bound: Mutex<BTreeMap<String, SocketAddr>>,
-    synced: watch::Sender<bool>,
+    served: watch::Sender<Served>,
     listening: AtomicBool,
     draining: AtomicBool,
     pub providers: Vec<Arc<ProviderStatus>>,
     pub inputs: Arc<router::Inputs>,
+    pub certificates_kept: Arc<Kept>,
 }
 
 impl Directory {
@@ -83,11 +95,12 @@ impl Directory {
             backend_pool: ArcSwapOption::empty(),
             certificates: ArcSwapOption::empty(),
             bound: Mutex::default(),
-            synced: watch::Sender::new(false),
+            served: watch::Sender::new(Served::Nothing),
             listening: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             providers,
             inputs: Arc::default(),
+            certificates_kept: Arc::default(),
         }
     }
 
@@ -131,14 +144,14 @@ impl Directory {
         self.bound.lock().insert(entry_point.to_owned(), address);
     }
 
-    /// Every provider has spoken, and what it said is served.
-    pub fn set_synced(&self) {
-        self.synced.send_if_modified(|synced| !std::mem::replace(synced, true));
+    /// So much is served now. Never goes back.
+    pub fn set_served(&self, served: Served) {
+        self.served.send_if_modified(|known| std::mem::replace(known, served.max(*known)) < served);
     }
 
     /// Whether every provider has spoken.
     pub fn is_synced(&self) -> bool {
-        *self.synced.borrow()
+        *self.served.borrow() == Served::Everything
     }
 
     /// Whether new work is welcome: first sync applied, certificates loaded, listeners bound, not going down.
@@ -164,10 +177,10 @@ impl Directory {
         self.draining.load(Ordering::Acquire)
     }
 
-    async fn until_synced(&self) {
-        let mut synced = self.synced.subscribe();
+    async fn until_served(&self, wanted: Served) {
+        let mut served = self.served.subscribe();
         // The sender lives in `self`, so this cannot fail.
-        synced.wait_for(|synced| *synced).await.ok();
+        served.wait_for(|served| *served >= wanted).await.ok();
     }
 }
 
@@ -181,8 +194,13 @@ impl Gateway {
         let Options { config, telemetry, workers, pin, host_name, providers } = options;
         let config = Arc::new(config);
         let specs: Vec<_> = config.entry_points.keys().map(|name| EntryPointSpec { name: name.clone() }).collect();
-        let statuses: Vec<_> = providers.iter().map(|(name, _)| Arc::new(ProviderStatus::new(name))).collect();
-        let directory = Arc::new(Directory::new(statuses.clone()));
+        let status = |name: &String| Arc::new(ProviderStatus::new(name).recorded_in(telemetry.provider(name)));
+        let directory = Arc::new(Directory::new(providers.iter().map(|(name, _)| status(name)).collect()));
+        let life_cycles = || config.entry_points.values().filter(|e| e.address.protocol == Protocol::Tcp).map(|e| e.life_cycle);
+        let periods = Periods {
+            lame_duck: life_cycles().map(|l| l.request_accept_grace).max().unwrap_or_default(),
+            grace: life_cycles().map(|l| l.grace).max().unwrap_or_default(),
+        };
         let mut secret = [0; 16];
         random::secret(&mut secret);
         let shared = Arc::new(Shared {
@@ -193,6 +211,7 @@ impl Gateway {
             limits: config.limits,
             pseudonym: String::new(),
             epoch: time::now(),
+            ending: Ending::new(periods),
             telemetry: telemetry.clone(),
         });
         let entries: Vec<_> = config
@@ -209,27 +228,24 @@ impl Gateway {
         let workers = started.map_err(|e| StartError(format!("a worker thread could not be started: {e}")))?;
 
         let awaited: BTreeSet<_> = providers.iter().map(|(name, _)| name.clone()).collect();
-        let periods = Periods {
-            lame_duck: entries.iter().map(|e| e.config.life_cycle.request_accept_grace).max().unwrap_or_default(),
-            grace: entries.iter().map(|e| e.config.life_cycle.grace).max().unwrap_or_default(),
-        };
         let arguments = supervisor::Arguments {
             shared: shared.clone(),
             config: config.clone(),
             directory: directory.clone(),
             workers: workers.iter().map(|w| w.commands.clone()).collect(),
-            providers: providers.into_iter().map(|(_, make)| make).zip(statuses).collect(),
+            providers: providers.into_iter().map(|(_, make)| make).collect(),
             awaited,
             salt: secret,
             grace: periods.grace,
         };
         let failed = |e: &dyn std::fmt::Display| StartError(e.to_string());
         let (supervisor, _) = Actor::spawn(None, Supervisor, arguments).await.map_err(|e| failed(&e))?;
-        let gateway = Self { shared, directory, workers, supervisor, periods };
+        let gateway = Self { shared, directory, workers, supervisor };
 
         let (early, late): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| answers_for_itself(&config, &entry.name));
+        gateway.directory.until_served(Served::Internals).await;
         gateway.listen(early).await?;
-        gateway.directory.until_synced().await;
+        gateway.directory.until_served(Served::Everything).await;
         gateway.listen(late).await?;
         gateway.directory.listening.store(true, Ordering::Release);
         tracing::info!("ready");
@@ -242,6 +258,12 @@ impl Gateway {
             listening.map_err(|e| StartError(e.to_string()))?.map_err(StartError)?;
         }
         Ok(())
+    }
+
+    /// The root of the actors, for tests of supervision.
+    #[cfg(any(test, madsim))]
+    pub fn supervisor(&self) -> &ActorRef<supervisor::Msg> {
+        &self.supervisor
     }
 
     /// What workers see.
@@ -267,12 +289,11 @@ impl Gateway {
     /// Goes down: readiness fails, then no new connections, then the old ones end with their requests; what is left at the
     /// deadline is cut off. `hurry` ends the present phase each time it is ready.
     pub async fn drain(self, mut hurry: impl AsyncFnMut()) -> Outcome {
-        let mut drain = Drain::new(self.periods);
         let mut due = None;
         let mut event = Event::Terminate;
         loop {
             let now = self.shared.since_epoch(time::now());
-            for action in drain.handle(now, event) {
+            for action in self.shared.ending.handle(now, event) {
                 match action {
                     Action::FailReadiness => self.directory.draining.store(true, Ordering::Release),
                     Action::Arm(at) => due = Some(self.shared.instant(at)),
@@ -289,7 +310,7 @@ impl Gateway {
             let hurried = std::pin::pin!(hurry());
             event = tokio::select! {
                 biased;
-                () = self.until_idle(), if drain.phase() == fairlead_core::drain::Phase::Draining => Event::Idle,
+                () = self.until_idle(), if self.shared.ending.phase() == Phase::Draining => Event::Idle,
                 () = time::sleep_until(due) => Event::Tick,
                 () = hurried => Event::Terminate,
             };
@@ -297,7 +318,8 @@ impl Gateway {
     }
 
     async fn until_idle(&self) {
-        while self.connections() > 0 {
+        // Connections that wait in a listener's queue are some too.
+        while self.connections() > 0 || self.workers.iter().any(|w| w.worker.is_accepting()) {
             time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -334,3 +356,6 @@ fn answers_for_itself(config: &StaticConfig, entry_point: &str) -> bool {
         || config.prometheus.as_ref().is_some_and(|p| !p.manual_routing && p.entry_point == entry_point)
         || config.api.as_ref().is_some_and(|a| a.insecure) && entry_point == "traefik"
 }
+
+#[cfg(all(test, not(madsim)))]
+mod tests;

@@ -1,7 +1,8 @@
 //! The actor HealthCheck: asks the servers of one service whether they are well.
 //!
-//! Owns one health machine per server. Probes go over connections of their own, all at the same time, each on its own schedule.
-//! Supervised by BackendPool; after a panic it begins anew with every server as it stood.
+//! Drives one health machine per server, which is kept with the server's endpoint. Probes go over connections of their own, all at the same time, each on its own schedule.
+//! Supervised by BackendPool; after a panic, or a change of its service, it goes on with
+//! every server as it stood.
 //!
 //! Never: decides what a server's health means for a request.
 
@@ -28,6 +29,9 @@ pub enum Msg {
     Probe(usize),
     /// A probe has ended.
     Answered(usize, ProbeResult, String),
+    /// Fail, for tests of supervision.
+    #[cfg(any(test, madsim))]
+    Crash,
 }
 
 /// What the actor is started with.
@@ -62,7 +66,19 @@ impl Actor for HealthCheck {
             .backend
             .endpoints
             .iter()
-            .map(|_| Server { health: Health::new(&config, now, random::u64()), task: None })
+            .map(|endpoint| {
+                let health = match endpoint.health() {
+                    Some(mut health) => {
+                        health.update(&config, now, random::u64());
+                        health
+                    }
+                    None => Health::new(&config, now, random::u64()),
+                };
+                endpoint.set_health(Some(health.clone()));
+                endpoint.probed(now, health.is_up());
+                arguments.shared.telemetry.server_up(arguments.backend.name.as_str(), &endpoint.url.text, Some(health.is_up()));
+                Server { health, task: None }
+            })
             .collect();
         let mut state = State { arguments, config: Arc::new(config), servers };
         for index in 0..state.servers.len() {
@@ -75,6 +91,8 @@ impl Actor for HealthCheck {
         match msg {
             Msg::Probe(index) => state.probe(&me, index),
             Msg::Answered(index, result, detail) => state.answered(&me, index, result, &detail),
+            #[cfg(any(test, madsim))]
+            Msg::Crash => panic!("crashed on request"),
         }
         Ok(())
     }
@@ -94,9 +112,10 @@ impl State {
 
     fn probe(&mut self, me: &ActorRef<Msg>, index: usize) {
         let (me, config, backend) = (me.clone(), self.config.clone(), self.arguments.backend.clone());
+        let shared = self.arguments.shared.clone();
         let ask = async move {
             let endpoint = &backend.endpoints[index];
-            let asked = time::timeout(config.timeout, ask(&backend, endpoint, &config)).await;
+            let asked = time::timeout(config.timeout, ask(&shared, &backend, endpoint, &config)).await;
             let (result, detail) = match asked {
                 Ok(Ok(status)) if health::accepts(&config, status) => (ProbeResult::Pass, format!("status {status}")),
                 Ok(Ok(status)) => (ProbeResult::Fail, format!("status {status}")),
@@ -115,6 +134,7 @@ impl State {
         let endpoint = &backend.endpoints[index];
         let change = server.health.handle(now, result, random::u64());
         let up = server.health.is_up();
+        endpoint.set_health(Some(server.health.clone()));
         endpoint.probed(now, up);
         shared.telemetry.server_up(backend.name.as_str(), &endpoint.url.text, Some(up));
         let url = endpoint.url.text.as_str();
@@ -131,10 +151,10 @@ impl State {
 }
 
 /// Asks once, following redirects within the server if the configuration says so.
-async fn ask(backend: &Backend, endpoint: &Arc<Endpoint>, config: &Config) -> Result<u16, String> {
+async fn ask(shared: &Shared, backend: &Backend, endpoint: &Arc<Endpoint>, config: &Config) -> Result<u16, String> {
     let mut path = if config.path.is_empty() { "/".to_owned() } else { config.path.clone() };
     for _ in 0..5 {
-        let (status, location) = ask_once(backend, endpoint, config, &path).await?;
+        let (status, location) = ask_once(shared, backend, endpoint, config, &path).await?;
         let redirected = config.follow_redirects && config.status.is_none() && matches!(status, 301 | 302 | 303 | 307 | 308);
         match location.filter(|location| redirected && location.starts_with('/')) {
             Some(next) => path = next,
@@ -145,6 +165,7 @@ async fn ask(backend: &Backend, endpoint: &Arc<Endpoint>, config: &Config) -> Re
 }
 
 async fn ask_once(
+    shared: &Shared,
     backend: &Backend,
     endpoint: &Arc<Endpoint>,
     config: &Config,
@@ -152,7 +173,7 @@ async fn ask_once(
 ) -> Result<(u16, Option<String>), String> {
     let scheme = config.scheme.unwrap_or(endpoint.url.scheme);
     let port = config.port.unwrap_or(endpoint.url.port);
-    let mut up = upstream::connect_for_probe(backend, endpoint, scheme, port).await.map_err(|e| e.to_string())?;
+    let mut up = upstream::connect_for_probe(shared, backend, endpoint, scheme, port).await.map_err(|e| e.to_string())?;
     let mut head = RequestHead {
         method: Method::new(&config.method),
         target: path.to_owned(),

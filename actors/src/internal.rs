@@ -1,7 +1,10 @@
 //! Services inside the gateway: `ping@internal`, `api@internal`, `prometheus@internal`, `noop@internal`, and the demo's whoami.
 
 use crate::{
-    admin::{AdminOptions, AdminRequest, AdminState, EndpointState, EndpointView, EntryPointView, ProviderView, Readiness, Surface, respond},
+    admin::{
+        AdminOptions, AdminRequest, AdminState, EndpointState, EndpointView, EntryPointView, ProviderView, Readiness, Surface,
+        respond,
+    },
     gateway::Directory,
     proxy::{connection::Client, fields::View},
     published::Published,
@@ -58,7 +61,13 @@ impl Internals {
     }
 
     /// Answers a request that was routed to an internal service.
-    pub fn respond(&self, service: Internal, client: &Client, request: &Request<'_, View<'_>>, published: &Published) -> LocalResponse {
+    pub fn respond(
+        &self,
+        service: Internal,
+        client: &Client,
+        request: &Request<'_, View<'_>>,
+        published: &Published,
+    ) -> LocalResponse {
         let surface = match service {
             Internal::Noop => return LocalResponse::of(Reason::Noop),
             Internal::Whoami => return whoami(client, request),
@@ -187,7 +196,8 @@ fn since_1970() -> Duration {
 
 /// What the well-known image of that name answers: who was asked, and what arrived.
 fn whoami(client: &Client, request: &Request<'_, View<'_>>) -> LocalResponse {
-    let mut text = format!("Name: {}\nRemoteAddr: {}\n{} {} HTTP/1.1\n", client.entry.name, client.peer, request.method, request.path);
+    let mut text =
+        format!("Name: {}\nRemoteAddr: {}\n{} {} HTTP/1.1\n", client.entry.name, client.peer, request.method, request.path);
     request.fields.each(&mut |name, value| {
         // Writing to a String cannot fail.
         let _ = writeln!(text, "{name}: {}", String::from_utf8_lossy(value));

@@ -4,6 +4,8 @@
 //! Deliberately absent: sockets (that is `net`), what routing means (that is `core`), and what only the binary knows: the command line,
 //! exporters, signals, the allocator.
 
+#![forbid(unsafe_code)]
+
 pub mod admin;
 mod backend;
 mod backend_pool;
@@ -11,6 +13,7 @@ mod certificates;
 pub mod compose;
 pub mod config_watch;
 mod connections;
+mod ending;
 pub mod endpoint;
 mod entry_point;
 pub mod gateway;
@@ -23,6 +26,8 @@ pub mod published;
 pub mod router;
 mod supervisor;
 pub mod telemetry;
+#[cfg(all(test, not(madsim)))]
+mod testing;
 mod transport;
 pub mod worker;
 

@@ -6,7 +6,7 @@
 //! Never: sees a connection.
 
 use crate::{entry_point::EntryPoint, gateway::Directory, worker::Command};
-use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
+use ractor::{Actor, ActorProcessingErr, ActorRef};
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
@@ -20,8 +20,6 @@ pub struct Listener;
 pub enum Msg {
     /// Listen no more; connections stay.
     Close,
-    /// Where it listens.
-    Address(RpcReplyPort<SocketAddr>),
 }
 
 /// What the actor is started with.
@@ -34,7 +32,6 @@ pub struct Arguments {
 /// See [`Listener`].
 pub struct State {
     arguments: Arguments,
-    address: SocketAddr,
 }
 
 impl Actor for Listener {
@@ -44,16 +41,12 @@ impl Actor for Listener {
 
     async fn pre_start(&self, _: ActorRef<Msg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
         let name = &arguments.entry.name;
-        let address = match arguments.directory.bound(name) {
-            Some(address) => address,
-            None => {
-                let address = bind(&arguments).await.map_err(|e| format!("entry point {name}: {e}"))?;
-                arguments.directory.set_bound(name, address);
-                tracing::info!(entry_point = name, %address, "listening");
-                address
-            }
-        };
-        Ok(State { arguments, address })
+        if arguments.directory.bound(name).is_none() {
+            let address = bind(&arguments).await.map_err(|e| format!("entry point {name}: {e}"))?;
+            arguments.directory.set_bound(name, address);
+            tracing::info!(entry_point = name, %address, "listening");
+        }
+        Ok(State { arguments })
     }
 
     async fn handle(&self, _: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -63,7 +56,6 @@ impl Actor for Listener {
                     worker.send(Command::Close { entry: state.arguments.entry.name.clone() })?;
                 }
             }
-            Msg::Address(reply) => reply.send(state.address)?,
         }
         Ok(())
     }

@@ -15,4 +15,7 @@ mod http1;
 mod http2;
 mod respond;
 pub mod stream;
+#[cfg(all(test, not(madsim)))]
+mod tests;
 pub mod upstream;
+mod work;

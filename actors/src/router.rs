@@ -9,7 +9,7 @@
 use crate::{
     backend::Backend,
     backend_pool, certificates,
-    gateway::Directory,
+    gateway::{Directory, Served},
     provider::{Event, EventKind},
     published::{Published, Route, Service, Slot, Weighted},
     telemetry::Telemetry,
@@ -28,7 +28,11 @@ use fairlead_core::{
     retry::RetryPolicy,
     snapshot::{CompiledKind, EntryPointSpec, Snapshot},
 };
-use fairlead_net::{clock, tls::ServerConfig};
+use fairlead_net::{
+    clock,
+    time::{self, Instant},
+    tls::ServerConfig,
+};
 use parking_lot::Mutex;
 use ractor::{Actor, ActorProcessingErr, ActorRef, call_t};
 use std::{
@@ -41,7 +45,7 @@ pub struct Router;
 
 /// What the actor is told.
 pub enum Msg {
-    /// A provider said something new: it is in the [`Inputs`].
+    /// A provider has said something new, which stands in the [`Inputs`].
     Provided,
     /// Apply what has come in since.
     Apply,
@@ -59,6 +63,8 @@ pub enum Msg {
 pub struct Inputs {
     by_provider: Mutex<BTreeMap<String, Input>>,
     rejections: Mutex<Vec<Rejection>>,
+    /// When the first word came that is not served yet.
+    waiting_since: Mutex<Option<Instant>>,
 }
 
 struct Input {
@@ -68,11 +74,12 @@ struct Input {
 }
 
 impl Inputs {
-    /// Notes what a provider said; true when there is something to apply. Done before the Router is told: what is said while
-    /// there is none, or one that is about to fail, is not said again.
-    pub fn take(&self, event: Event) -> bool {
+    /// Notes what a provider said; true when there is something to apply. Called before the Router is told, so that nothing is
+    /// lost with it.
+    pub fn hear(&self, event: Event) -> bool {
         match event.kind {
             EventKind::Configuration { raw, rejections, revision } => {
+                self.waiting_since.lock().get_or_insert_with(time::now);
                 self.by_provider.lock().insert(event.provider, Input { raw, rejections, revision });
                 true
             }
@@ -123,7 +130,7 @@ pub struct State {
     arguments: Arguments,
     entry_points: Vec<EntryPointSpec>,
     last: Option<Arc<Config>>,
-    tls: Option<(Tls, TlsTable)>,
+    tls: Option<(Tls, certificates::Loaded)>,
     slots: BTreeMap<(Name, Name), Arc<Slot>>,
     weighted: BTreeMap<Name, Arc<Weighted>>,
     retired: Vec<Arc<Published>>,
@@ -145,7 +152,7 @@ impl Actor for Router {
         arguments.directory.set_router(me.clone());
         me.send_interval(std::time::Duration::from_secs(1), || Msg::Sweep);
         me.cast(Msg::Apply)?;
-        Ok(State {
+        let mut state = State {
             arguments,
             entry_points,
             last: None,
@@ -154,7 +161,9 @@ impl Actor for Router {
             weighted: BTreeMap::new(),
             retired: Vec::new(),
             applying: true,
-        })
+        };
+        state.resume();
+        Ok(state)
     }
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -182,41 +191,67 @@ impl Actor for Router {
 }
 
 impl State {
+    /// Finds in what is published what a Router before this one kept: last good units, and the state of middlewares.
+    fn resume(&mut self) {
+        let published = self.arguments.shared.published.load();
+        if published.snapshot.number() == 0 {
+            return;
+        }
+        self.last = Some(published.config.clone());
+        for (router, route) in published.snapshot.routers().iter().zip(&published.routes) {
+            let kept = router.stages.iter().zip(&route.stages);
+            self.slots.extend(kept.map(|(stage, slot)| ((router.name.clone(), stage.name.clone()), slot.clone())));
+        }
+        for (service, state) in published.snapshot.services().iter().zip(&published.services) {
+            if let Service::Weighted(weighted) = state {
+                self.weighted.insert(service.name.clone(), weighted.clone());
+            }
+        }
+    }
+
     async fn apply(&mut self) -> Result<(), ActorProcessingErr> {
         let Arguments { shared, config: static_, inputs, directory, awaited, .. } = &self.arguments;
-        let (raws, mut rejections) = {
+        let waiting_since;
+        let (spoken, raws, mut rejections) = {
             let inputs = inputs.by_provider.lock();
-            if !awaited.iter().all(|name| inputs.contains_key(name)) {
+            // Until every provider has spoken, only what Fairlead declares itself is served: `/ping`, `/ready`, the API.
+            let spoken = awaited.iter().all(|name| inputs.contains_key(name));
+            if !spoken && self.last.is_some() {
                 return Ok(());
             }
-            let raws: BTreeMap<_, _> = inputs.iter().map(|(name, input)| (name.clone(), input.raw.clone())).collect();
-            (raws, inputs.values().flat_map(|input| input.rejections.clone()).collect::<Vec<_>>())
+            waiting_since = self.arguments.inputs.waiting_since.lock().take();
+            let heard = || inputs.iter().filter(|_| spoken);
+            let raws: BTreeMap<_, _> = heard().map(|(name, input)| (name.clone(), input.raw.clone())).collect();
+            (spoken, raws, heard().flat_map(|(_, input)| input.rejections.clone()).collect::<Vec<_>>())
         };
         let (config, refused) = resolve(&raws, static_, self.last.as_deref());
         rejections.extend(refused);
         let config = Arc::new(config);
 
         let tls = match &self.tls {
-            Some((known, table)) if *known == config.tls => table.clone(),
+            Some((known, loaded)) if *known == config.tls => loaded.clone(),
             _ => {
                 let certificates = directory.certificates().ok_or("the Certificates actor is not running")?;
                 let loaded = call_t!(certificates, certificates::Msg::Load, PATIENCE_MS, config.tls.clone())?;
-                self.tls = Some((config.tls.clone(), loaded.table.clone()));
-                rejections.extend(loaded.rejections);
-                loaded.table
+                self.tls = Some((config.tls.clone(), loaded.clone()));
+                loaded
             }
         };
+        rejections.extend(tls.rejections);
         let pool = directory.backend_pool().ok_or("the BackendPool actor is not running")?;
         let backends = call_t!(pool, backend_pool::Msg::Prepare, PATIENCE_MS, config.clone())?;
 
         let number = shared.published.load().snapshot.number() + 1;
         let snapshot = Snapshot::build_after(Some(&shared.published.load().snapshot), number, &config, &self.entry_points);
-        let published = self.assemble(snapshot, config.clone(), &backends, tls);
+        let published = self.assemble(snapshot, config.clone(), &backends, tls.table);
         self.report(&rejections);
         let old = self.arguments.shared.published.publish(published);
         self.retired.push(old);
         pool.cast(backend_pool::Msg::Published(config.clone()))?;
         let process = self.arguments.shared.telemetry.process();
+        if let Some(since) = waiting_since {
+            process.event_to_served.observe(time::now().saturating_duration_since(since));
+        }
         process.config_reloads.inc();
         process.config_last_reload_success.set(clock::unix_seconds(clock::now()) as i64);
         process.snapshot.set(number as i64);
@@ -226,8 +261,10 @@ impl State {
         }
         *self.arguments.inputs.rejections.lock() = rejections;
         self.last = Some(config);
-        self.arguments.directory.set_synced();
-        tracing::info!(number, "configuration applied");
+        self.arguments.directory.set_served(if spoken { Served::Everything } else { Served::Internals });
+        if spoken {
+            tracing::info!(number, "configuration applied");
+        }
         Ok(())
     }
 
@@ -264,6 +301,7 @@ impl State {
             });
         }
         self.slots = slots;
+        self.weighted.retain(|name, _| config.services.contains_key(name));
         let services = snapshot.services().iter().map(|service| self.service(service, backends, &telemetry)).collect();
         Published { snapshot, config, routes, services, tls }
     }

@@ -6,7 +6,7 @@
 use crate::{
     backend_pool::{self, BackendPool},
     certificates::{self, Certificates},
-    config_watch::{self, ConfigWatch, Make, ProviderStatus},
+    config_watch::{self, ConfigWatch, Make},
     entry_point::EntryPoint,
     gateway::Directory,
     listener::{self, Listener},
@@ -33,6 +33,9 @@ pub enum Msg {
     CloseListeners,
     /// Start this child again.
     Restart(Child),
+    /// End every child of this kind where it stands, for tests of supervision.
+    #[cfg(any(test, madsim))]
+    Kill(&'static str),
 }
 
 /// What the actor is started with.
@@ -41,7 +44,8 @@ pub struct Arguments {
     pub config: Arc<StaticConfig>,
     pub directory: Arc<Directory>,
     pub workers: Vec<mpsc::UnboundedSender<Command>>,
-    pub providers: Vec<(Make, Arc<ProviderStatus>)>,
+    /// In the order of the directory's.
+    pub providers: Vec<Make>,
     pub awaited: BTreeSet<String>,
     pub salt: [u8; 16],
     pub grace: Duration,
@@ -61,7 +65,7 @@ pub enum Child {
 pub struct State {
     arguments: Arguments,
     makes: Vec<Arc<Make>>,
-    children: BTreeMap<ActorId, Child>,
+    children: BTreeMap<ActorId, (ActorCell, Child)>,
     listeners: BTreeMap<String, ActorRef<listener::Msg>>,
     closed: bool,
 }
@@ -75,9 +79,7 @@ impl Actor for Supervisor {
     type Arguments = Arguments;
 
     async fn pre_start(&self, me: ActorRef<Msg>, mut arguments: Arguments) -> Result<State, ActorProcessingErr> {
-        let providers = std::mem::take(&mut arguments.providers);
-        let (makes, statuses): (Vec<_>, Vec<_>) = providers.into_iter().map(|(make, status)| (Arc::new(make), status)).unzip();
-        let _ = statuses;
+        let makes = std::mem::take(&mut arguments.providers).into_iter().map(Arc::new).collect();
         let mut state = State { arguments, makes, children: BTreeMap::new(), listeners: BTreeMap::new(), closed: false };
         for child in [Child::Certificates, Child::BackendPool, Child::Router] {
             state.start(&me, child).await?;
@@ -97,8 +99,13 @@ impl Actor for Supervisor {
             Msg::CloseListeners => {
                 state.closed = true;
                 for listener in state.listeners.values() {
-                    listener.cast(listener::Msg::Close)?;
+                    // One that has failed closes when it is started again.
+                    listener.cast(listener::Msg::Close).ok();
                 }
+            }
+            #[cfg(any(test, madsim))]
+            Msg::Kill(kind) => {
+                state.children.values().filter(|(_, child)| child.kind() == kind).for_each(|(cell, _)| cell.kill());
             }
             Msg::Restart(child) => {
                 if let Err(e) = state.start(&me, child.clone()).await {
@@ -121,7 +128,7 @@ impl Actor for Supervisor {
             SupervisionEvent::ActorTerminated(cell, _, why) => (cell, why.unwrap_or_default()),
             _ => return Ok(()),
         };
-        let Some(child) = state.children.remove(&cell.get_id()) else { return Ok(()) };
+        let Some((_, child)) = state.children.remove(&cell.get_id()) else { return Ok(()) };
         tracing::error!(actor = child.kind(), error = why, "an actor ended and is started again");
         state.arguments.shared.telemetry.process().actor_restarts.inc();
         me.send_after(PAUSE, move || Msg::Restart(child));
@@ -166,15 +173,15 @@ impl State {
                 let arguments = config_watch::Arguments {
                     make: Box::new(move || make()),
                     forward: Arc::new(move |event| {
-                        // A Router that cannot be told is gone; the next one begins with what the inputs hold.
-                        if directory.inputs.take(event)
+                        // Without a Router it waits in the inputs, from which the next one begins.
+                        if directory.inputs.hear(event)
                             && let Some(router) = directory.router()
                         {
                             router.cast(router::Msg::Provided).ok();
                         }
                     }),
                     status,
-                    gather: config_watch::GATHER,
+                    gather: config.providers.throttle.unwrap_or(config_watch::GATHER),
                 };
                 Actor::spawn_linked(None, ConfigWatch, arguments, root).await?.0.get_cell()
             }
@@ -188,7 +195,7 @@ impl State {
                 actor.get_cell()
             }
         };
-        self.children.insert(cell.get_id(), child);
+        self.children.insert(cell.get_id(), (cell, child));
         Ok(())
     }
 }

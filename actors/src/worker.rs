@@ -4,7 +4,7 @@
 //! actors, and finds what to serve in [`Shared`].
 
 use crate::{
-    connections::Connections, entry_point::EntryPoint, internal::Internals, proxy::connection, published::Cell,
+    connections::Connections, ending::Ending, entry_point::EntryPoint, internal::Internals, proxy::connection, published::Cell,
     telemetry::Telemetry,
 };
 use fairlead_core::config::static_::{Limits, RequestId};
@@ -21,7 +21,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering},
     },
     task::{Poll, Waker},
 };
@@ -39,6 +39,7 @@ pub struct Shared {
     /// This gateway's name in `Via`; empty: no `Via`, and no loop detection by it.
     pub pseudonym: String,
     pub epoch: Instant,
+    pub ending: Ending,
 }
 
 impl Shared {
@@ -72,6 +73,30 @@ pub struct Worker {
     /// With this worker's own counters and buffers.
     pub telemetry: Telemetry,
     pub connections: Connections,
+    /// Accept loops that have not ended.
+    accepting: AtomicUsize,
+    /// Requests that went over a kept connection, not yet told to the metrics: all workers share that counter.
+    pub reuses: AtomicU64,
+    idle_seen: AtomicI64,
+}
+
+impl Worker {
+    fn new(id: usize, shared: Arc<Shared>) -> Self {
+        Self {
+            id,
+            telemetry: shared.telemetry.for_worker(id),
+            shared,
+            connections: Connections::default(),
+            accepting: AtomicUsize::new(0),
+            reuses: AtomicU64::new(0),
+            idle_seen: AtomicI64::new(0),
+        }
+    }
+
+    /// Whether it takes, or may still take, new connections.
+    pub fn is_accepting(&self) -> bool {
+        self.accepting.load(Ordering::Acquire) > 0
+    }
 }
 
 /// What a Listener actor asks of a worker.
@@ -80,7 +105,7 @@ pub enum Command {
     Listen { entry: Arc<EntryPoint>, address: SocketAddr, bound: oneshot::Sender<io::Result<SocketAddr>> },
     /// Take what waits in the queue, then listen no more.
     Close { entry: String },
-    /// Close idle connections; others close after their exchange.
+    /// Listen no more, close idle connections; others close after their exchange.
     Drain,
     /// Drop every connection now.
     Stop,
@@ -98,7 +123,7 @@ pub struct Handle {
 /// # Errors
 /// The thread could not be started.
 pub fn start(id: usize, pin: bool, shared: Arc<Shared>) -> io::Result<Handle> {
-    let worker = Arc::new(Worker { id, telemetry: shared.telemetry.for_worker(id), shared, connections: Connections::default() });
+    let worker = Arc::new(Worker::new(id, shared));
     let (commands, queue) = mpsc::unbounded_channel();
     let run = worker.clone();
     let ended = task::spawn_worker(&format!("worker-{id}"), pin.then_some(id), move || run_worker(run, queue))?;
@@ -116,6 +141,7 @@ async fn run_worker(worker: Arc<Worker>, mut commands: mpsc::UnboundedReceiver<C
                     let at = listener.local_addr()?;
                     let accept = Arc::new(Accept::default());
                     accepting.entry(entry.name.clone()).or_default().push(accept.clone());
+                    worker.accepting.fetch_add(1, Ordering::AcqRel);
                     task::spawn(accept_loop(worker.clone(), entry, listener, accept));
                     Ok(at)
                 });
@@ -124,7 +150,10 @@ async fn run_worker(worker: Arc<Worker>, mut commands: mpsc::UnboundedReceiver<C
                 }
             }
             Command::Close { entry } => accepting.remove(&entry).into_iter().flatten().for_each(|accept| accept.close()),
-            Command::Drain => worker.connections.drain(),
+            Command::Drain => {
+                accepting.values().flatten().for_each(|accept| accept.close());
+                worker.connections.drain();
+            }
             Command::Stop => break,
         }
     }
@@ -150,10 +179,19 @@ impl Accept {
     }
 }
 
+struct Accepting<'a>(&'a Worker);
+
+impl Drop for Accepting<'_> {
+    fn drop(&mut self) {
+        self.0.accepting.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
 /// How long accepting rests when the system has no descriptor or memory to give.
 const EXHAUSTED: Duration = Duration::from_millis(20);
 
 async fn accept_loop(worker: Arc<Worker>, entry: Arc<EntryPoint>, listener: Listener, accept: Arc<Accept>) {
+    let _accepting = Accepting(&worker);
     loop {
         let accepted = poll_fn(|cx| {
             // What waits in the queue is taken even when closing: its clients have a connection already.
@@ -186,13 +224,17 @@ async fn sweep(worker: Arc<Worker>) {
     loop {
         every.tick().await;
         let published = worker.shared.published.load();
+        let mut idle = 0;
         for backend in published.backends() {
             let limit = backend.transport.idle_timeout;
             let oldest = if limit.is_zero() { None } else { time::now().checked_sub(limit) };
             for endpoint in &backend.endpoints {
-                endpoint.sweep(worker.id, oldest);
+                idle += endpoint.sweep(worker.id, oldest) as i64;
                 endpoint.tick(worker.shared.since_epoch(time::now()));
             }
         }
+        let process = worker.telemetry.process();
+        process.upstream_idle.add(idle - worker.idle_seen.swap(idle, Ordering::Relaxed));
+        process.upstream_reuses.add(worker.reuses.swap(0, Ordering::Relaxed));
     }
 }

@@ -12,6 +12,8 @@
 //! - [`explain`]: why a request goes where it goes, from the same evaluation.
 //! - [`reason`], [`response`]: the closed list of responses that Fairlead makes by itself.
 
+#![forbid(unsafe_code)]
+
 pub mod balance;
 pub mod bucket;
 pub mod config;

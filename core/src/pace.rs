@@ -81,7 +81,8 @@ mod tests {
     #[test]
     fn a_trickle_is_cut_although_it_never_falls_silent() {
         let mut pace = Pace::new(LIMIT);
-        let cut = (0..100).find(|i| pace.waiting(Duration::from_secs(10 * i), *i).is_some_and(|d| d <= Duration::from_secs(10 * i)));
+        let cut =
+            (0..100).find(|i| pace.waiting(Duration::from_secs(10 * i), *i).is_some_and(|d| d <= Duration::from_secs(10 * i)));
         assert!(matches!(cut, Some(3..=4)), "{cut:?}");
     }
 

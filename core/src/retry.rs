@@ -125,12 +125,14 @@ pub struct Retries {
     attempts: u32,
     /// Those of them that a server may have acted on.
     seen: u32,
+    /// The budget refused the last retry.
+    refused: bool,
 }
 
 impl Retries {
     /// Before the first attempt.
     pub fn new(policy: RetryPolicy) -> Self {
-        Self { policy, attempts: 0, seen: 0 }
+        Self { policy, attempts: 0, seen: 0, refused: false }
     }
 
     /// Attempts that have failed.
@@ -138,9 +140,15 @@ impl Retries {
         self.attempts
     }
 
+    /// Whether the last decision was to give up because the budget had no retry left.
+    pub fn was_refused(&self) -> bool {
+        self.refused
+    }
+
     /// Decides on what follows a failed attempt.
     pub fn decide(&mut self, attempt: &Attempt, budget: &mut Budget, now: Duration, random: u64) -> Decision {
         self.attempts += 1;
+        self.refused = false;
         if !attempt.is_unseen() && !attempt.is_stale_reuse() {
             self.seen += 1;
         }
@@ -161,16 +169,21 @@ impl Retries {
             return Decision::RetryOther { after: Duration::ZERO };
         }
         let first_chance = self.seen == 1 && attempt.others;
-        if !first_chance && !self.middleware_grants() || !attempt.is_unseen() && !budget.withdraw(now) {
+        if !first_chance && !self.middleware_grants() || !attempt.is_unseen() && !self.withdraw(budget, now) {
             return Decision::GiveUp;
         }
         let after = if first_chance { Duration::ZERO } else { self.pause(random) };
         if attempt.others { Decision::RetryOther { after } } else { Decision::RetrySame { after } }
     }
 
-    fn after_refusal(&self, attempt: &Attempt, budget: &mut Budget, now: Duration, random: u64) -> Decision {
+    fn withdraw(&mut self, budget: &mut Budget, now: Duration) -> bool {
+        self.refused = !budget.withdraw(now);
+        !self.refused
+    }
+
+    fn after_refusal(&mut self, attempt: &Attempt, budget: &mut Budget, now: Duration, random: u64) -> Decision {
         let first = self.attempts == 1;
-        if !first && !budget.withdraw(now) {
+        if !first && !self.withdraw(budget, now) {
             Decision::GiveUp
         } else if attempt.others {
             Decision::RetryOther { after: Duration::ZERO }

@@ -1,3 +1,6 @@
+//! The simulated world around the real actors. Only there under `cfg(madsim)`.
+
+#![forbid(unsafe_code)]
 //! The simulated world around the real actors: plans drawn from a seed, runs that consume them, and oracles that judge.
 //!
 //! The way of a seed: [`scenario`] draws a [`plan`] (data, and all there is of chance in a run besides madsim's own), [`world`]

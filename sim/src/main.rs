@@ -1,5 +1,7 @@
 //! The rehearsal binary: lists, runs, sweeps, replays. See `fairlead_sim::cli`.
 
+#![forbid(unsafe_code)]
+
 #[cfg(madsim)]
 fn main() -> std::process::ExitCode {
     fairlead_sim::cli::main()

@@ -1,7 +1,9 @@
 //! What is known of a provider's health, for whoever asks: admin API, metrics, readiness.
 
-use fairlead_net::time::Instant;
+use crate::telemetry::ProviderSeries;
+use fairlead_net::{clock, time::Instant};
 use parking_lot::Mutex;
+use std::{sync::Arc, time::SystemTime};
 use tokio::sync::Notify;
 
 /// One provider's health. Shared; a short lock, held by nobody across an await.
@@ -9,6 +11,7 @@ pub struct ProviderStatus {
     name: String,
     view: Mutex<StatusView>,
     synced: Notify,
+    series: Arc<ProviderSeries>,
 }
 
 /// A copy of what is known at one moment.
@@ -38,7 +41,12 @@ pub struct StatusView {
 impl ProviderStatus {
     /// Nothing known yet of the provider called `name`.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), view: Mutex::default(), synced: Notify::new() }
+        Self { name: name.into(), view: Mutex::default(), synced: Notify::new(), series: Arc::default() }
+    }
+
+    /// The same, told to the metrics too.
+    pub fn recorded_in(self, series: Arc<ProviderSeries>) -> Self {
+        Self { series, ..self }
     }
 
     /// The provider's name.
@@ -70,6 +78,7 @@ impl ProviderStatus {
     /// True if it was not healthy before.
     pub(super) fn healthy(&self, now: Instant) -> bool {
         let mut view = self.view.lock();
+        self.series.synced(clock::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default());
         view.last_success = Some(now);
         view.failing_since = None;
         view.message.clear();
@@ -79,6 +88,8 @@ impl ProviderStatus {
     /// True if it was healthy before, or nothing was known.
     pub(super) fn failing(&self, message: &str, since: Instant) -> bool {
         let mut view = self.view.lock();
+        self.series.connected(false);
+        self.series.failures.inc();
         view.healthy = false;
         message.clone_into(&mut view.message);
         let first = view.failing_since.is_none();
@@ -90,6 +101,9 @@ impl ProviderStatus {
         let mut view = self.view.lock();
         revision.clone_into(&mut view.revision);
         view.rejections = rejections;
+        if !unchanged {
+            self.series.updates.inc();
+        }
         *if unchanged { &mut view.unchanged } else { &mut view.updates } += 1;
     }
 

@@ -180,10 +180,16 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
     let RequestHead { method, target: raw_target, authority: raw_authority, fields, version, upgrade, .. } = head;
     let split = target::split(method.as_str(), raw_target, scheme, entry.semicolons)
         .map_err(|e| refused(Reason::MalformedRequest)(&e))?;
-    let path = match split.path {
-        "*" => Cow::Borrowed("*"),
-        path => path::canonicalize(path, entry.path_policy).map_err(|e| refused(Reason::InvalidPath)(&e))?,
-    };
+    if split.path == "*" {
+        // Asked of this gateway as a whole, not of anything behind it.
+        return Ok(Decided::Internal(LocalResponse {
+            status: 200,
+            reason: Reason::Noop,
+            fields: Vec::new(),
+            body: Cow::Borrowed(&[]),
+        }));
+    }
+    let path = path::canonicalize(split.path, entry.path_policy).map_err(|e| refused(Reason::InvalidPath)(&e))?;
     let origin_form = split.authority.is_none();
     let mut request = Request {
         method: method.as_str(),
@@ -330,6 +336,9 @@ async fn answer<D: Downstream>(
     open.facts.status = answer.status;
     let mut stamps = respond::Stamps::new(&client.worker.shared, open.facts.request_id.as_deref());
     stamps.served = served;
+    if client.token.is_draining() {
+        down.end_after();
+    }
     let sent = time::timeout(SLOWEST_READER, respond::send(down, response, &head.method, &answer, stamps)).await;
     match sent {
         Ok(Ok(bytes)) => {

@@ -115,6 +115,9 @@ pub async fn run<D: Downstream>(
         #[cfg(planted = "post_retried")]
         let attempt = Attempt { idempotent: attempt.idempotent || fairlead_net::sim::is_planted("post_retried"), ..attempt };
         let decision = retries.decide(&attempt, &mut backend.budget.lock(), now(), random::u64());
+        if retries.was_refused() {
+            backend.series.retries_refused.inc();
+        }
         let after = match decision {
             Decision::GiveUp => break Forwarded::Answer(LocalResponse::of(failed.failure.reason())),
             Decision::RetryOther { after } => {
@@ -204,6 +207,10 @@ struct Exchange<'a, D> {
     deadline: Deadline,
     /// The target before a server's own path was put in front.
     target: Option<String>,
+    /// Servers are told their own names: by the service's wish, or because the client named no host.
+    names_server: bool,
+    /// Fairlead has told the client to go on with its body.
+    continued: bool,
     /// An interim response has gone to the client.
     interim: bool,
     set_child_cookie: Option<String>,
@@ -239,6 +246,8 @@ impl<'a, D: Downstream> Exchange<'a, D> {
         set_child_cookie: Option<String>,
     ) -> Self {
         Self {
+            names_server: !backend.config.pass_host_header || head.authority.is_empty(),
+            continued: false,
             client,
             backend,
             head,
@@ -260,6 +269,8 @@ impl<'a, D: Downstream> Exchange<'a, D> {
         let (worker, backend) = (&self.client.worker, self.backend);
         let served = backend.endpoints[index].enter();
         let endpoint = served.endpoint().clone();
+        // There is another attempt only if nothing of the body is lost: this one begins it anew.
+        (self.upload, self.uploaded) = (Progress::default(), false);
         self.open.facts.attempts += 1;
         self.open.facts.endpoint = Some(endpoint.clone());
         let begun = self.open.elapsed();
@@ -281,15 +292,15 @@ impl<'a, D: Downstream> Exchange<'a, D> {
         self.address(index, &endpoint);
         let span = self.open.trace.attempt();
         span.inject(&mut self.head.fields);
-        let waited = match up.send_head(self.head) {
-            Ok(()) => self.await_head(&mut up).await,
-            Err(e) => Wait::Upstream(e),
+        let (waited, sent) = match up.send_head(self.head) {
+            Ok(()) => (self.await_head(&mut up).await, true),
+            Err(e) => (Wait::Upstream(e), false),
         };
         let response_started = up.response_started();
         if !matches!(waited, Wait::Head) {
             up.abort();
         }
-        let failed = |failure, outcome, detail| Failed { failure, outcome, sent: true, reused, detail };
+        let failed = |failure, outcome, detail| Failed { failure, outcome, sent, reused, detail };
         let result = match waited {
             Wait::Head => Ok(None),
             Wait::Client(gone) => Ok(Some(self.client_gone(gone))),
@@ -297,7 +308,17 @@ impl<'a, D: Downstream> Exchange<'a, D> {
                 self.open.facts.detail = "the request body came too slowly".into();
                 Ok(Some(Forwarded::Answer(LocalResponse::of(Reason::RequestTimeout))))
             }
+            // The request cannot be said in the server's protocol: no server is to blame.
+            Wait::Upstream(Error { side: Side::Client | Side::Fairlead, kind: Kind::Malformed(status), detail }) => {
+                self.open.facts.detail = detail;
+                let reason = if status == 500 { Reason::Internal } else { Reason::of_status(status) };
+                Ok(Some(Forwarded::Answer(LocalResponse::of(reason))))
+            }
             Wait::Upstream(e) => Err(match e.kind {
+                // The server ended this one exchange, over a connection that lives: age has nothing to do with it.
+                Kind::Reset if !response_started => {
+                    Failed { reused: false, ..failed(Failure::Closed, AttemptOutcome::Broken, e.detail) }
+                }
                 Kind::Refused => failed(Failure::Refused, AttemptOutcome::Broken, e.detail),
                 Kind::Malformed(_) => failed(Failure::Protocol, AttemptOutcome::Broken, e.detail),
                 // Part of a response proves that the request was processed.
@@ -332,8 +353,8 @@ impl<'a, D: Downstream> Exchange<'a, D> {
                 Ok(done)
             }
             Err(failed) => {
-                // The pool's connection had died; that says nothing about the server.
-                if !(reused && failed.failure == Failure::Closed) {
+                // The pool's connection had died, or was on its way out; that says nothing about the server.
+                if !(failed.reused && matches!(failed.failure, Failure::Closed | Failure::Refused)) {
                     self.observe(&endpoint, Outcome::Failure);
                 }
                 Err(failed)
@@ -393,7 +414,7 @@ impl<'a, D: Downstream> Exchange<'a, D> {
     /// Writes what depends on the server into the head.
     fn address(&mut self, index: usize, endpoint: &Endpoint) {
         let config = &self.backend.config;
-        if !config.pass_host_header {
+        if self.names_server {
             self.head.fields.set("Host", endpoint.authority.as_bytes());
             self.head.authority.clear();
             self.head.authority.push_str(&endpoint.authority);
@@ -407,11 +428,11 @@ impl<'a, D: Downstream> Exchange<'a, D> {
     }
 
     async fn await_head(&mut self, up: &mut Connection) -> Wait {
-        let Self { client, backend, head, response, down, upload, uploaded, deadline, open, interim, .. } = self;
+        let Self { client, backend, head, response, down, upload, uploaded, deadline, open, interim, continued, .. } = self;
         let shared = &client.worker.shared;
         let sent = time::now();
         let mut pace = Pace::new(client.entry.pace);
-        let mut continue_at = head.expect_continue.then(|| sent + CONTINUE_AFTER);
+        let mut continue_at = (head.expect_continue && !*continued).then(|| sent + CONTINUE_AFTER);
         let mut head_due: Option<Instant> = None;
         let mut upload_error = None;
         let outcome = poll_fn(|cx| {
@@ -420,6 +441,7 @@ impl<'a, D: Downstream> Exchange<'a, D> {
                     match pump(cx, &mut **down, up, upload) {
                         Poll::Ready(Ok(())) => *uploaded = true,
                         Poll::Ready(Err(e)) if e.side == Side::Client => return Poll::Ready(Wait::Client(e)),
+                        Poll::Ready(Err(e)) if e.side == Side::Fairlead => return Poll::Ready(Wait::Upstream(e)),
                         // The server may have answered and closed before it read everything: its answer counts.
                         Poll::Ready(Err(e)) => (*uploaded, upload_error) = (true, Some(e)),
                         Poll::Pending => {}
@@ -427,7 +449,9 @@ impl<'a, D: Downstream> Exchange<'a, D> {
                 }
                 match up.poll_head(cx, response) {
                     Poll::Ready(Ok(())) if response.status < 200 && response.status != 101 => {
-                        continue_at = None;
+                        if response.status == 100 {
+                            (continue_at, *continued) = (None, true);
+                        }
                         *interim = true;
                         down.send_informational(response);
                         if let Poll::Ready(Err(e)) = down.poll_flush(cx) {
@@ -439,7 +463,10 @@ impl<'a, D: Downstream> Exchange<'a, D> {
                     Poll::Ready(Err(e)) => return Poll::Ready(Wait::Upstream(upload_error.take().unwrap_or(e))),
                     Poll::Pending => {}
                 }
-                if *uploaded && let Poll::Ready(gone) = down.poll_gone(cx) {
+                // While more of the body is awaited, the client's end shows there.
+                if (*uploaded || upload.waiting == Waiting::Sink)
+                    && let Poll::Ready(gone) = down.poll_gone(cx)
+                {
                     return Poll::Ready(Wait::Client(gone));
                 }
                 let due = if *uploaded {
@@ -468,7 +495,7 @@ impl<'a, D: Downstream> Exchange<'a, D> {
                 }
                 match continue_at {
                     Some(at) if !*uploaded && at <= time::now() => {
-                        continue_at = None;
+                        (continue_at, *continued) = (None, true);
                         response.clear();
                         response.status = 100;
                         down.send_informational(response);
@@ -483,7 +510,9 @@ impl<'a, D: Downstream> Exchange<'a, D> {
         })
         .await;
         open.facts.request_bytes = upload.bytes;
-        open.facts.phases.first_byte = Some(open.elapsed());
+        if matches!(outcome, Wait::Head) {
+            open.facts.phases.first_byte = Some(open.elapsed());
+        }
         outcome
     }
 
@@ -511,6 +540,9 @@ impl<'a, D: Downstream> Exchange<'a, D> {
     }
 
     async fn deliver(&mut self, mut up: Connection, served: InFlight) -> Forwarded {
+        if self.client.token.is_draining() {
+            self.down.end_after();
+        }
         self.down.send_head(self.response);
         if self.response.framing == Framing::Tunnel {
             return match poll_fn(|cx| self.down.poll_flush(cx)).await {
@@ -553,9 +585,10 @@ impl<'a, D: Downstream> Exchange<'a, D> {
 
     /// Both bodies at once, until the response is whole.
     async fn stream(&mut self, up: &mut Connection, download: &mut Progress) -> Ended {
-        let Self { client, down, upload, uploaded, deadline, .. } = self;
+        let Self { client, down, upload, uploaded, deadline, open, .. } = self;
         let shared = &client.worker.shared;
-        let (mut writes, mut reads) = (Pace::new(client.entry.pace), Pace::new(client.entry.pace));
+        let mut reads = Pace::new(client.entry.pace);
+        let whole = client.entry.config.timeouts.write.map(|limit| shared.since_epoch(open.started + limit));
         poll_fn(|cx| {
             if !*uploaded {
                 match pump(cx, &mut **down, up, upload) {
@@ -572,12 +605,14 @@ impl<'a, D: Downstream> Exchange<'a, D> {
                 Poll::Ready(Err(e)) => return Poll::Ready(Ended::Upstream(e)),
                 Poll::Pending => {}
             }
-            if *uploaded && let Poll::Ready(gone) = down.poll_gone(cx) {
+            if (*uploaded || upload.waiting == Waiting::Sink)
+                && let Poll::Ready(gone) = down.poll_gone(cx)
+            {
                 return Poll::Ready(Ended::Client(gone));
             }
-            let mut due = Due::new(shared, deadline);
+            // A server that answers while it still reads is in a conversation, where either side may be silent for long.
+            let mut due = Due::new(shared, deadline, whole);
             due.client(&mut reads, download.waiting == Waiting::Sink, download.bytes);
-            due.client(&mut writes, !*uploaded && upload.waiting == Waiting::Source, upload.bytes);
             due.poll(cx).map(|()| Ended::ClientSlow)
         })
         .await
@@ -613,8 +648,8 @@ struct Due<'a> {
 }
 
 impl<'a> Due<'a> {
-    fn new(shared: &'a Shared, deadline: &'a mut Deadline) -> Self {
-        Self { shared, deadline, now: None, at: None }
+    fn new(shared: &'a Shared, deadline: &'a mut Deadline, at: Option<Duration>) -> Self {
+        Self { shared, deadline, now: None, at }
     }
 
     fn client(&mut self, pace: &mut Pace, waited_for: bool, bytes: u64) {

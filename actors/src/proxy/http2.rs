@@ -2,13 +2,14 @@
 
 use super::{
     connection::Client,
-    exchange::{self, End, Scratch},
+    exchange::{self, End},
     stream::Down,
+    work::{Lent, Work},
 };
 use fairlead_net::{
-    http::{Downstream as _, Error, RequestHead, ResponseHead},
+    http::{Downstream as _, Error, RequestHead},
     http2::server::{Connection, ServerStream, Settings},
-    task,
+    random, task,
     time::{self, Deadline, Duration},
 };
 use std::{
@@ -32,6 +33,8 @@ pub async fn serve(client: Client, stream: Down) -> io::Result<()> {
     let settings = Settings {
         max_concurrent_streams: client.entry.config.http2.max_concurrent_streams,
         max_header_list: limits.http2_header_list_bytes,
+        header_table: client.entry.config.http2.max_decoder_header_table,
+        max_broken_off: limits.http2_resets,
         ..Settings::default()
     };
     let broken = |e: &dyn std::fmt::Display| io::Error::other(e.to_string());
@@ -80,7 +83,9 @@ pub async fn serve(client: Client, stream: Down) -> io::Result<()> {
             Happened::Stream(accepted) => {
                 let (head, stream) = *accepted;
                 served += 1;
-                if !draining && client.entry.is_worn_out(served, opened) {
+                let ending = &client.worker.shared.ending;
+                let ends = || ending.ends_connection(|| client.worker.shared.since_epoch(time::now()), random::u64);
+                if !draining && (client.entry.is_worn_out(served, opened) || ends()) {
                     draining = true;
                     conn.graceful_shutdown();
                 }
@@ -107,8 +112,9 @@ enum Happened {
 }
 
 async fn exchange(client: Arc<Client>, mut head: RequestHead, mut stream: ServerStream) {
-    let (mut response, mut scratch) = (ResponseHead::default(), Scratch::default());
-    match exchange::run(&client, &mut head, &mut response, &mut stream, &mut scratch).await {
+    let mut work = Lent::take();
+    let Work { response, scratch, .. } = &mut *work;
+    match exchange::run(&client, &mut head, response, &mut stream, scratch).await {
         End::Complete => {}
         // HTTP/2 streams are not upgraded: their heads never say so.
         End::Broken | End::Tunnel(_) => stream.abort(),

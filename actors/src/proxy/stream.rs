@@ -1,5 +1,6 @@
 //! The two kinds of byte stream on either side: plain, and under TLS.
 
+use crate::telemetry::Telemetry;
 use fairlead_net::{
     tcp,
     tls::{ClientStream, Prefixed, ServerStream},
@@ -17,10 +18,28 @@ pub enum Down {
     Tls(Box<ServerStream<Prefixed<tcp::Stream>>>),
 }
 
-/// A connection to a server.
+/// A connection to a server, counted while it is open.
 pub enum Up {
-    Plain(tcp::Stream),
-    Tls(Box<ClientStream<tcp::Stream>>),
+    Plain(tcp::Stream, Counted),
+    Tls(Box<ClientStream<tcp::Stream>>, Counted),
+}
+
+/// One connection in the metrics.
+pub struct Counted(Telemetry);
+
+impl Counted {
+    /// A connection was opened.
+    pub fn new(telemetry: &Telemetry) -> Self {
+        telemetry.process().upstream_connects.inc();
+        telemetry.process().upstream_open.inc();
+        Self(telemetry.clone())
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.process().upstream_open.dec();
+    }
 }
 
 macro_rules! either {
@@ -28,8 +47,8 @@ macro_rules! either {
         impl AsyncRead for $kind {
             fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
                 match self.get_mut() {
-                    Self::Plain(s) => Pin::new(s).poll_read(cx, buf),
-                    Self::Tls(s) => Pin::new(s).poll_read(cx, buf),
+                    Self::Plain(s, ..) => Pin::new(s).poll_read(cx, buf),
+                    Self::Tls(s, ..) => Pin::new(s).poll_read(cx, buf),
                 }
             }
         }
@@ -37,8 +56,8 @@ macro_rules! either {
         impl AsyncWrite for $kind {
             fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
                 match self.get_mut() {
-                    Self::Plain(s) => Pin::new(s).poll_write(cx, buf),
-                    Self::Tls(s) => Pin::new(s).poll_write(cx, buf),
+                    Self::Plain(s, ..) => Pin::new(s).poll_write(cx, buf),
+                    Self::Tls(s, ..) => Pin::new(s).poll_write(cx, buf),
                 }
             }
 
@@ -48,29 +67,29 @@ macro_rules! either {
                 bufs: &[io::IoSlice<'_>],
             ) -> Poll<io::Result<usize>> {
                 match self.get_mut() {
-                    Self::Plain(s) => Pin::new(s).poll_write_vectored(cx, bufs),
-                    Self::Tls(s) => Pin::new(s).poll_write_vectored(cx, bufs),
+                    Self::Plain(s, ..) => Pin::new(s).poll_write_vectored(cx, bufs),
+                    Self::Tls(s, ..) => Pin::new(s).poll_write_vectored(cx, bufs),
                 }
             }
 
             fn is_write_vectored(&self) -> bool {
                 match self {
-                    Self::Plain(s) => s.is_write_vectored(),
-                    Self::Tls(s) => s.is_write_vectored(),
+                    Self::Plain(s, ..) => s.is_write_vectored(),
+                    Self::Tls(s, ..) => s.is_write_vectored(),
                 }
             }
 
             fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 match self.get_mut() {
-                    Self::Plain(s) => Pin::new(s).poll_flush(cx),
-                    Self::Tls(s) => Pin::new(s).poll_flush(cx),
+                    Self::Plain(s, ..) => Pin::new(s).poll_flush(cx),
+                    Self::Tls(s, ..) => Pin::new(s).poll_flush(cx),
                 }
             }
 
             fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
                 match self.get_mut() {
-                    Self::Plain(s) => Pin::new(s).poll_shutdown(cx),
-                    Self::Tls(s) => Pin::new(s).poll_shutdown(cx),
+                    Self::Plain(s, ..) => Pin::new(s).poll_shutdown(cx),
+                    Self::Tls(s, ..) => Pin::new(s).poll_shutdown(cx),
                 }
             }
         }

@@ -3,16 +3,16 @@
 //! Owns no policy: which server, how often and for how long is `forward`'s matter. A worker keeps its own idle connections, so
 //! nothing here is contended.
 
-use super::stream::Up;
+use super::stream::{Counted, Up};
 use crate::{
     backend::{Backend, Security},
-    endpoint::Endpoint,
-    worker::Worker,
+    endpoint::{Endpoint, Shareable},
+    worker::{Shared, Worker},
 };
 use fairlead_core::config::dynamic::UpstreamScheme;
 use fairlead_net::{
     dns, http,
-    http::{Error, Fields, Frame, RequestHead, ResponseHead, Sink, Source, Upstream},
+    http::{Error, Fields, Frame, RequestHead, ResponseHead, Sink, Source},
     http1, http2, task, tcp,
     time::{self, Duration},
     tls,
@@ -23,7 +23,7 @@ use std::{
     io,
     net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
     task::{Context, Poll},
 };
 
@@ -60,13 +60,17 @@ impl fmt::Display for ConnectError {
 /// An idle connection of this worker that is still alive, newest first.
 pub fn checkout(worker: &Worker, backend: &Backend, endpoint: &Endpoint) -> Option<Connection> {
     let mut idle = endpoint.idle(worker.id).lock();
-    if let Some(client) = &idle.h2 {
-        if !client.is_closed() {
+    let now = time::now();
+    if let Some(shareable) = &mut idle.h2 {
+        let client = &shareable.client;
+        // One that carries all it may goes on with that; the next request opens another.
+        if !client.is_closed() && client.active() < client.max_streams() {
+            shareable.since = now;
+            worker.reuses.fetch_add(1, Ordering::Relaxed);
             return Some(Connection::H2(Box::new(client.open())));
         }
         idle.h2 = None;
     }
-    let now = time::now();
     while let Some(mut kept) = idle.h1.pop() {
         let fresh = backend.transport.idle_timeout.is_zero() || now.duration_since(kept.since) < backend.transport.idle_timeout;
         #[cfg(planted = "idle_unchecked")]
@@ -74,6 +78,7 @@ pub fn checkout(worker: &Worker, backend: &Backend, endpoint: &Endpoint) -> Opti
             return Some(Connection::H1(kept.connection));
         }
         if fresh && kept.connection.poll_idle(&mut Context::from_waker(std::task::Waker::noop())).is_pending() {
+            worker.reuses.fetch_add(1, Ordering::Relaxed);
             return Some(Connection::H1(kept.connection));
         }
     }
@@ -105,13 +110,14 @@ pub async fn connect(
 /// # Errors
 /// As [`connect`].
 pub async fn connect_for_probe(
+    shared: &Shared,
     backend: &Backend,
     endpoint: &Endpoint,
     scheme: UpstreamScheme,
     port: u16,
 ) -> Result<Connection, ConnectError> {
-    match handshake(backend, endpoint, scheme, port).await? {
-        Opened::H1(stream) => Ok(h1(stream)),
+    match handshake(shared, backend, endpoint, scheme, port).await? {
+        Opened::H1(stream) => Ok(h1(shared, stream)),
         Opened::H2(client, driver) => {
             let exchange = client.open();
             drive(driver);
@@ -121,11 +127,13 @@ pub async fn connect_for_probe(
 }
 
 async fn open(worker: &Worker, backend: &Backend, endpoint: &Endpoint) -> Result<Connection, ConnectError> {
-    match handshake(backend, endpoint, endpoint.url.scheme, endpoint.url.port).await? {
-        Opened::H1(stream) => Ok(h1(stream)),
+    match handshake(&worker.shared, backend, endpoint, endpoint.url.scheme, endpoint.url.port).await? {
+        Opened::H1(stream) => Ok(h1(&worker.shared, stream)),
         Opened::H2(client, driver) => {
             let exchange = client.open();
-            endpoint.idle(worker.id).lock().h2 = Some(client);
+            if endpoint.keeps_connections() {
+                endpoint.idle(worker.id).lock().h2 = Some(Shareable { client, since: time::now() });
+            }
             drive(driver);
             Ok(Connection::H2(Box::new(exchange)))
         }
@@ -137,31 +145,49 @@ enum Opened {
     H2(http2::client::Client, Box<http2::client::Driver<Up>>),
 }
 
-fn h1(stream: Up) -> Connection {
-    Connection::H1(Box::new(http1::ClientConn::new(stream, http1::Limits::default())))
+fn h1(shared: &Shared, stream: Up) -> Connection {
+    let limits = http1::Limits {
+        head_bytes: shared.limits.response_header_bytes,
+        informational: shared.limits.interim_responses,
+        ..http1::Limits::default()
+    };
+    Connection::H1(Box::new(http1::ClientConn::new(stream, limits)))
 }
 
-async fn handshake(backend: &Backend, endpoint: &Endpoint, scheme: UpstreamScheme, port: u16) -> Result<Opened, ConnectError> {
+async fn handshake(
+    shared: &Shared,
+    backend: &Backend,
+    endpoint: &Endpoint,
+    scheme: UpstreamScheme,
+    port: u16,
+) -> Result<Opened, ConnectError> {
     let url = &endpoint.url;
     let failed = |kind, e: &dyn fmt::Display| ConnectError { kind, detail: format!("{}: {e}", url.text) };
     let stream = dial(endpoint, port).await.map_err(|e| match e.kind() {
         io::ErrorKind::TimedOut => failed(ConnectErrorKind::TimedOut, &e),
         _ => failed(ConnectErrorKind::Failed, &e),
     })?;
+    let counted = Counted::new(&shared.telemetry);
     let (stream, h2) = match (scheme, &backend.security) {
-        (UpstreamScheme::Http, _) => (Up::Plain(stream), false),
-        (UpstreamScheme::H2c, _) => (Up::Plain(stream), true),
+        (UpstreamScheme::Http, _) => (Up::Plain(stream, counted), false),
+        (UpstreamScheme::H2c, _) => (Up::Plain(stream, counted), true),
         (UpstreamScheme::Https, Security::Tls(config)) => {
             let connected = tls::connect(stream, config, &url.host).await.map_err(|e| failed(ConnectErrorKind::Tls, &e))?;
             let h2 = connected.alpn.as_deref() == Some(&b"h2"[..]);
-            (Up::Tls(Box::new(connected.stream)), h2)
+            (Up::Tls(Box::new(connected.stream), counted), h2)
         }
         (UpstreamScheme::Https, Security::Broken(why)) => return Err(failed(ConnectErrorKind::Tls, why)),
     };
     if !h2 {
         return Ok(Opened::H1(stream));
     }
-    let settings = http2::client::Settings { secure: scheme == UpstreamScheme::Https, ..Default::default() };
+    let defaults = http2::client::Settings::default();
+    let settings = http2::client::Settings {
+        secure: scheme == UpstreamScheme::Https,
+        // HTTP/2 counts 32 bytes more for each field.
+        max_header_list: u32::try_from(shared.limits.response_header_bytes + 32 * defaults.max_fields).unwrap_or(u32::MAX),
+        ..defaults
+    };
     let (client, driver) = http2::client::handshake(stream, &settings).await.map_err(|e| failed(ConnectErrorKind::Failed, &e))?;
     Ok(Opened::H2(client, Box::new(driver)))
 }
@@ -190,9 +216,11 @@ fn drive(mut driver: Box<http2::client::Driver<Up>>) {
 const PING_AFTER: Duration = Duration::from_secs(15);
 const PONG_WITHIN: Duration = Duration::from_secs(10);
 
-/// Silence after which the kernel asks whether a server's host still lives, and a third of it between its three questions: who only
-/// reads from a machine that lost its power is told nothing otherwise.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// How long one of several addresses may take to accept.
+const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(500);
+/// How long bytes may stay unacknowledged before a server's connection is given up: without a limit of ours, a server that vanished
+/// from the network would hold a request for a quarter of an hour.
+const UNACKNOWLEDGED: Duration = Duration::from_secs(60);
 
 /// Tries the server's addresses in turn, each time beginning with another one.
 async fn dial(endpoint: &Endpoint, port: u16) -> io::Result<tcp::Stream> {
@@ -201,11 +229,17 @@ async fn dial(endpoint: &Endpoint, port: u16) -> io::Result<tcp::Stream> {
     let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
     for i in 0..addresses.len() {
         let ip = addresses[(first + i) % addresses.len()];
-        match tcp::Stream::connect(SocketAddr::new(ip, port)).await {
+        let connecting = tcp::Stream::connect(SocketAddr::new(ip, port));
+        // One address that swallows packets must not take the time of those behind it.
+        let connected = if i + 1 < addresses.len() {
+            time::timeout(NEXT_ADDRESS_AFTER, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+        } else {
+            connecting.await
+        };
+        match connected {
             Ok(stream) => {
-                if let Err(e) = stream.set_keepalive(Some(KEEP_ALIVE)) {
-                    tracing::debug!(error = %e, "a connection to a server goes without keep-alive");
-                }
+                stream.set_keepalive(Some(PING_AFTER))?;
+                stream.set_user_timeout(Some(UNACKNOWLEDGED))?;
                 return Ok(stream);
             }
             Err(e) => last = e,

@@ -202,8 +202,9 @@ pub struct Http2 {
 pub struct Providers {
     pub file: Option<FileProvider>,
     pub etcd: Option<EtcdProvider>,
-    /// Longest time for which a burst of changes is gathered; the first of a burst is applied at once.
-    pub throttle: Duration,
+    /// Longest time for which a burst of changes is gathered, at most 20 ms; the first of a burst is applied at once.
+    /// `None`: the longest.
+    pub throttle: Option<Duration>,
 }
 
 /// Provider `file`.

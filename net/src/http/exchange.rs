@@ -17,6 +17,10 @@ pub trait Downstream: Source + Sink + Send {
     /// not written.
     fn send_head(&mut self, head: &ResponseHead);
 
+    /// No request is to follow this one, and the response says so if its head was not given yet. Where exchanges share a connection
+    /// (HTTP/2) this means nothing.
+    fn end_after(&mut self) {}
+
     /// Ready once the client can no longer receive a response. To be polled while waiting for a server.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> Poll<Error>;
 

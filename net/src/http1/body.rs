@@ -84,6 +84,11 @@ impl Incoming {
         matches!(self.state, State::Done)
     }
 
+    /// Whether it broke its framing, so that nothing after it can be told apart from it.
+    pub(crate) fn is_failed(&self) -> bool {
+        matches!(self.state, State::Failed(_))
+    }
+
     /// Bytes that are still to be taken, where the head said so.
     pub(crate) fn left(&self) -> Option<u64> {
         match self.state {

@@ -324,7 +324,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Downstream for ServerConn<S> {
         self.tunnel = head.status == 101 || (outgoing == Outgoing::Done && tell == Tell::Nothing);
         // A client that was not told to go on may send its body or not; neither can be relied on.
         let unsure = self.withheld && !self.incoming.is_done();
-        self.persistent &= !self.closing && !unsure && outgoing != Outgoing::UntilClose;
+        // Whoever was too slow, or lost its framing, is told at once that this was all.
+        let hopeless = head.status == 408 || self.incoming.is_failed();
+        self.persistent &= !self.closing && !unsure && !hopeless && outgoing != Outgoing::UntilClose;
         let persist = match self.version {
             _ if head.status == 101 => Persist::Upgrade,
             _ if self.tunnel => Persist::Implied,
@@ -335,6 +337,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Downstream for ServerConn<S> {
         write_response(&mut self.wire.wr, head, tell, persist);
         self.outgoing = outgoing;
         self.phase = Phase::Response;
+    }
+
+    fn end_after(&mut self) {
+        self.close_after();
     }
 
     /// As declared. Reads ahead into the bounded buffer to notice the end; once that is full the end cannot be seen until the

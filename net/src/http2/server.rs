@@ -23,6 +23,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 pub struct Settings {
     /// Streams open at once; more are refused.
     pub max_concurrent_streams: u32,
+    /// Bytes of the table with which field sections are decoded.
+    pub header_table: u32,
     /// Bytes of one field section, 32 more counted per field (RFC 9113 section 6.5.2). `h2` answers 431 beyond it.
     pub max_header_list: u32,
     /// Fields in one section, because single bytes can refer to large ones (CVE-2026-47774). Answered 431 beyond it.
@@ -45,6 +47,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             max_concurrent_streams: 100,
+            header_table: 4096,
             max_header_list: 16 * 1024,
             max_fields: 256,
             stream_window: 256 * 1024,
@@ -73,6 +76,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub async fn handshake(io: S, settings: &Settings) -> Result<Self, Error> {
         let inner = h2::server::Builder::new()
             .max_concurrent_streams(settings.max_concurrent_streams)
+            .header_table_size(settings.header_table)
             .max_header_list_size(settings.max_header_list)
             .initial_window_size(settings.stream_window)
             .initial_connection_window_size(settings.connection_window)

@@ -64,7 +64,6 @@ impl Registry {
             "Requests over a connection that was there already.",
             p.upstream_reuses.get(),
         );
-        out.one("fairlead_permits_taken", "gauge", "Permits of limits that are taken.", p.permits_taken.get());
         out.one("fairlead_access_log_dropped_lines_total", "counter", "Access-log lines that found no room.", dropped_lines);
         out.one(
             "fairlead_access_log_write_errors_total",

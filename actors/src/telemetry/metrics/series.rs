@@ -64,6 +64,11 @@ pub struct Histogram {
 impl Histogram {
     pub(super) const BOUNDS: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0];
 
+    /// Durations added so far.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().map(|bucket| bucket.load(Relaxed)).sum()
+    }
+
     /// Adds one duration.
     pub fn observe(&self, d: Duration) {
         let seconds = d.as_secs_f64();
@@ -286,8 +291,6 @@ pub struct Process {
     pub upstream_connects: Counter,
     /// Requests that went over a connection that was there already.
     pub upstream_reuses: Counter,
-    /// Permits of the limits on connections and streams that are taken now.
-    pub permits_taken: Gauge,
     /// Batches of access-log lines that could not be written; their lines count as dropped.
     pub access_log_write_errors: Counter,
     /// Names that came after the cap and share the series `overflow`.

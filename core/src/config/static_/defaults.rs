@@ -135,7 +135,8 @@ impl Default for Limits {
             body_idle_timeout: Duration::from_secs(30),
             body_min_rate: 240,
             tls_handshake_timeout: Duration::from_secs(5),
-            connections_per_ip: Some(512),
+            // Hundreds of people stand behind one address of a carrier or an office, and load generators use one.
+            connections_per_ip: Some(4096),
             connections: None,
             http2_header_list_bytes: 16 << 10,
             http2_resets: 100,

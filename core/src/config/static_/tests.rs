@@ -187,7 +187,7 @@ fairlead:
     assert_eq!(etcd.endpoints, ["etcd:2379", "10.0.0.2:2379"]);
     assert_eq!((etcd.root_key.as_str(), etcd.password.reveal()), ("traefik", "hush"));
     assert!(!format!("{config:?}").contains("hush") && !format!("{config:?}").contains("secret"));
-    assert_eq!(config.providers.throttle, Duration::from_millis(100));
+    assert_eq!(config.providers.throttle, Some(Duration::from_millis(100)));
     assert_eq!(config.api.as_ref().unwrap().base_path, "/admin");
     let log = config.access_log.as_ref().unwrap();
     assert_eq!(log.filters.status_codes, [(404, 404), (500, 599)]);

@@ -10,7 +10,7 @@ impl Resolver<'_> {
     pub(super) fn providers(&mut self, raw: raw::Providers) -> Providers {
         let mut providers = Providers::default();
         if let Some(throttle) = raw.providers_throttle_duration {
-            providers.throttle = throttle.get();
+            providers.throttle = Some(throttle.get());
         }
         if let Some(file) = raw.file {
             let named = |text: Option<String>| text.filter(|text| !text.is_empty());

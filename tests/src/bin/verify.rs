@@ -1,2 +1,0 @@
-//! The ladder of tests, as one command.
-fn main() {}

@@ -1,0 +1,48 @@
+//! Waiting for something to become true, with a deadline and without a guess of how long it takes.
+
+use std::{
+    fmt::Debug,
+    time::{Duration, Instant},
+};
+
+/// How long anything may take on a busy machine before a test gives up.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Polls until `condition` holds.
+///
+/// # Panics
+/// It does not within [`PATIENCE`].
+#[track_caller]
+pub fn until(what: &str, mut condition: impl FnMut() -> bool) {
+    eventually(what, || condition().then_some(()).ok_or("not yet"));
+}
+
+/// Polls until `attempt` gives a value.
+///
+/// # Panics
+/// It does not within [`PATIENCE`]; says what the last attempt said.
+#[track_caller]
+pub fn eventually<T, E: Debug>(what: &str, attempt: impl FnMut() -> Result<T, E>) -> T {
+    within(PATIENCE, what, attempt)
+}
+
+/// [`eventually`] with a deadline of its own.
+///
+/// # Panics
+/// There is no value in time.
+#[track_caller]
+pub fn within<T, E: Debug>(patience: Duration, what: &str, mut attempt: impl FnMut() -> Result<T, E>) -> T {
+    let deadline = Instant::now() + patience;
+    loop {
+        match attempt() {
+            Ok(value) => return value,
+            Err(last) if Instant::now() > deadline => panic!("not within {patience:?}: {what}; last: {last:?}"),
+            Err(_) => pause(),
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one pause between two polls")]
+fn pause() {
+    std::thread::sleep(Duration::from_millis(5));
+}
