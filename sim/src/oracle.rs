@@ -133,8 +133,8 @@ pub struct Answer {
 
 /// A request that was under way when its server was withdrawn arrives within this time, or not at all.
 const UNDER_WAY: u64 = 20_000;
-/// A server that closed idle connections so recently may have met a request on its way.
-const CLOSING: u64 = 1_500;
+/// A server that closed idle connections so recently may have met a request on its way: twice the longest latency that is drawn.
+const CLOSING: u64 = 50;
 /// A health check takes so long to believe in a server again.
 const PROBED: u64 = 4_000;
 
@@ -387,7 +387,8 @@ impl Judge {
         let bad = first.union(last).count() - good.len();
         let closing = first.union(last).any(|server| {
             let server = &self.servers[*server];
-            server.vanished || server.closed_at.is_some_and(|at| at + CLOSING >= began)
+            // What a cut link swallowed may have been the word of an end.
+            server.vanished || server.was_cut || server.closed_at.is_some_and(|at| at + CLOSING >= began)
         });
         // Something of it may have reached a server, so that it must not, or not again, go to another.
         let sent = matches!(reason, "upstream_closed" | "upstream_timeout" | "upstream_protocol");
