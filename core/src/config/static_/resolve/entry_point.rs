@@ -96,6 +96,11 @@ impl Resolver<'_> {
         if streams == Some(0) {
             fault(error, &["http2", "maxConcurrentStreams"], "expected at least 1".to_owned(), "remove it for the default, 250");
         }
+        if raw.http2.max_encoder_header_table_size.is_some() {
+            let remedy = "remove it: fields are encoded with the table that the client allows, 4096 bytes at most";
+            let message = "this is not supported and changes nothing".to_owned();
+            fault(Severity::Warning, &["http2", "maxEncoderHeaderTableSize"], message, remedy);
+        }
         let default = Http2::default();
         let http2 = Http2 {
             max_concurrent_streams: streams.unwrap_or(default.max_concurrent_streams),
