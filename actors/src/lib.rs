@@ -15,7 +15,7 @@ pub mod config_watch;
 mod connections;
 mod ending;
 pub mod endpoint;
-mod entry_point;
+pub mod entry_point;
 pub mod gateway;
 mod health_check;
 mod internal;
