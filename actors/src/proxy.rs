@@ -18,3 +18,4 @@ pub mod stream;
 #[cfg(all(test, not(madsim)))]
 mod tests;
 pub mod upstream;
+mod work;

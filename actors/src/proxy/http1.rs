@@ -2,9 +2,10 @@
 
 use super::{
     connection::Client,
-    exchange::{self, End, Scratch},
+    exchange::{self, End},
     respond,
     stream::Down,
+    work::{Lent, Work},
 };
 use bytes::BytesMut;
 use fairlead_core::{reason::Reason, response::LocalResponse};
@@ -17,8 +18,6 @@ use fairlead_net::{
 };
 use std::{future::poll_fn, io, task::Poll};
 
-/// What is read of an unread request body to keep a connection.
-const DRAIN_BYTES: usize = 64 * 1024;
 /// How long a tunnel may be silent: what runs in it has its own idea of keeping alive, and Traefik sets no limit at all.
 const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
 /// How long closing may take.
@@ -26,9 +25,10 @@ const CLOSE: Duration = Duration::from_secs(2);
 
 /// What the wait for a request ended with.
 enum Next {
-    Request,
+    Request(Lent),
     Closed,
-    Refused(Error),
+    /// With what could be read of it.
+    Refused(Error, Lent),
     /// A head was begun and not finished in time.
     Slow,
 }
@@ -45,45 +45,47 @@ pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<
         ..Limits::default()
     };
     let mut conn = ServerConn::new(stream, limits, first);
-    let (mut head, mut response, mut scratch) = (RequestHead::default(), ResponseHead::default(), Scratch::default());
     let mut deadline = Deadline::new();
     let opened = time::now();
     let mut served = 0u64;
     loop {
-        match next(&client, &mut conn, &mut head, &mut deadline, served == 0).await {
-            Next::Request => {}
+        let mut work = match next(&client, &mut conn, &mut deadline, served == 0).await {
+            Next::Request(work) => work,
             Next::Closed if client.tls.is_none() => return Ok(()),
             // The end is said in TLS too.
             Next::Closed => break,
             Next::Slow => {
-                refuse(&client, &mut conn, &head, &mut response, Reason::RequestTimeout, "the head came too slowly").await;
+                Box::pin(refuse(&client, &mut conn, Lent::take(), Reason::RequestTimeout, "the head came too slowly")).await;
                 break;
             }
-            Next::Refused(e) => {
+            Next::Refused(e, work) => {
                 let Kind::Malformed(status) = e.kind else { return Ok(()) };
-                refuse(&client, &mut conn, &head, &mut response, Reason::of_status(status), &e.detail).await;
+                Box::pin(refuse(&client, &mut conn, work, Reason::of_status(status), &e.detail)).await;
                 break;
             }
-        }
+        };
         served += 1;
         let ending = &client.worker.shared.ending;
         let ends = || ending.ends_connection(|| client.worker.shared.since_epoch(time::now()), random::u64);
         if client.token.is_draining() || ends() || client.entry.is_worn_out(served, opened) {
             conn.close_after();
         }
-        match exchange::run(&client, &mut head, &mut response, &mut conn, &mut scratch).await {
+        let Work { head, response, scratch } = &mut *work;
+        // In a box of its own, which an idle connection does not have.
+        match Box::pin(exchange::run(&client, head, response, &mut conn, scratch)).await {
             End::Complete => {}
             End::Broken => {
                 abort(conn);
                 return Ok(());
             }
             End::Tunnel(upgraded) => {
-                tunnel(&client, conn, &head, &response, *upgraded).await;
+                Box::pin(tunnel(&client, conn, head, response, *upgraded)).await;
                 return Ok(());
             }
         }
+        drop(work);
         if !conn.request_body_done()
-            && !time::timeout(CLOSE, poll_fn(|cx| conn.poll_drain(cx, DRAIN_BYTES))).await.unwrap_or(false)
+            && !time::timeout(CLOSE, poll_fn(|cx| conn.poll_drain(cx, limits.unread_bytes))).await.unwrap_or(false)
         {
             break;
         }
@@ -96,16 +98,8 @@ pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<
     Ok(())
 }
 
-async fn next(
-    client: &Client,
-    conn: &mut ServerConn<Down>,
-    head: &mut RequestHead,
-    deadline: &mut Deadline,
-    first: bool,
-) -> Next {
+async fn next(client: &Client, conn: &mut ServerConn<Down>, deadline: &mut Deadline, first: bool) -> Next {
     let limits = &client.worker.shared.limits;
-    // What is refused before it is read is not to be recorded as the request before it.
-    head.clear();
     let mut slow_from = first.then(time::now);
     match (slow_from, client.entry.config.timeouts.idle) {
         (Some(from), _) => deadline.set(from + limits.header_timeout),
@@ -113,10 +107,12 @@ async fn next(
         (None, None) => deadline.clear(),
     }
     poll_fn(|cx| {
-        match conn.poll_request(cx, head) {
-            Poll::Ready(Ok(true)) => return Poll::Ready(Next::Request),
+        // Given back while this waits: nothing is written into it before a head is complete.
+        let mut work = Lent::take();
+        match conn.poll_request(cx, &mut work.head) {
+            Poll::Ready(Ok(true)) => return Poll::Ready(Next::Request(work)),
             Poll::Ready(Ok(false)) => return Poll::Ready(Next::Closed),
-            Poll::Ready(Err(e)) => return Poll::Ready(Next::Refused(e)),
+            Poll::Ready(Err(e)) => return Poll::Ready(Next::Refused(e, work)),
             Poll::Pending => {}
         }
         if slow_from.is_none() {
@@ -134,14 +130,8 @@ async fn next(
 }
 
 /// Answers what was no request, and writes it down.
-async fn refuse(
-    client: &Client,
-    conn: &mut ServerConn<Down>,
-    head: &RequestHead,
-    response: &mut ResponseHead,
-    reason: Reason,
-    detail: &str,
-) {
+async fn refuse(client: &Client, conn: &mut ServerConn<Down>, mut work: Lent, reason: Reason, detail: &str) {
+    let Work { head, response, .. } = &mut *work;
     conn.close_after();
     let answer = LocalResponse::of(reason);
     let stamps = respond::Stamps::new(&client.worker.shared, None);

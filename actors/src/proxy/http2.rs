@@ -2,11 +2,12 @@
 
 use super::{
     connection::Client,
-    exchange::{self, End, Scratch},
+    exchange::{self, End},
     stream::Down,
+    work::{Lent, Work},
 };
 use fairlead_net::{
-    http::{Downstream as _, Error, RequestHead, ResponseHead},
+    http::{Downstream as _, Error, RequestHead},
     http2::server::{Connection, ServerStream, Settings},
     random, task,
     time::{self, Deadline, Duration},
@@ -111,8 +112,9 @@ enum Happened {
 }
 
 async fn exchange(client: Arc<Client>, mut head: RequestHead, mut stream: ServerStream) {
-    let (mut response, mut scratch) = (ResponseHead::default(), Scratch::default());
-    match exchange::run(&client, &mut head, &mut response, &mut stream, &mut scratch).await {
+    let mut work = Lent::take();
+    let Work { response, scratch, .. } = &mut *work;
+    match exchange::run(&client, &mut head, response, &mut stream, scratch).await {
         End::Complete => {}
         // HTTP/2 streams are not upgraded: their heads never say so.
         End::Broken | End::Tunnel(_) => stream.abort(),

@@ -319,7 +319,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Downstream for ServerConn<S> {
         let unsure = self.withheld && !self.incoming.is_done();
         // Whoever was too slow, or lost its framing, is told at once that this was all.
         let hopeless = head.status == 408 || self.incoming.is_failed();
-        self.persistent &= !self.closing && !unsure && !hopeless && outgoing != Outgoing::UntilClose;
+        // Nor can one whose rest is too long to be read away if nobody else reads it: better said now than found out.
+        let burdened = self.incoming.left().is_some_and(|left| left > self.limits.unread_bytes as u64);
+        self.persistent &= !self.closing && !unsure && !hopeless && !burdened && outgoing != Outgoing::UntilClose;
         let persist = match self.version {
             _ if head.status == 101 => Persist::Upgrade,
             _ if self.tunnel => Persist::Implied,

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 /// Small limits, so that generated messages reach them.
 fn small() -> Limits {
-    Limits { head_bytes: 256, fields: 6, target: 40, chunk_line: 16, chunk_extensions: 32, trailer_bytes: 40, informational: 2 }
+    Limits { head_bytes: 256, fields: 6, target: 40, chunk_line: 16, chunk_extensions: 32, trailer_bytes: 40, informational: 2, unread_bytes: 64 * 1024 }
 }
 
 /// Pieces of messages and of attacks, in any order.
