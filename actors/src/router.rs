@@ -85,6 +85,13 @@ impl Inputs {
             }
             // Fail static: what a provider said last stays in force.
             EventKind::Failing { message, .. } => {
+                #[cfg(planted = "last_good_dropped")]
+                if fairlead_net::sim::is_planted("last_good_dropped")
+                    && let Some(input) = self.by_provider.lock().get_mut(&event.provider)
+                {
+                    input.raw = RawDynamic::default();
+                    return true;
+                }
                 tracing::warn!(provider = event.provider, message, "provider is failing; its last configuration stays in force");
                 false
             }

@@ -171,6 +171,7 @@ struct Server {
     serving_since: Option<u64>,
     /// It once ended without its connections being closed: some in the pool are dead, and found so only when they are used.
     vanished: bool,
+    was_cut: bool,
     /// It last closed idle connections of its own accord.
     closed_at: Option<u64>,
     /// It last left the published set, and came into it.
@@ -205,6 +206,7 @@ impl Judge {
             cuts: BTreeSet::new(),
             serving_since: None,
             vanished: false,
+            was_cut: false,
             closed_at: None,
             left_at: None,
             published_since: None,
@@ -254,8 +256,10 @@ impl Judge {
         if request.post && request.arrivals > 1 {
             return broken(Oracle::Answer, format!("request {id} is a POST and reached servers {} times", request.arrivals));
         }
-        // A request that was under way keeps its snapshot, and a connection that is being opened its server.
-        if let Some(left) = it.left_at.filter(|left| *left < request.began || left + UNDER_WAY < now) {
+        // A request that was under way keeps its snapshot, and a connection that is being opened its server; a kernel repeats for
+        // minutes what went into a link that was cut.
+        let late = |left: u64| left + UNDER_WAY < now && !it.was_cut;
+        if let Some(left) = it.left_at.filter(|left| *left < request.began || late(*left)) {
             return broken(Oracle::Drain, format!("server {server} was withdrawn {} ms ago and got request {id}", now - left));
         }
         Ok(())
@@ -418,6 +422,7 @@ impl Judge {
     /// The link between the gateway and a server.
     pub fn link(&mut self, now: u64, server: usize, direction: Direction, cut: bool) {
         let it = &mut self.servers[server];
+        it.was_cut |= cut;
         let _changed = if cut { it.cuts.insert(direction) } else { it.cuts.remove(&direction) };
         it.moved(now);
     }

@@ -55,6 +55,7 @@ pub async fn send<D: Downstream>(
         100..200 | 204 | 304 => Framing::None,
         _ => Framing::Length(answer.body.len() as u64),
     };
+    down.leave_body_unread();
     down.send_head(head);
     let body: &[u8] = if *method == Method::Head || head.framing == Framing::None { &[] } else { &answer.body };
     let mut sent = 0;

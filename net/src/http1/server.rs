@@ -295,6 +295,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Sink for ServerConn<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Downstream for ServerConn<S> {
+    /// As declared. A long rest is not read away: the response says that the connection ends, rather than let a next request be lost.
+    fn leave_body_unread(&mut self) {
+        if self.incoming.left().is_some_and(|left| left > self.limits.unread_bytes as u64) {
+            self.close_after();
+        }
+    }
+
     fn send_informational(&mut self, head: &ResponseHead) {
         if self.phase != Phase::Request || self.version != Version::Http11 || !matches!(head.status, 100 | 102..=199) {
             return;
@@ -319,9 +326,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Downstream for ServerConn<S> {
         let unsure = self.withheld && !self.incoming.is_done();
         // Whoever was too slow, or lost its framing, is told at once that this was all.
         let hopeless = head.status == 408 || self.incoming.is_failed();
-        // Nor can one whose rest is too long to be read away if nobody else reads it: better said now than found out.
-        let burdened = self.incoming.left().is_some_and(|left| left > self.limits.unread_bytes as u64);
-        self.persistent &= !self.closing && !unsure && !hopeless && !burdened && outgoing != Outgoing::UntilClose;
+        self.persistent &= !self.closing && !unsure && !hopeless && outgoing != Outgoing::UntilClose;
         let persist = match self.version {
             _ if head.status == 101 => Persist::Upgrade,
             _ if self.tunnel => Persist::Implied,
