@@ -36,10 +36,12 @@ pub fn explain(arguments: &[String]) -> Outcome {
     let (dynamic, _) = resolve(&raws, &config, None);
     let specs: Vec<_> = config.entry_points.keys().map(|name| EntryPointSpec { name: name.clone() }).collect();
     let snapshot = Snapshot::build(1, &dynamic, &specs);
-    let (host, port) = Host::parse(question.authority.as_bytes()).map_err(|e| Exit::usage(format!("{}: {e}", question.authority)))?;
+    let (host, port) =
+        Host::parse(question.authority.as_bytes()).map_err(|e| Exit::usage(format!("{}: {e}", question.authority)))?;
     let split = target::split(&question.method, &question.target, question.scheme, target::Semicolons::default())
         .map_err(|e| Exit::usage(format!("{}: {e}", question.target)))?;
-    let path = path::canonicalize(split.path, path::PathPolicy::default()).map_err(|e| Exit::usage(format!("{}: {e}", split.path)))?;
+    let path =
+        path::canonicalize(split.path, path::PathPolicy::default()).map_err(|e| Exit::usage(format!("{}: {e}", split.path)))?;
     let request = Request {
         method: &question.method,
         scheme: question.scheme,
@@ -79,7 +81,8 @@ impl Question {
             match name {
                 "-H" | "--header" => {
                     let line = value();
-                    let (name, value) = line.split_once(':').ok_or_else(|| Exit::usage(format!("-H '{line}': expected 'Name: value'")))?;
+                    let (name, value) =
+                        line.split_once(':').ok_or_else(|| Exit::usage(format!("-H '{line}': expected 'Name: value'")))?;
                     headers.push((name.trim().to_owned(), value.trim().as_bytes().to_vec()));
                 }
                 "--entryPoint" => entry_point = Some(value()),
@@ -94,7 +97,9 @@ impl Question {
             }
         }
         let [method, place] = &words[..] else {
-            return Err(Exit::usage("expected: fairlead explain METHOD URL [-H 'Name: value']…, as in: explain GET http://example.com/api"));
+            return Err(Exit::usage(
+                "expected: fairlead explain METHOD URL [-H 'Name: value']…, as in: explain GET http://example.com/api",
+            ));
         };
         let (scheme, after) = match place.split_once("://") {
             Some(("http", after)) => (Scheme::Http, after),
