@@ -27,6 +27,11 @@ pub mod router;
 mod supervisor;
 pub mod telemetry;
 #[cfg(all(test, not(madsim)))]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "peers on blocking sockets and threads of their own, on the real arm only"
+)]
 mod testing;
 mod transport;
 pub mod worker;
