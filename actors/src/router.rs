@@ -85,6 +85,13 @@ impl Inputs {
             }
             // Fail static: what a provider said last stays in force.
             EventKind::Failing { message, .. } => {
+                #[cfg(planted = "last_good_dropped")]
+                if fairlead_net::sim::is_planted("last_good_dropped")
+                    && let Some(input) = self.by_provider.lock().get_mut(&event.provider)
+                {
+                    input.raw = RawDynamic::default();
+                    return true;
+                }
                 tracing::warn!(provider = event.provider, message, "provider is failing; its last configuration stays in force");
                 false
             }
@@ -248,7 +255,7 @@ impl State {
         process.config_reloads.inc();
         process.config_last_reload_success.set(clock::unix_seconds(clock::now()) as i64);
         process.snapshot.set(number as i64);
-        process.rejections.set(rejections.len() as i64);
+        process.rejections.set(rejections.iter().filter(|r| r.severity == Severity::Error).count() as i64);
         if !rejections.is_empty() {
             process.config_reloads_with_rejections.inc();
         }

@@ -100,10 +100,9 @@ pub fn http1(data: &[u8]) {
             assert!(again.framing == head.framing || again.framing.is_empty() && head.framing.is_empty(), "the framing changed");
         }
         // The gateway replaces a target in absolute form before it writes, and refuses a request of HTTP/1.0 that names no host.
-        other => assert!(
-            !head.target.starts_with('/') || head.authority.is_empty(),
-            "what was written is not read back: {other:?}"
-        ),
+        other => {
+            assert!(!head.target.starts_with('/') || head.authority.is_empty(), "what was written is not read back: {other:?}")
+        }
     }
 }
 
@@ -141,5 +140,8 @@ pub fn kv(data: &[u8]) {
     for router in config.routers.values() {
         assert!(config.services.contains_key(&router.service), "router {} has no service", router.name);
     }
-    assert!(rejections.iter().all(|r| !r.message.is_empty() && !r.remedy.is_empty()), "a rejection without words: {rejections:?}");
+    assert!(
+        rejections.iter().all(|r| !r.message.is_empty() && !r.remedy.is_empty()),
+        "a rejection without words: {rejections:?}"
+    );
 }

@@ -131,10 +131,8 @@ pub struct Answer {
     pub body_is_right: bool,
 }
 
-/// Between a server's leaving the published set and its last new request: the way of a request that was under way.
-const DRAIN_BOUND: u64 = 1_500;
-/// A link that was cut so recently may still deliver what its ends repeat.
-const REPEATS: u64 = 20_000;
+/// A request that was under way when its server was withdrawn arrives within this time, or not at all.
+const UNDER_WAY: u64 = 20_000;
 /// A server that closed idle connections so recently may have met a request on its way.
 const CLOSING: u64 = 1_500;
 /// A health check takes so long to believe in a server again.
@@ -173,8 +171,7 @@ struct Server {
     serving_since: Option<u64>,
     /// It once ended without its connections being closed: some in the pool are dead, and found so only when they are used.
     vanished: bool,
-    /// Its link was last cut or mended.
-    cut_at: Option<u64>,
+    was_cut: bool,
     /// It last closed idle connections of its own accord.
     closed_at: Option<u64>,
     /// It last left the published set, and came into it.
@@ -209,7 +206,7 @@ impl Judge {
             cuts: BTreeSet::new(),
             serving_since: None,
             vanished: false,
-            cut_at: None,
+            was_cut: false,
             closed_at: None,
             left_at: None,
             published_since: None,
@@ -259,8 +256,10 @@ impl Judge {
         if request.post && request.arrivals > 1 {
             return broken(Oracle::Answer, format!("request {id} is a POST and reached servers {} times", request.arrivals));
         }
-        let repeats = it.cut_at.is_some_and(|at| now < at + REPEATS);
-        if let Some(left) = it.left_at.filter(|left| left + DRAIN_BOUND < now && !repeats) {
+        // A request that was under way keeps its snapshot, and a connection that is being opened its server; a kernel repeats for
+        // minutes what went into a link that was cut.
+        let late = |left: u64| left + UNDER_WAY < now && !it.was_cut;
+        if let Some(left) = it.left_at.filter(|left| *left < request.began || late(*left)) {
             return broken(Oracle::Drain, format!("server {server} was withdrawn {} ms ago and got request {id}", now - left));
         }
         Ok(())
@@ -423,7 +422,7 @@ impl Judge {
     /// The link between the gateway and a server.
     pub fn link(&mut self, now: u64, server: usize, direction: Direction, cut: bool) {
         let it = &mut self.servers[server];
-        it.cut_at = Some(now);
+        it.was_cut |= cut;
         let _changed = if cut { it.cuts.insert(direction) } else { it.cuts.remove(&direction) };
         it.moved(now);
     }

@@ -85,11 +85,11 @@ fn verdict(outcome: Option<&world::Outcome>, panics: &[String]) -> Option<Violat
         let oracle = if hung { Oracle::Liveness } else { Oracle::Panic };
         Violation { oracle, detail: message.to_owned() }
     };
-    match (outcome, panics.first()) {
-        (Some(world::Outcome { violation: Some(violation), .. }), _) => Some(violation.clone()),
-        (_, Some(message)) => Some(panicked(message)),
+    // A panic comes first: what else was found may follow from it.
+    match (panics.first(), outcome) {
+        (Some(message), _) => Some(panicked(message)),
+        (None, Some(outcome)) => outcome.violation.clone(),
         (None, None) => Some(panicked("the run ended without a verdict")),
-        (Some(_), None) => None,
     }
 }
 

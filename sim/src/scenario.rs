@@ -161,12 +161,17 @@ impl Draft {
 
     fn finish(mut self) -> Plan {
         self.plan.steps.sort_by_key(|step| step.at);
+        let mut last = 0;
         for step in &mut self.plan.steps {
             if let What::Write(write) = &mut step.what {
+                // One begins after the other, so that it is known which one is the later.
+                step.at = step.at.max(last + 1);
+                last = step.at;
                 self.generation += 1;
                 write.generation = self.generation;
             }
         }
+        self.plan.steps.sort_by_key(|step| step.at);
         self.plan.quiet_at = self.plan.quiet_at.max(self.plan.steps.last().map_or(0, |step| step.at) + 100);
         self.plan
     }

@@ -200,21 +200,24 @@ impl World {
         self.note("world", "converged");
     }
 
+    /// Takes over what the gateway has published. Done before each event that is judged by it, and often enough in between that no
+    /// snapshot is missed.
+    fn look(&self) {
+        let Some(shared) = self.shared.get() else { return };
+        let published = shared.published.load();
+        let number = published.snapshot.number();
+        if self.judge.lock().is_new(number) {
+            let routes = gateway::routes(&published);
+            self.note("gateway", &format!("snapshot {number} {}", told(&routes)));
+            let verdict = self.judge.lock().published(self.now(), number, routes);
+            self.judged(verdict);
+        }
+    }
+
     /// Looks at what the gateway publishes, and at what takes too long.
     async fn watch(self: Arc<Self>) {
-        let mut number = 0;
         for look in 0u64.. {
-            if let Some(shared) = self.shared.get() {
-                let published = shared.published.load();
-                let newest = published.snapshot.number();
-                if newest != number {
-                    number = newest;
-                    let routes = gateway::routes(&published);
-                    self.note("gateway", &format!("snapshot {newest} {}", told(&routes)));
-                    let now = self.now();
-                    self.judged(self.judge.lock().published(now, newest, routes));
-                }
-            }
+            self.look();
             if look % 50 == 0 {
                 let now = self.now();
                 let mut judge = self.judge.lock();

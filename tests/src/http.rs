@@ -9,6 +9,9 @@ use std::{
 /// Longest silence before a test takes a peer for dead.
 pub const SILENCE: Duration = Duration::from_secs(15);
 
+/// A body, and the trailers behind it.
+pub type Body = (Vec<u8>, Vec<(String, String)>);
+
 /// The first line and the fields of a message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Head {
@@ -251,18 +254,17 @@ pub fn reset(stream: TcpStream) {
 
 /// Whether an error says that the peer has gone.
 pub fn is_gone(error: &std::io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted | ErrorKind::NotConnected)
+    matches!(
+        error.kind(),
+        ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted | ErrorKind::NotConnected
+    )
 }
 
 /// The body that belongs to these fields, and its trailers. Without framing it goes to the end of the stream if `to_end`.
 ///
 /// # Errors
 /// It does not arrive whole.
-pub fn read_body(
-    reader: &mut impl BufRead,
-    fields: &[(String, String)],
-    to_end: bool,
-) -> std::io::Result<(Vec<u8>, Vec<(String, String)>)> {
+pub fn read_body(reader: &mut impl BufRead, fields: &[(String, String)], to_end: bool) -> std::io::Result<Body> {
     let mut body = Vec::new();
     if field(fields, "transfer-encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
         loop {

@@ -17,6 +17,7 @@ pub mod nginx;
 pub mod otlp;
 pub mod process;
 pub mod server;
+pub mod tools;
 pub mod wait;
 
 pub use gateway::{Gateway, Setup};

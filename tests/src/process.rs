@@ -24,7 +24,8 @@ impl Process {
         let out = File::create(log).expect("the log file can be made");
         let err = out.try_clone().expect("a file handle can be copied");
         let child = command.process_group(0).stdin(Stdio::null()).stdout(out).stderr(err).spawn();
-        let child = child.unwrap_or_else(|e| panic!("{:?} does not start: {e}; `cargo verify` installs it", command.get_program()));
+        let child =
+            child.unwrap_or_else(|e| panic!("{:?} does not start: {e}; `cargo verify` installs it", command.get_program()));
         Self { child, log: log.to_owned() }
     }
 
@@ -131,11 +132,11 @@ pub fn build(profile: &str) -> PathBuf {
     let output = cargo.output().expect("cargo starts");
     assert!(output.status.success(), "the gateway does not build");
     let messages = String::from_utf8_lossy(&output.stdout);
-    let found = messages.lines().filter_map(|line| {
+    let mut found = messages.lines().filter_map(|line| {
         let message: serde_json::Value = serde_json::from_str(line).ok()?;
         message["executable"].as_str().map(PathBuf::from)
     });
-    found.last().expect("cargo names the executable that it built")
+    found.next_back().expect("cargo names the executable that it built")
 }
 
 /// The workspace's top folder.

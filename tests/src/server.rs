@@ -24,7 +24,7 @@ impl Exchange<'_> {
     ///
     /// # Errors
     /// It does not arrive whole.
-    pub fn body(&mut self) -> std::io::Result<(Vec<u8>, Vec<(String, String)>)> {
+    pub fn body(&mut self) -> std::io::Result<http::Body> {
         http::read_body(self.reader, &self.head.fields, false)
     }
 

@@ -165,7 +165,8 @@ fn the_demo_serves() {
 
 #[test]
 fn seeds_older_spellings_are_understood_or_explained() {
-    let (code, text) = fairlead(&["check", "--entryPoints.web.address=:8099", "--rancher", "--rancher.metadata=true", "--constraints=tag==x"]);
+    let (code, text) =
+        fairlead(&["check", "--entryPoints.web.address=:8099", "--rancher", "--rancher.metadata=true", "--constraints=tag==x"]);
     assert!(code == 0 || code == 64 && text.contains("rancher"), "{code} {text}");
     let (code, text) = fairlead(&["check", &json!({}).to_string()]);
     assert_ne!(code, 0, "a stray word is not passed over: {text}");

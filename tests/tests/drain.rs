@@ -1,8 +1,9 @@
 //! Going down in order, and the exit codes.
 
 use fairlead_tests::{
-    Connection, Gateway, Server, Setup, get,
+    Connection, Gateway, Server, Setup,
     gateway::routes,
+    get,
     server::{After, Gate},
     until,
 };

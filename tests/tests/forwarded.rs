@@ -45,7 +45,9 @@ fn hosts_pass_unless_the_service_says_otherwise() {
     assert_eq!(get_host(gateway.web(), "a.example:8080", "/").line("Host").as_deref(), Some("a.example:8080"));
     dynamic["http"]["services"]["all"]["loadBalancer"]["passHostHeader"] = json!(false);
     let own = format!("127.0.0.1:{}", server.port());
-    gateway.configure_until(&dynamic, "the service's own host", || get_host(gateway.web(), "a.example", "/").line("Host") == Some(own.clone()));
+    gateway.configure_until(&dynamic, "the service's own host", || {
+        get_host(gateway.web(), "a.example", "/").line("Host") == Some(own.clone())
+    });
 }
 
 #[test]

@@ -33,10 +33,23 @@ fn rows() -> Vec<(u32, Vec<u8>, Owed)> {
     row(6, format!("POST / HTTP/1.1\r\n{H}Content-Length:\r\nContent-Length: 5\r\n\r\nhello"), Refused(&[400]));
     row(7, format!("POST / HTTP/1.1\r\n{H}Content-Length: 99999999999999999999\r\n\r\n"), Refused(&[400, 413]));
     row(10, format!("POST / HTTP/1.1\r\n{H}Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n"), Refused(&[400, 501]));
-    for value in ["chunked, gzip", "identity", "xchunked", "\"chunked\"", "chunked\u{b}", "\u{b}chunked", "chunked, chunked", "chunked;q=1"] {
+    for value in [
+        "chunked, gzip",
+        "identity",
+        "xchunked",
+        "\"chunked\"",
+        "chunked\u{b}",
+        "\u{b}chunked",
+        "chunked, chunked",
+        "chunked;q=1",
+    ] {
         row(11, format!("POST / HTTP/1.1\r\n{H}Transfer-Encoding: {value}\r\n\r\n0\r\n\r\n"), Refused(&[400, 501]));
     }
-    row(11, format!("POST / HTTP/1.1\r\n{H}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), Refused(&[400]));
+    row(
+        11,
+        format!("POST / HTTP/1.1\r\n{H}Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"),
+        Refused(&[400]),
+    );
     row(13, format!("POST / HTTP/1.1\r\n{H}Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n"), Refused(&[400]));
     row(14, format!("POST / HTTP/1.1\r\n Transfer-Encoding: chunked\r\n{H}\r\n0\r\n\r\n"), Refused(&[400]));
     row(15, format!("POST / HTTP/1.1\r\n{H}X: a\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), Refused(&[400]));
@@ -54,7 +67,11 @@ fn rows() -> Vec<(u32, Vec<u8>, Owed)> {
     }
     row(38, format!("GET / HTTP/1.1\r\nHost: {}\r\n\r\n", "a".repeat(300)), Answered(&[400]));
     row(39, "GET / HTTP/1.1\r\nHost: A.EXAMPLE.\r\n\r\n".into(), Forwarded("GET / HTTP/1.1", &[]));
-    row(41, "GET http://b.example/x HTTP/1.1\r\nHost: a.example\r\n\r\n".into(), Forwarded("GET /x HTTP/1.1", &["Host: b.example"]));
+    row(
+        41,
+        "GET http://b.example/x HTTP/1.1\r\nHost: a.example\r\n\r\n".into(),
+        Forwarded("GET /x HTTP/1.1", &["Host: b.example"]),
+    );
     row(42, format!("GET https://a.example/ HTTP/1.1\r\n{H}\r\n"), Answered(&[400, 421]));
     row(43, format!("GET * HTTP/1.1\r\n{H}\r\n"), Refused(&[400]));
     row(43, format!("OPTIONS * HTTP/1.1\r\n{H}\r\n"), Answered(&[200, 204]));
@@ -105,26 +122,45 @@ fn rows() -> Vec<(u32, Vec<u8>, Owed)> {
     row(74, format!("GET /%41dmin HTTP/1.1\r\n{H}\r\n"), Forwarded("GET /Admin HTTP/1.1", &[]));
 
     // Fields that speak for somebody.
-    row(58, format!("GET / HTTP/1.1\r\n{H}X-Forwarded-For: 1.2.3.4\r\n\r\n"), Forwarded("GET / HTTP/1.1", &["X-Forwarded-For: 127.0.0.1"]));
+    row(
+        58,
+        format!("GET / HTTP/1.1\r\n{H}X-Forwarded-For: 1.2.3.4\r\n\r\n"),
+        Forwarded("GET / HTTP/1.1", &["X-Forwarded-For: 127.0.0.1"]),
+    );
     row(
         59,
         format!("GET / HTTP/1.1\r\n{H}Authorization: x\r\nConnection: X-Forwarded-For, X-Real-Ip, Host, Authorization\r\n\r\n"),
-        Forwarded("GET / HTTP/1.1", &["X-Forwarded-For: 127.0.0.1", "X-Real-Ip: 127.0.0.1", "Host: a.example", "Authorization: x"]),
+        Forwarded(
+            "GET / HTTP/1.1",
+            &["X-Forwarded-For: 127.0.0.1", "X-Real-Ip: 127.0.0.1", "Host: a.example", "Authorization: x"],
+        ),
     );
-    row(61, format!("GET / HTTP/1.1\r\n{H}X-Forwarded-Prefix: //evil\r\nx_forwarded_for: 6.6.6.6\r\n\r\n"), Forwarded("GET / HTTP/1.1", &["!X-Forwarded-Prefix", "!x_forwarded_for"]));
+    row(
+        61,
+        format!("GET / HTTP/1.1\r\n{H}X-Forwarded-Prefix: //evil\r\nx_forwarded_for: 6.6.6.6\r\n\r\n"),
+        Forwarded("GET / HTTP/1.1", &["!X-Forwarded-Prefix", "!x_forwarded_for"]),
+    );
     row(
         91,
-        format!("GET / HTTP/1.1\r\n{H}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n"),
+        format!(
+            "GET / HTTP/1.1\r\n{H}Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABkAAQCAAAAAAIAAAAA\r\n\r\n"
+        ),
         Forwarded("GET / HTTP/1.1", &["!Upgrade", "!HTTP2-Settings"]),
     );
     row(91, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".into(), Refused(&[400, 505]));
     row(
         63,
-        format!("GET / HTTP/1.1\r\n{H}Connection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nProxy-Authorization: y\r\nTE: gzip\r\n\r\n"),
+        format!(
+            "GET / HTTP/1.1\r\n{H}Connection: close, X-Hop\r\nX-Hop: 1\r\nKeep-Alive: 5\r\nProxy-Connection: x\r\nProxy-Authorization: y\r\nTE: gzip\r\n\r\n"
+        ),
         Forwarded("GET / HTTP/1.1", &["!X-Hop", "!Keep-Alive", "!Proxy-Connection", "!Proxy-Authorization", "!TE"]),
     );
     rows.push((49, [format!("GET / HTTP/1.1\r\n{H}a").as_bytes(), b"\x80: b\r\n\r\n"].concat(), Refused(&[400])));
-    rows.push((50, [format!("GET / HTTP/1.1\r\n{H}X: ").as_bytes(), b"caf\xe9\r\n\r\n"].concat(), Forwarded("GET / HTTP/1.1", &["X: caf\u{e9}"])));
+    rows.push((
+        50,
+        [format!("GET / HTTP/1.1\r\n{H}X: ").as_bytes(), b"caf\xe9\r\n\r\n"].concat(),
+        Forwarded("GET / HTTP/1.1", &["X: caf\u{e9}"]),
+    ));
     rows.push((57, (0..65_536u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect(), Refused(&[400])));
     rows
 }
@@ -191,10 +227,21 @@ fn broken_chunks_end_the_request() {
     });
     let gateway = Gateway::over(&[&server]);
     let bodies = [
-        (19, "0_2e\r\n"), (19, "+5\r\nhello\r\n0\r\n\r\n"), (19, "-0\r\n\r\n"), (19, "0x5\r\nhello\r\n0\r\n\r\n"), (19, " 5\r\nhello\r\n0\r\n\r\n"),
-        (19, "5these\r\nhello\r\n0\r\n\r\n"), (19, "fffffffffffffffff\r\n"), (21, "\r\n\r\n"), (22, "5\nhello\r\n0\r\n\r\n"),
-        (23, "5;a=b\rX\r\nhello\r\n0\r\n\r\n"), (23, "2\r\r\nhi\r\n0\r\n\r\n"), (25, "5\r\nhelloXX0\r\n\r\n"), (25, "5\r\nhello\r0\r\n\r\n"),
-        (25, "5\r\nhello\n0\r\n\r\n"), (26, "0\r\nbad trailer\r\n\r\n"),
+        (19, "0_2e\r\n"),
+        (19, "+5\r\nhello\r\n0\r\n\r\n"),
+        (19, "-0\r\n\r\n"),
+        (19, "0x5\r\nhello\r\n0\r\n\r\n"),
+        (19, " 5\r\nhello\r\n0\r\n\r\n"),
+        (19, "5these\r\nhello\r\n0\r\n\r\n"),
+        (19, "fffffffffffffffff\r\n"),
+        (21, "\r\n\r\n"),
+        (22, "5\nhello\r\n0\r\n\r\n"),
+        (23, "5;a=b\rX\r\nhello\r\n0\r\n\r\n"),
+        (23, "2\r\r\nhi\r\n0\r\n\r\n"),
+        (25, "5\r\nhelloXX0\r\n\r\n"),
+        (25, "5\r\nhello\r0\r\n\r\n"),
+        (25, "5\r\nhello\n0\r\n\r\n"),
+        (26, "0\r\nbad trailer\r\n\r\n"),
     ];
     for (number, body) in bodies {
         let mut client = gateway.connect();

@@ -27,14 +27,37 @@ const EDGES: &[(&str, &str)] = &[
 ];
 
 /// What `core` may never rest on, however indirectly: whatever reads a clock, draws a number, opens a socket or runs a task.
-const NEVER_UNDER_CORE: &[&str] =
-    &["tokio", "madsim", "madsim-tokio", "hyper", "h2", "http", "ractor", "async-std", "mio", "rustls", "socket2", "rand", "time", "chrono"];
+const NEVER_UNDER_CORE: &[&str] = &[
+    "tokio",
+    "madsim",
+    "madsim-tokio",
+    "hyper",
+    "h2",
+    "http",
+    "ractor",
+    "async-std",
+    "mio",
+    "rustls",
+    "socket2",
+    "rand",
+    "time",
+    "chrono",
+];
 
 const TOP_LEVEL: &[&str] = &["Cargo.toml", "core", "actors", "sim", "net", "tests", "fuzz"];
 
 const DOCUMENTS: &[&str] = &[
-    "ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "LICENSE-APACHE", "LICENSE-MIT", "README.md", "SECURITY.md",
-    "deploy", "docs", "examples",
+    "ARCHITECTURE.md",
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "LICENSE",
+    "LICENSE-APACHE",
+    "LICENSE-MIT",
+    "README.md",
+    "SECURITY.md",
+    "deploy",
+    "docs",
+    "examples",
 ];
 
 fn metadata() -> Value {
@@ -122,7 +145,9 @@ fn unsafe_stays_in_net_and_says_why() {
         let inside = file.strip_prefix(root()).expect("it lies below the root");
         let is_net = inside.starts_with("net");
         let text = fs::read_to_string(file).expect("sources are text");
-        let is_root = inside.ends_with("src/lib.rs") || inside.ends_with("src/main.rs") || inside.parent().is_some_and(|p| p.ends_with("src/bin"));
+        let is_root = inside.ends_with("src/lib.rs")
+            || inside.ends_with("src/main.rs")
+            || inside.parent().is_some_and(|p| p.ends_with("src/bin"));
         if is_root && !is_net {
             roots.push(inside.to_owned());
             assert!(text.contains("#![forbid(unsafe_code)]"), "{}: write #![forbid(unsafe_code)]", inside.display());
@@ -131,7 +156,8 @@ fn unsafe_stays_in_net_and_says_why() {
             let lines: Vec<_> = text.lines().collect();
             for (number, _) in lines.iter().enumerate().filter(|(_, line)| uses_unsafe(line)) {
                 let above = &lines[number.saturating_sub(6)..number];
-                let explained = above.iter().any(|l| l.trim_start().starts_with("// SAFETY:") || l.trim_start().starts_with("/// # Safety"));
+                let explained =
+                    above.iter().any(|l| l.trim_start().starts_with("// SAFETY:") || l.trim_start().starts_with("/// # Safety"));
                 assert!(explained, "{}:{}: say why it is sound in a line `// SAFETY:`", inside.display(), number + 1);
             }
         }
@@ -151,7 +177,8 @@ fn every_file_says_what_it_is_for() {
         rust_files(&root().join(package), &mut sources);
     }
     // A module's tests beside it are spoken for by the module.
-    let speaks = |file: &PathBuf| file.ends_with("tests.rs") || fs::read_to_string(file).is_ok_and(|text| text.starts_with("//!"));
+    let speaks =
+        |file: &PathBuf| file.ends_with("tests.rs") || fs::read_to_string(file).is_ok_and(|text| text.starts_with("//!"));
     let silent: Vec<_> = sources.iter().filter(|file| !speaks(file)).collect();
     assert!(silent.is_empty(), "begin with `//!`: what it is for, what it owns, what it lacks: {silent:#?}");
 }

@@ -47,7 +47,8 @@ fn the_common_log_format_is_traefiks() {
 #[test]
 fn the_json_log_has_traefiks_fields_and_ours() {
     let server = Server::whoami("a");
-    let options = json!({ "format": "json", "fields": { "headers": { "names": { "User-Agent": "keep", "Authorization": "redact" } } } });
+    let options =
+        json!({ "format": "json", "fields": { "headers": { "names": { "User-Agent": "keep", "Authorization": "redact" } } } });
     let gateway = with_log(options, &server);
     let mut client = gateway.connect();
     client.request("GET", "/app", "a.example", "User-Agent: test/1.0\r\nAuthorization: Bearer secret-token\r\nCookie: a=b\r\n");
@@ -135,7 +136,9 @@ fn spans_are_parent_and_child_and_follow_the_callers_trace() {
         if spans.len() >= 2 { Ok(spans) } else { Err(format!("{spans:?}")) }
     });
     assert!(spans.iter().all(|(service, span)| service == "edge" && hex(&span.trace_id) == trace), "{spans:?}");
-    let of_kind = |kind| -> &Span { &spans.iter().find(|(_, span)| span.kind == kind).unwrap_or_else(|| panic!("kind {kind}: {spans:?}")).1 };
+    let of_kind = |kind| -> &Span {
+        &spans.iter().find(|(_, span)| span.kind == kind).unwrap_or_else(|| panic!("kind {kind}: {spans:?}")).1
+    };
     let (serving, asking) = (of_kind(2), of_kind(3));
     assert_eq!(hex(&serving.parent_span_id), "b7ad6b7169203331");
     assert_eq!(asking.parent_span_id, serving.span_id);
@@ -162,7 +165,10 @@ fn the_api_shows_what_is_served_and_no_secret() {
     dynamic["http"]["routers"]["app"]["middlewares"] = json!(["auth", "key"]);
     let gateway = Setup::new().dynamic(dynamic).start();
     let router = gateway.api("/api/http/routers/app@file");
-    assert_eq!((&router["rule"], &router["service"], &router["status"]), (&json!("PathPrefix(`/app`)"), &json!("app@file"), &json!("enabled")));
+    assert_eq!(
+        (&router["rule"], &router["service"], &router["status"]),
+        (&json!("PathPrefix(`/app`)"), &json!("app@file"), &json!("enabled"))
+    );
     assert_eq!(gateway.api("/api/http/services/app@file")["loadBalancer"]["servers"][0]["url"], server.url());
     assert_eq!(gateway.api("/api/http/middlewares/auth@file")["type"], "basicauth");
     assert!(gateway.api("/api/overview")["http"]["routers"]["total"].as_u64().is_some_and(|n| n >= 1));
@@ -178,7 +184,10 @@ fn the_api_shows_what_is_served_and_no_secret() {
     // Row 109: another site's page, or a name that was bound to this address.
     let admin = gateway.port("traefik");
     assert_eq!(get_host(admin, "evil.example", "/api/rawdata").status, 403);
-    assert_eq!(Connection::open(admin).request("GET", "/api/rawdata", "localhost", "Origin: http://evil.example\r\n").status, 403);
+    assert_eq!(
+        Connection::open(admin).request("GET", "/api/rawdata", "localhost", "Origin: http://evil.example\r\n").status,
+        403
+    );
 }
 
 #[test]

@@ -1,10 +1,6 @@
 //! Configuration changes under load: nothing that was left alone is touched, and nothing grows.
 
-use fairlead_tests::{
-    Connection, Server, Setup,
-    gateway::routes,
-    load::start_wrk,
-};
+use fairlead_tests::{Connection, Server, Setup, gateway::routes, load::start_wrk};
 use serde_json::Value;
 
 /// Service `a` on `/`, and a router that only this round has.

@@ -48,7 +48,8 @@ impl Secure {
     /// What curl makes of `https://<host>/`, trusting the test's authority alone.
     fn curl(&self, host: &str, more: &[&str]) -> Result<String, String> {
         let (url, to) = (format!("https://{host}:{}/", self.port()), format!("{host}:{}:127.0.0.1", self.port()));
-        let mut arguments = vec!["-sS", "--max-time", "10", "--cacert", &self.ca, "--resolve", &to, "-w", "\n%{http_version} %{http_code}"];
+        let mut arguments =
+            vec!["-sS", "--max-time", "10", "--cacert", &self.ca, "--resolve", &to, "-w", "\n%{http_version} %{http_code}"];
         arguments.extend(more);
         arguments.push(&url);
         let output = run("curl", &arguments);
@@ -103,7 +104,8 @@ fn a_certificate_is_replaced_without_a_restart() {
     let id = secure.gateway.process.id();
     secure.authority.issue(&["a.example", "new.example"]).files(&secure.gateway.dir, "a");
     // Traefik reads certificate files with the dynamic configuration, so touching that is enough everywhere.
-    secure.dynamic["http"]["routers"]["touched"] = json!({ "rule": "Path(`/touched`)", "service": "all", "entryPoints": ["web"] });
+    secure.dynamic["http"]["routers"]["touched"] =
+        json!({ "rule": "Path(`/touched`)", "service": "all", "entryPoints": ["web"] });
     secure.gateway.configure(&secure.dynamic);
     until("the new certificate is shown", || secure.subject(Some("a.example")) != before);
     assert!(secure.curl("new.example", &[]).is_ok());
@@ -129,7 +131,8 @@ fn a_certificate_that_does_not_fit_its_key_is_refused_and_the_old_one_stays() {
 #[test]
 fn versions_are_held_to() {
     let secure = secure(json!({}), |dynamic| {
-        dynamic["tls"]["options"] = json!({ "modern": { "minVersion": "VersionTLS13" }, "old": { "maxVersion": "VersionTLS12" } });
+        dynamic["tls"]["options"] =
+            json!({ "modern": { "minVersion": "VersionTLS13" }, "old": { "maxVersion": "VersionTLS12" } });
         for (name, host) in [("modern", "a.example"), ("old", "x.wild.example")] {
             dynamic["http"]["routers"][name] = json!({
                 "rule": format!("Host(`{host}`)"), "service": "all", "entryPoints": ["websecure"], "tls": { "options": name },

@@ -1,6 +1,13 @@
 //! Servers behind the gateway that speak HTTP/2 or TLS; nginx stands for them.
 
-use fairlead_tests::{Gateway, Setup, certs::Authority, gateway::{balancer, routes}, http::get_host, nginx::Nginx, server::Server};
+use fairlead_tests::{
+    Gateway, Setup,
+    certs::Authority,
+    gateway::{balancer, routes},
+    http::get_host,
+    nginx::Nginx,
+    server::Server,
+};
 use serde_json::{Value, json};
 
 fn gateway(url: &str, transport: Option<Value>, dir_setup: Setup) -> Gateway {

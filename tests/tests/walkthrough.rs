@@ -36,7 +36,8 @@ fn whoami_consolidation_and_rate_limit() {
     etcd.put("traefik/http/routers/whoami/service", "whoami");
     until("the route is there", || gateway.get("/whoami").status == 200);
     let curl = || process::succeed("curl", &["-sS", "-w", "\n", &format!("http://127.0.0.1:{}/whoami", gateway.web())]);
-    let pairs: Vec<BTreeSet<_>> = (0..5).map(|_| [curl(), curl()].iter().map(|text| text.lines().next().map(str::to_owned)).collect()).collect();
+    let pairs: Vec<BTreeSet<_>> =
+        (0..5).map(|_| [curl(), curl()].iter().map(|text| text.lines().next().map(str::to_owned)).collect()).collect();
     assert!(pairs.iter().all(|pair| pair.len() == 2), "two consecutive requests, two servers: {pairs:?}");
     assert_eq!(gateway.get("/whoami/deeper").status, 404, "Path is exact");
     assert_eq!(gateway.get("/whoami?with=query").status, 200);

@@ -112,6 +112,8 @@ pub async fn run<D: Downstream>(
             reused: failed.reused,
             others,
         };
+        #[cfg(planted = "post_retried")]
+        let attempt = Attempt { idempotent: attempt.idempotent || fairlead_net::sim::is_planted("post_retried"), ..attempt };
         let decision = retries.decide(&attempt, &mut backend.budget.lock(), now(), random::u64());
         if retries.was_refused() {
             backend.series.retries_refused.inc();

@@ -18,8 +18,6 @@ use fairlead_net::{
 };
 use std::{future::poll_fn, io, task::Poll};
 
-/// What is read of an unread request body to keep a connection.
-const DRAIN_BYTES: usize = 64 * 1024;
 /// How long a tunnel may be silent: what runs in it has its own idea of keeping alive, and Traefik sets no limit at all.
 const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
 /// How long closing may take.
@@ -87,7 +85,7 @@ pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<
         }
         drop(work);
         if !conn.request_body_done()
-            && !time::timeout(CLOSE, poll_fn(|cx| conn.poll_drain(cx, DRAIN_BYTES))).await.unwrap_or(false)
+            && !time::timeout(CLOSE, poll_fn(|cx| conn.poll_drain(cx, limits.unread_bytes))).await.unwrap_or(false)
         {
             break;
         }

@@ -73,6 +73,10 @@ pub fn checkout(worker: &Worker, backend: &Backend, endpoint: &Endpoint) -> Opti
     }
     while let Some(mut kept) = idle.h1.pop() {
         let fresh = backend.transport.idle_timeout.is_zero() || now.duration_since(kept.since) < backend.transport.idle_timeout;
+        #[cfg(planted = "idle_unchecked")]
+        if fairlead_net::sim::is_planted("idle_unchecked") {
+            return Some(Connection::H1(kept.connection));
+        }
         if fresh && kept.connection.poll_idle(&mut Context::from_waker(std::task::Waker::noop())).is_pending() {
             worker.reuses.fetch_add(1, Ordering::Relaxed);
             return Some(Connection::H1(kept.connection));

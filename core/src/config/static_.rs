@@ -136,7 +136,7 @@ pub struct EntryPointHttp {
     pub middlewares: Vec<String>,
     /// For routers that have no `tls` of their own.
     pub tls: Option<EntryPointTls>,
-    /// `None`: every encoded character may stand in a path.
+    /// `None`: [`EncodedCharacters::default`].
     pub encoded_characters: Option<EncodedCharacters>,
     /// Request line and fields together.
     pub max_header_bytes: usize,
@@ -172,7 +172,6 @@ pub struct Redirection {
 pub struct EncodedCharacters {
     pub slash: bool,
     pub back_slash: bool,
-    pub null: bool,
     pub semicolon: bool,
     pub percent: bool,
     pub question_mark: bool,
@@ -293,7 +292,7 @@ pub struct Ping {
 pub struct Log {
     pub level: Level,
     pub json: bool,
-    /// `None`: standard output.
+    /// `None`: standard error.
     pub file_path: Option<String>,
 }
 

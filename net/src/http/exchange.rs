@@ -8,6 +8,9 @@ pub trait Downstream: Source + Sink + Send {
     /// Queues an interim response (1xx). Ignored where the client's protocol has none.
     fn send_informational(&mut self, head: &ResponseHead);
 
+    /// Nobody is going to read what is left of the request's body. To be said before the response head.
+    fn leave_body_unread(&mut self) {}
+
     /// Queues the final response head; `head.framing` says how the body will end. Called once, before any body byte.
     ///
     /// Writes hop-by-hop fields of its own version (`Connection`, `Transfer-Encoding`, `Content-Length`); those in `head.fields` are

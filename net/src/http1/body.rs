@@ -89,6 +89,15 @@ impl Incoming {
         matches!(self.state, State::Failed(_))
     }
 
+    /// Bytes that are still to be taken, where the head said so.
+    pub(crate) fn left(&self) -> Option<u64> {
+        match self.state {
+            State::Length(left) => Some(left),
+            State::Done => Some(0),
+            State::Chunked(_) | State::UntilClose | State::Failed(_) => None,
+        }
+    }
+
     pub(crate) fn trailers(&self) -> Option<&Fields> {
         (!self.trailers.is_empty()).then_some(&self.trailers)
     }

@@ -19,6 +19,9 @@ pub struct Limits {
     pub trailer_bytes: usize,
     /// Interim responses to one request. Beyond it the server's answer is malformed.
     pub informational: usize,
+    /// What is read away of a request body that nobody read, to keep the connection. With more to come the response says that the
+    /// connection ends.
+    pub unread_bytes: usize,
 }
 
 impl Default for Limits {
@@ -31,6 +34,7 @@ impl Default for Limits {
             chunk_extensions: 16 * 1024,
             trailer_bytes: 8 * 1024,
             informational: 8,
+            unread_bytes: 64 * 1024,
         }
     }
 }

@@ -295,6 +295,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Sink for ServerConn<S> {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin + Send> Downstream for ServerConn<S> {
+    /// As declared. A long rest is not read away: the response says that the connection ends, rather than let a next request be lost.
+    fn leave_body_unread(&mut self) {
+        if self.incoming.left().is_some_and(|left| left > self.limits.unread_bytes as u64) {
+            self.close_after();
+        }
+    }
+
     fn send_informational(&mut self, head: &ResponseHead) {
         if self.phase != Phase::Request || self.version != Version::Http11 || !matches!(head.status, 100 | 102..=199) {
             return;

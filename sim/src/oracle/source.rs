@@ -96,6 +96,11 @@ impl Judge {
         }
     }
 
+    /// Whether this is not the snapshot that was published last.
+    pub fn is_new(&self, number: u64) -> bool {
+        number != self.number
+    }
+
     /// The gateway published a snapshot with these routes and their servers.
     pub fn published(&mut self, now: u64, number: u64, mut routes: BTreeMap<usize, BTreeSet<usize>>) -> Verdict {
         self.counts.snapshots += 1;

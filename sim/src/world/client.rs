@@ -45,10 +45,10 @@ pub(super) async fn run(world: &World, index: usize) {
 /// After the last fault and the last change, every service that is written answers as the rules say.
 pub(super) async fn probe(world: &World) {
     let index = world.plan.clients.len();
+    let mut connection = None;
     for service in 0..world.plan.services {
         for n in 0..PROBES {
             let ask = Ask { pause: 0, service, post: false, body: 0, keep: n % 2 == 1, abort: None };
-            let mut connection = None;
             one(world, index, service * PROBES + n, &ask, &mut connection).await;
         }
     }
@@ -59,6 +59,7 @@ async fn one(world: &World, index: usize, n: usize, ask: &Ask, connection: &mut 
     let name = &world.clients[index].name;
     let method = if ask.post { "POST" } else { "GET" };
     world.note(name, &format!("asks {id} {method} s{} {}", ask.service, ask.body));
+    world.look();
     world.judge.lock().asked(world.now(), id, ask);
     if !ask.keep {
         *connection = None;
@@ -69,6 +70,7 @@ async fn one(world: &World, index: usize, n: usize, ask: &Ask, connection: &mut 
         None => Ok(work.await),
     };
     let now = world.now();
+    world.look();
     match outcome {
         Err(_) => {
             *connection = None;

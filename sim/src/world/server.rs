@@ -204,6 +204,7 @@ impl Process {
         };
         world.note(name, &format!("got {id}"));
         let now = world.now();
+        world.look();
         let verdict = world.judge.lock().arrived(now, self.index, id, head.fields.get_str("host").unwrap_or_default());
         world.judged(verdict);
         wire::receive(conn).await?;

@@ -216,6 +216,10 @@ impl State {
         }
         self.parts_bytes = 0;
         let events = std::mem::take(&mut self.parts);
+        #[cfg(planted = "half_revision")]
+        if fairlead_net::sim::is_planted("half_revision") {
+            return self.apply(events.into_iter().step_by(2).collect());
+        }
         self.apply(events)
     }
 
@@ -367,6 +371,10 @@ impl Reading {
 /// Whether the store says that the watch is over.
 fn ended(response: &WatchResponse) -> Result<(), Fault> {
     if response.compact_revision != 0 {
+        #[cfg(planted = "compaction_ignored")]
+        if fairlead_net::sim::is_planted("compaction_ignored") {
+            return Ok(());
+        }
         let message = format!("the store forgot what happened before revision {} (compaction)", response.compact_revision);
         return Err(Fault::ReadAgain(message));
     }

@@ -292,6 +292,7 @@ fn limits_may_be_as_large_as_they_can_be() {
         chunk_extensions: usize::MAX,
         trailer_bytes: usize::MAX,
         informational: usize::MAX,
+        unread_bytes: usize::MAX,
     };
     let bytes = chunked("5;a=b\r\nhello\r\n0\r\nX-Sum: 7\r\n\r\n").replace("POST /", &format!("POST /{}", "x".repeat(100_000)));
     let (heard, _) = serve(cut(bytes.as_bytes(), &[5, 50_000, 100_050]), none);

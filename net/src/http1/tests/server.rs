@@ -223,6 +223,16 @@ fn a_short_unread_body_is_drained_and_a_long_one_is_not() {
 }
 
 #[test]
+fn an_answer_before_a_long_body_says_that_the_connection_ends() {
+    for (length, ends) in [(5_000_000, true), (65_536, false)] {
+        let (mut conn, _) = begun(&format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n\r\n"));
+        conn.leave_body_unread();
+        let text = answered(&mut conn, &response(404, Framing::None, &[]), "");
+        assert_eq!(text.contains("Connection: close"), ends, "{text}");
+    }
+}
+
+#[test]
 fn closing_reads_on_for_a_while_so_that_the_answer_arrives() {
     let (mut conn, _) = begun("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5000000\r\n\r\n");
     answered(&mut conn, &response(413, Framing::None, &[]), "");

@@ -1,0 +1,57 @@
+//! The rungs, in the order in which a mistake is cheapest to hear of.
+
+use crate::rung::Rung;
+
+/// Every rung; the slow ones smaller or left out when it has to be quick.
+///
+/// All of them use three builds: development, simulation, and simulation with planted bugs.
+pub fn rungs(quick: bool) -> Vec<Rung> {
+    let seeds = if quick { "0..15" } else { "0..200" };
+    let mut rungs = vec![
+        Rung::cargo("format", "the formatter has nothing to say", &["fmt", "--all", "--check"]),
+        Rung::cargo("clippy", "the law of the house", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
+        Rung::cargo(
+            "unit",
+            "unit and property tests, parity of the real arm, fuzz corpora, documentation examples",
+            &["test", "--workspace", "--exclude", "fairlead-tests", "--no-fail-fast"],
+        ),
+        Rung::cargo(
+            "end-to-end",
+            "the built binary on real sockets against real servers; the house itself",
+            &["test", "--package", "fairlead-tests", "--no-fail-fast"],
+        ),
+        Rung::cargo(
+            "simulated",
+            "parity of the simulated arm; the simulated world's own tests",
+            &["simtest", "--package", "fairlead-net", "--package", "fairlead-sim", "--no-fail-fast"],
+        ),
+        Rung::cargo(
+            "meta",
+            "one seed, two processes, one trace",
+            &["sim", "meta", "--seeds", if quick { "0..3" } else { "0..10" }],
+        ),
+        Rung::cargo("sweep", "every scenario on many seeds", &["sim", "sweep", "--seeds", seeds]),
+    ];
+    if !quick {
+        rungs.push(Rung::cargo("planted", "each planted bug is caught", &["planted", "hunt", "--seeds", "0..200"]));
+    }
+    rungs.push(
+        Rung::cargo(
+            "docs",
+            "the documentation builds without a warning",
+            &["doc", "--workspace", "--exclude", "fairlead-sim", "--no-deps"],
+        )
+        .with_environment("RUSTDOCFLAGS", "-D warnings"),
+    );
+    let deny = |name, what, checks: &[&'static str]| {
+        let arguments = [&["deny", "--config", ".cargo/deny.toml", "check"], checks].concat();
+        Rung::cargo(name, what, &arguments).needing("cargo-deny", "cargo install cargo-deny --locked")
+    };
+    rungs.push(deny("deny", "licences and sources of dependencies", &["licenses", "bans", "sources"]));
+    rungs.push(
+        deny("advisories", "no dependency with a known weakness", &["advisories"])
+            // Where there is no way to the database, that is no finding about the dependencies.
+            .excused_by("failed to fetch advisory database"),
+    );
+    rungs
+}
