@@ -450,7 +450,7 @@ pub struct Limits {
     pub connections: Option<usize>,
     /// HTTP/2: bytes of a decoded field section.
     pub http2_header_list_bytes: u32,
-    /// HTTP/2: streams reset by the client in 30 s before the connection is closed.
+    /// HTTP/2: streams that a client may break off, beyond as many as it lets finish, before its connection is closed.
     pub http2_resets: u32,
     /// Bytes of a response head from a server; more: 502.
     pub response_header_bytes: usize,
