@@ -167,7 +167,8 @@ impl State {
                     && b.security.is_broken() == known.security.is_broken()
             });
             #[cfg(planted = "withdrawn_stays")]
-            let unchanged = unchanged || fairlead_net::sim::is_planted("withdrawn_stays") && self.backends.contains_key(&service.name);
+            let unchanged =
+                unchanged || fairlead_net::sim::is_planted("withdrawn_stays") && self.backends.contains_key(&service.name);
             if !unchanged {
                 let backend = self.build(service, balancer, known);
                 self.backends.insert(service.name.clone(), Arc::new(backend));

@@ -53,7 +53,8 @@ impl Command {
             "help" | "--help" | "-h" => Ok(Self::Help),
             flag if flag.starts_with('-') => Ok(Self::Run(arguments.to_vec())),
             other => {
-                let near = COMMANDS.iter().min_by_key(|(name, _)| strsim::levenshtein(name, other)).map_or("run", |(name, _)| name);
+                let near =
+                    COMMANDS.iter().min_by_key(|(name, _)| strsim::levenshtein(name, other)).map_or("run", |(name, _)| name);
                 Err(format!("unknown command {other}: did you mean {near}? `fairlead help` lists the commands"))
             }
         }

@@ -48,16 +48,7 @@ impl EntryPoint {
         series: Arc<EntryPointSeries>,
     ) -> Self {
         let http = &config.http;
-        let allowed = http.encoded_characters;
-        let path_policy = PathPolicy {
-            sanitize: http.sanitize_path,
-            allow_encoded_slash: allowed.is_some_and(|c| c.slash),
-            allow_encoded_backslash: allowed.is_some_and(|c| c.back_slash),
-            allow_encoded_semicolon: allowed.is_none_or(|c| c.semicolon),
-            allow_encoded_percent: allowed.is_none_or(|c| c.percent),
-            allow_encoded_question_mark: allowed.is_none_or(|c| c.question_mark),
-            allow_encoded_hash: allowed.is_none_or(|c| c.hash),
-        };
+        let path_policy = path_policy(http);
         Self {
             id,
             name: config.name.clone(),
@@ -69,7 +60,7 @@ impl EntryPoint {
                 server: host_name.to_owned(),
             },
             path_policy,
-            semicolons: if http.encode_query_semicolons { Semicolons::Encode } else { Semicolons::Separate },
+            semicolons: semicolons(http),
             underscores: match http.underscore_headers {
                 UnderscoreHeaders::Keep => Underscores::Keep,
                 UnderscoreHeaders::Delete => Underscores::Delete,
@@ -141,6 +132,25 @@ impl EntryPoint {
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
+}
+
+/// What an entry point accepts in a path.
+pub fn path_policy(http: &static_::EntryPointHttp) -> PathPolicy {
+    let allowed = http.encoded_characters.unwrap_or_default();
+    PathPolicy {
+        sanitize: http.sanitize_path,
+        allow_encoded_slash: allowed.slash,
+        allow_encoded_backslash: allowed.back_slash,
+        allow_encoded_semicolon: allowed.semicolon,
+        allow_encoded_percent: allowed.percent,
+        allow_encoded_question_mark: allowed.question_mark,
+        allow_encoded_hash: allowed.hash,
+    }
+}
+
+/// How an entry point reads `;` in a query.
+pub fn semicolons(http: &static_::EntryPointHttp) -> Semicolons {
+    if http.encode_query_semicolons { Semicolons::Encode } else { Semicolons::Separate }
 }
 
 /// One connection's place.

@@ -358,4 +358,5 @@ fn answers_for_itself(config: &StaticConfig, entry_point: &str) -> bool {
 }
 
 #[cfg(all(test, not(madsim)))]
+#[expect(clippy::disallowed_methods, reason = "clients on threads of their own, on the real arm only")]
 mod tests;

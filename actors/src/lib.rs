@@ -15,7 +15,7 @@ pub mod config_watch;
 mod connections;
 mod ending;
 pub mod endpoint;
-mod entry_point;
+pub mod entry_point;
 pub mod gateway;
 mod health_check;
 mod internal;
@@ -27,6 +27,11 @@ pub mod router;
 mod supervisor;
 pub mod telemetry;
 #[cfg(all(test, not(madsim)))]
+#[expect(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "peers on blocking sockets and threads of their own, on the real arm only"
+)]
 mod testing;
 mod transport;
 pub mod worker;

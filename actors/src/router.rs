@@ -255,7 +255,7 @@ impl State {
         process.config_reloads.inc();
         process.config_last_reload_success.set(clock::unix_seconds(clock::now()) as i64);
         process.snapshot.set(number as i64);
-        process.rejections.set(rejections.len() as i64);
+        process.rejections.set(rejections.iter().filter(|r| r.severity == Severity::Error).count() as i64);
         if !rejections.is_empty() {
             process.config_reloads_with_rejections.inc();
         }

@@ -15,7 +15,7 @@ use crate::{
 };
 use fairlead_core::config::static_::StaticConfig;
 use fairlead_net::time::Duration;
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SupervisionEvent};
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -94,7 +94,7 @@ impl Actor for Supervisor {
         match msg {
             Msg::Listen(entry, reply) => {
                 let outcome = state.start(&me, Child::Listener(entry)).await;
-                reply.send(outcome.map_err(|e| e.to_string()))?;
+                reply.send(outcome.map_err(|e| reason_of(&*e)))?;
             }
             Msg::CloseListeners => {
                 state.closed = true;
@@ -133,6 +133,14 @@ impl Actor for Supervisor {
         state.arguments.shared.telemetry.process().actor_restarts.inc();
         me.send_after(PAUSE, move || Msg::Restart(child));
         Ok(())
+    }
+}
+
+/// What an actor gave as its reason for not starting, without the runtime's words around it.
+fn reason_of(error: &(dyn std::error::Error + 'static)) -> String {
+    match error.downcast_ref::<SpawnErr>() {
+        Some(SpawnErr::StartupFailed(reason)) => reason.to_string(),
+        _ => error.to_string(),
     }
 }
 

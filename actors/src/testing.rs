@@ -18,7 +18,7 @@ use fairlead_core::{
 };
 use std::{
     future::Future,
-    io::{BufRead, BufReader, Read, Write},
+    io::{BufRead, BufReader, ErrorKind, Read, Write},
     net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     pin::Pin,
     sync::{Arc, mpsc},
@@ -28,7 +28,7 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 /// Nothing in a test takes longer than this, unless something is wrong.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running gateway with one worker and the entry point `web`.
 pub struct Site {
@@ -206,7 +206,16 @@ impl Server {
 
     /// The next connection of the gateway.
     pub fn accept(&self) -> Peer {
-        Peer::of(self.listener.accept().expect("a connection").0)
+        self.listener.set_nonblocking(true).expect("a socket");
+        let mut accepted = None;
+        until("a connection", || {
+            accepted = self.listener.accept().ok();
+            accepted.is_some()
+        });
+        self.listener.set_nonblocking(false).expect("a socket");
+        let stream = accepted.expect("it came").0;
+        stream.set_nonblocking(false).expect("a socket");
+        Peer::of(stream)
     }
 
     /// Whether no connection waits.
@@ -354,9 +363,11 @@ impl Peer {
         }
     }
 
-    /// Reads on to the end; true if it comes in order or by a reset, false when there is more to read.
+    /// Whether the connection has ended, in order or by a reset, with nothing more to read.
     pub fn is_closed(&mut self) -> bool {
-        let mut one = [0];
-        !matches!(self.stream.read(&mut one), Ok(1))
+        match self.stream.read(&mut [0]) {
+            Ok(n) => n == 0,
+            Err(e) => !matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut),
+        }
     }
 }

@@ -121,7 +121,6 @@ impl Reason {
         Self::Internal,
     ];
 
-    /// The status code unless the middleware that answers has its own: redirects choose among 301, 302, 307 and 308, and
     /// The reason for refusing a message that is owed this status.
     pub fn of_status(status: u16) -> Self {
         match status {
@@ -136,6 +135,7 @@ impl Reason {
         }
     }
 
+    /// The status code unless the middleware that answers has its own: redirects choose among 301, 302, 307 and 308, and
     /// IPAllowList's is configured. What is only recorded (499, a response broken off) has the code of the record.
     pub fn status(self) -> u16 {
         match self {

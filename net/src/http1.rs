@@ -25,6 +25,7 @@ mod token;
 mod wire;
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "both ends of a pipe in memory run as tasks of the test's own runtime")]
 mod tests;
 
 pub use chunked::{Chunked, Step};

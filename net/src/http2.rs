@@ -19,4 +19,5 @@ pub(crate) use receive::ReceiveHalf;
 pub(crate) use send::SendHalf;
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "both ends of a pipe in memory run as tasks of the test's own runtime")]
 mod tests;

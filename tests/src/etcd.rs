@@ -1,6 +1,12 @@
 //! A real etcd, and `etcdctl` with its user's name and password in the environment.
 
-use crate::{dir::Dir, free_port, process::Process, wait};
+use crate::{
+    certs::{Authority, Leaf},
+    dir::Dir,
+    free_port,
+    process::Process,
+    wait,
+};
 use std::process::Command;
 
 /// A running etcd of one member. Its data outlives a restart, not the handle.
@@ -10,14 +16,29 @@ pub struct Etcd {
     client: u16,
     peer: u16,
     password: Option<String>,
+    /// Paths of the authority's certificate, the server's own, and its key.
+    tls: Option<[String; 3]>,
 }
 
 impl Etcd {
     /// An empty one without users.
     pub fn start() -> Self {
-        let mut etcd = Self { process: None, dir: Dir::new(), client: free_port(), peer: free_port(), password: None };
+        let mut etcd = Self::stopped();
         etcd.restart();
         etcd
+    }
+
+    /// The same behind TLS.
+    pub fn with_tls(authority: &Authority, leaf: &Leaf) -> Self {
+        let mut etcd = Self::stopped();
+        let (cert, key) = leaf.files(&etcd.dir, "server");
+        etcd.tls = Some([authority.file(&etcd.dir), cert, key]);
+        etcd.restart();
+        etcd
+    }
+
+    fn stopped() -> Self {
+        Self { process: None, dir: Dir::new(), client: free_port(), peer: free_port(), password: None, tls: None }
     }
 
     /// With user `root`, as the seed document sets it up, command by command.
@@ -43,8 +64,12 @@ impl Etcd {
     /// Starts (again) on the same port, with the same data, and waits until it answers.
     pub fn restart(&mut self) {
         self.kill();
-        let (client, peer) = (format!("http://127.0.0.1:{}", self.client), format!("http://127.0.0.1:{}", self.peer));
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        let (client, peer) = (format!("{scheme}://127.0.0.1:{}", self.client), format!("http://127.0.0.1:{}", self.peer));
         let mut command = Command::new("etcd");
+        if let Some([_, cert, key]) = &self.tls {
+            command.args(["--cert-file", cert, "--key-file", key]);
+        }
         command.args(["--name", "test", "--data-dir", &self.dir.file("data"), "--log-level", "error"]);
         command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);
         command.args(["--listen-peer-urls", &peer, "--initial-advertise-peer-urls", &peer]);
@@ -88,6 +113,9 @@ impl Etcd {
     fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new("etcdctl");
         command.env("ETCDCTL_API", "3").env("ETCDCTL_ENDPOINTS", self.endpoint());
+        if let Some([ca, ..]) = &self.tls {
+            command.env("ETCDCTL_CACERT", ca).env("ETCDCTL_ENDPOINTS", format!("https://{}", self.endpoint()));
+        }
         if let Some(password) = &self.password {
             command.env("ETCDCTL_USER", "root").env("ETCDCTL_PASSWORD", password);
         }

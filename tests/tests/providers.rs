@@ -1,6 +1,6 @@
 //! Where configurations come from, and what happens when a source is torn, silent or gone.
 
-use fairlead_tests::{Gateway, Server, Setup, etcd::Etcd, get, until};
+use fairlead_tests::{Gateway, Server, Setup, certs::Authority, etcd::Etcd, get, until};
 use serde_json::json;
 
 fn yaml(name: &str, url: &str) -> String {
@@ -116,4 +116,25 @@ fn keys_are_read_without_regard_to_case() {
     etcd.put("traefik/http/routers/up/SERVICE", "Up");
     let gateway = Setup::new().section("providers", json!({ "etcd": { "endpoints": [etcd.endpoint()] } })).start();
     until("the route is there", || gateway.get("/up").status == 200);
+}
+
+#[test]
+fn etcd_behind_tls_is_believed_by_its_authority_only() {
+    let authority = Authority::new();
+    let etcd = Etcd::with_tls(&authority, &authority.issue(&["127.0.0.1", "localhost"]));
+    let server = Server::whoami("a");
+    put_route(&etcd, "one", &server.url());
+    let setup = Setup::new();
+    let ca = authority.file(setup.dir());
+    let etcd_with = |ca: &str| json!({ "etcd": { "endpoints": [etcd.endpoint()], "tls": { "ca": ca } } });
+    let gateway = setup.section("providers", etcd_with(&ca)).start();
+    assert_eq!(gateway.get("/one").server(), "a");
+    etcd.put("traefik/http/routers/one/rule", "Path(`/uno`)");
+    until("changes arrive", || gateway.get("/uno").status == 200);
+
+    let setup = Setup::new();
+    let stranger = Authority::new().file(setup.dir());
+    let gateway = setup.section("providers", etcd_with(&stranger)).spawn();
+    until("the log speaks of the certificate", || gateway.log().to_lowercase().contains("certificate"));
+    assert_eq!(get(gateway.port("traefik"), "/ready").status, 503);
 }

@@ -1,6 +1,7 @@
 //! `fairlead explain METHOD URL`: where a request would go, and why not elsewhere.
 
 use super::{Exit, Outcome, load};
+use fairlead_actors::entry_point;
 use fairlead_core::{
     config::resolve,
     explain,
@@ -36,20 +37,8 @@ pub fn explain(arguments: &[String]) -> Outcome {
     let (dynamic, _) = resolve(&raws, &config, None);
     let specs: Vec<_> = config.entry_points.keys().map(|name| EntryPointSpec { name: name.clone() }).collect();
     let snapshot = Snapshot::build(1, &dynamic, &specs);
-    let (host, port) = Host::parse(question.authority.as_bytes()).map_err(|e| Exit::usage(format!("{}: {e}", question.authority)))?;
-    let split = target::split(&question.method, &question.target, question.scheme, target::Semicolons::default())
-        .map_err(|e| Exit::usage(format!("{}: {e}", question.target)))?;
-    let path = path::canonicalize(split.path, path::PathPolicy::default()).map_err(|e| Exit::usage(format!("{}: {e}", split.path)))?;
-    let request = Request {
-        method: &question.method,
-        scheme: question.scheme,
-        host: &host,
-        port,
-        path,
-        query: split.query,
-        client: question.client,
-        fields: VecFields(question.headers.clone()),
-    };
+    let (host, port) =
+        Host::parse(question.authority.as_bytes()).map_err(|e| Exit::usage(format!("{}: {e}", question.authority)))?;
     let names = match &question.entry_point {
         Some(name) => vec![name.clone()],
         None => config.default_entry_points.clone(),
@@ -60,6 +49,21 @@ pub fn explain(arguments: &[String]) -> Outcome {
             let known: Vec<_> = config.entry_points.keys().map(String::as_str).collect();
             Exit::usage(format!("--entryPoint={name}: no such entry point; there are {}", known.join(", ")))
         })?;
+        let http = &config.entry_points[&name].http;
+        let split = target::split(&question.method, &question.target, question.scheme, entry_point::semicolons(http))
+            .map_err(|e| Exit::usage(format!("{}: {e}", question.target)))?;
+        let path = path::canonicalize(split.path, entry_point::path_policy(http))
+            .map_err(|e| Exit::usage(format!("{}: {e}: entry point {name} answers 400", split.path)))?;
+        let request = Request {
+            method: &question.method,
+            scheme: question.scheme,
+            host: &host,
+            port,
+            path,
+            query: split.query,
+            client: question.client,
+            fields: VecFields(question.headers.clone()),
+        };
         if let Some(explanation) = explain::explain(&snapshot, id, question.scheme == Scheme::Https, &request) {
             found |= explanation.winner.is_some();
             println!("{explanation}");
@@ -79,7 +83,8 @@ impl Question {
             match name {
                 "-H" | "--header" => {
                     let line = value();
-                    let (name, value) = line.split_once(':').ok_or_else(|| Exit::usage(format!("-H '{line}': expected 'Name: value'")))?;
+                    let (name, value) =
+                        line.split_once(':').ok_or_else(|| Exit::usage(format!("-H '{line}': expected 'Name: value'")))?;
                     headers.push((name.trim().to_owned(), value.trim().as_bytes().to_vec()));
                 }
                 "--entryPoint" => entry_point = Some(value()),
@@ -94,7 +99,9 @@ impl Question {
             }
         }
         let [method, place] = &words[..] else {
-            return Err(Exit::usage("expected: fairlead explain METHOD URL [-H 'Name: value']…, as in: explain GET http://example.com/api"));
+            return Err(Exit::usage(
+                "expected: fairlead explain METHOD URL [-H 'Name: value']…, as in: explain GET http://example.com/api",
+            ));
         };
         let (scheme, after) = match place.split_once("://") {
             Some(("http", after)) => (Scheme::Http, after),

@@ -21,9 +21,8 @@ const MAX_FILE: usize = 1 << 20;
 /// Whatever is wrong, each with its source and remedy.
 pub fn load(arguments: &[String]) -> Result<(StaticConfig, Vec<Rejection>), Exit> {
     let (path, arguments) = config_file(arguments)?;
-    let variables: Vec<(String, String)> = std::env::vars_os()
-        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-        .collect();
+    let variables: Vec<(String, String)> =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect();
     let (environment, mut warnings) = env::tree(variables.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     let flags = flags::tree(&arguments).map_err(|rejections| Exit::unusable(&rejections))?;
     let file = match path {
@@ -51,7 +50,8 @@ fn config_file(arguments: &[String]) -> Result<(Option<PathBuf>, Vec<String>), E
         path = Some(PathBuf::from(value.ok_or_else(|| Exit::usage("--configFile needs the path of a YAML or TOML file"))?));
     }
     if path.is_none() {
-        let candidates = PLACES.iter().flat_map(|place| ["yml", "yaml", "toml"].map(|end| PathBuf::from(format!("{place}.{end}"))));
+        let candidates =
+            PLACES.iter().flat_map(|place| ["yml", "yaml", "toml"].map(|end| PathBuf::from(format!("{place}.{end}"))));
         path = candidates.into_iter().find(|candidate| candidate.is_file());
     }
     Ok((path, rest))

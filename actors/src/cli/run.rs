@@ -78,7 +78,7 @@ fn start_log(config: &StaticConfig) -> Result<(), Exit> {
         Level::Warn => "warn",
         Level::Error => "error",
     };
-    let filter = tracing_subscriber::EnvFilter::new(format!("{level},h2=warn,hyper=warn,rustls=warn"));
+    let filter = tracing_subscriber::EnvFilter::new(format!("{level},h2=warn,hyper=warn,rustls=warn,ractor=off"));
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_target(false);
     let started = match (&config.log.file_path, config.log.json) {
         (None, false) => builder.with_writer(std::io::stderr).try_init(),

@@ -61,6 +61,8 @@ pub struct Facts {
     pub attempts: u32,
     pub phases: Phases,
     pub user: Option<String>,
+    /// What a trusted peer says of who the client is.
+    pub forwarded_for: Option<String>,
     pub request_id: Option<String>,
     pub client_gone: bool,
     pub truncated: bool,
@@ -208,6 +210,11 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
     hop::strip_request(&mut request.fields, &entry.forwarded.connection, *upgrade).map_err(plain)?;
     let origin = forwarded::Origin { peer: client.peer.ip(), scheme, host, port, websocket };
     forwarded::apply(&entry.forwarded, &mut request.fields, &origin);
+    if entry.forwarded.trusts(client.peer.ip()) {
+        // As it came: this gateway's own peer is appended later.
+        let claimed = request.fields.get("x-forwarded-for").map(|value| String::from_utf8_lossy(value).into_owned());
+        open.facts.forwarded_for = claimed.filter(|value| !value.is_empty());
+    }
     identify(client, open, &mut request);
 
     let published = open.published.clone();
@@ -363,7 +370,7 @@ pub fn record(client: &Client, head: &RequestHead, response: &ResponseHead, mut 
     let total = open.elapsed();
     let router = facts.router.and_then(|id| published.snapshot.router(id));
     let (path, query) = target.split_once('?').map_or((&**target, None), |(path, query)| (path, Some(query)));
-    let client_host = client.peer.ip().to_string();
+    let client_host = facts.forwarded_for.clone().unwrap_or_else(|| client.peer.ip().to_string());
     let record = Record {
         started: open.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
         total,

@@ -5,6 +5,7 @@ use fairlead_core::{
     http::{Fields, FieldsMut},
     response::LocalResponse,
 };
+use fairlead_net::clock;
 use fairlead_net::http::{Downstream, Error, Framing, Method, ResponseHead};
 use std::{borrow::Cow, future::poll_fn, task::ready};
 
@@ -47,6 +48,9 @@ pub async fn send<D: Downstream>(
         head.fields.set(name, answer.reason.name().as_bytes());
     }
     stamps.shared.stamp(head, stamps.request_id);
+    if !head.fields.contains("date") {
+        head.fields.append("Date", httpdate::fmt_http_date(clock::now()).as_bytes());
+    }
     head.framing = match answer.status {
         100..200 | 204 | 304 => Framing::None,
         _ => Framing::Length(answer.body.len() as u64),

@@ -1,5 +1,7 @@
 //! The data path over real sockets: what a client and a server see of each other through the gateway.
 
+mod http2;
+
 use crate::testing::{Server, Site, answering, balanced, field, nobody, until};
 use std::{io::Write as _, net::Shutdown, time::Duration};
 
@@ -354,4 +356,39 @@ fn a_refused_head_is_not_recorded_as_the_one_before_it() {
     client.stream.get_mut().write_all(b"GET /\x01 HTTP/1.1\r\n\r\n").expect("open");
     let response = client.response();
     assert_eq!((response.status, response.reason()), (400, "malformed_request"));
+}
+
+#[test]
+fn a_write_timeout_bounds_a_response() {
+    let server = Server::new();
+    let site = Site::with(&balanced(&[server.address], ""), |config| {
+        let entry = config.entry_points.get_mut("web").expect("it is there");
+        entry.timeouts.write = Some(Duration::from_millis(50));
+    });
+    let mut client = site.connect();
+    client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    let mut up = server.accept();
+    up.head();
+    up.send("HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc");
+    client.head();
+    client.exactly(3);
+    assert!(client.is_closed());
+    assert!(up.is_closed());
+}
+
+#[test]
+fn a_server_may_say_no_more_than_the_limits_allow() {
+    let server = Server::new();
+    let site = Site::with(&balanced(&[server.address], ""), |config| {
+        (config.limits.response_header_bytes, config.limits.interim_responses) = (1024, 1);
+    });
+    for head in [format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(2000)), "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(3)] {
+        let mut client = site.connect();
+        client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+        let mut up = server.accept();
+        up.head();
+        up.send(&head);
+        let response = client.response();
+        assert_eq!((response.status, response.reason()), (502, "upstream_protocol"));
+    }
 }

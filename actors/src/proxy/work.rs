@@ -24,6 +24,7 @@ const STOCKED: usize = 64;
 const FIELD_BYTES: usize = 8 * 1024;
 
 thread_local! {
+    #[expect(clippy::vec_box, reason = "the boxes themselves are lent and come back")]
     static STOCK: RefCell<Vec<Box<Work>>> = const { RefCell::new(Vec::new()) };
 }
 

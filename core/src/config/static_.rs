@@ -136,7 +136,7 @@ pub struct EntryPointHttp {
     pub middlewares: Vec<String>,
     /// For routers that have no `tls` of their own.
     pub tls: Option<EntryPointTls>,
-    /// `None`: every encoded character may stand in a path.
+    /// `None`: [`EncodedCharacters::default`].
     pub encoded_characters: Option<EncodedCharacters>,
     /// Request line and fields together.
     pub max_header_bytes: usize,
@@ -172,7 +172,6 @@ pub struct Redirection {
 pub struct EncodedCharacters {
     pub slash: bool,
     pub back_slash: bool,
-    pub null: bool,
     pub semicolon: bool,
     pub percent: bool,
     pub question_mark: bool,
@@ -293,7 +292,7 @@ pub struct Ping {
 pub struct Log {
     pub level: Level,
     pub json: bool,
-    /// `None`: standard output.
+    /// `None`: standard error.
     pub file_path: Option<String>,
 }
 
@@ -451,7 +450,7 @@ pub struct Limits {
     pub connections: Option<usize>,
     /// HTTP/2: bytes of a decoded field section.
     pub http2_header_list_bytes: u32,
-    /// HTTP/2: streams reset by the client in 30 s before the connection is closed.
+    /// HTTP/2: streams that a client may break off, beyond as many as it lets finish, before its connection is closed.
     pub http2_resets: u32,
     /// Bytes of a response head from a server; more: 502.
     pub response_header_bytes: usize,

@@ -64,7 +64,8 @@ impl Default for LifeCycle {
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            read: Some(Duration::from_secs(60)),
+            // Traefik's 60 s cut off every upload that takes longer; silence and trickling are bounded by `fairlead.limits`.
+            read: None,
             write: None,
             idle: Some(Duration::from_secs(180)),
             keep_alive_max_time: None,
@@ -90,8 +91,9 @@ impl Default for EntryPointHttp {
 }
 
 impl Default for EncodedCharacters {
+    /// Unlike Traefik's, which let everything pass: what servers read in two ways must be allowed by name.
     fn default() -> Self {
-        Self { slash: true, back_slash: true, null: true, semicolon: true, percent: true, question_mark: true, hash: true }
+        Self { slash: false, back_slash: false, semicolon: true, percent: true, question_mark: true, hash: true }
     }
 }
 

@@ -113,7 +113,9 @@ fn between(pipe: usize) -> (DuplexStream, tokio::task::JoinHandle<Result<Carried
         let _closed_by_the_gateway =
             hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(server), service).with_upgrades().await;
     });
-    let down = ServerConn::new(down, Limits::default(), BytesMut::new());
+    // However much of a request is unread when its response begins, the server behind reads it all.
+    let limits = Limits { unread_bytes: usize::MAX, ..Limits::default() };
+    let down = ServerConn::new(down, limits, BytesMut::new());
     (client, tokio::spawn(gateway(down, ClientConn::new(up, Limits::default()))))
 }
 

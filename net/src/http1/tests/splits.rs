@@ -6,7 +6,16 @@ use proptest::prelude::*;
 
 /// Small limits, so that generated messages reach them.
 fn small() -> Limits {
-    Limits { head_bytes: 256, fields: 6, target: 40, chunk_line: 16, chunk_extensions: 32, trailer_bytes: 40, informational: 2, unread_bytes: 64 * 1024 }
+    Limits {
+        head_bytes: 256,
+        fields: 6,
+        target: 40,
+        chunk_line: 16,
+        chunk_extensions: 32,
+        trailer_bytes: 40,
+        informational: 2,
+        unread_bytes: 64 * 1024,
+    }
 }
 
 /// Pieces of messages and of attacks, in any order.
@@ -152,7 +161,8 @@ proptest! {
         message in message(), status in 200_u16..600, reason in "[ -~\t\u{e4}]{0,20}", most in prop_oneof![Just(0_usize), 1..5000_usize],
         vectored: bool, places in prop::collection::vec(any::<usize>(), 0..8), step in prop_oneof![Just(usize::MAX), 1..100_usize],
     ) {
-        prop_assume!(!matches!(status, 204 | 304));
+        // 204 and 304 have no body, and 408 ends the connection.
+        prop_assume!(!matches!(status, 204 | 304 | 408));
         let request = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
         let script = Script { write_most: most, vectored, ..Script::open([request]) };
         let mut server = ServerConn::new(script, Limits::default(), BytesMut::new());

@@ -55,13 +55,17 @@ fn main() -> ExitCode {
     let exe = std::env::var_os("FAIRLEAD").map_or_else(|| process::build("release"), Into::into);
     let field = Field::start(&exe, &options.proxies);
     let mut rows = BTreeMap::new();
-    println!("{:18} {:12} {:>10} {:>10} {:>10} {:>8} {:>7}", "scenario", "proxy", "CPU µs", "req/s", "p99 ms", "failed", "ratio");
+    // First, while nobody has memory left over from a load that went before.
+    let memory = measure::memory(&field);
+    println!(
+        "\n{:18} {:12} {:>10} {:>10} {:>10} {:>8} {:>7}",
+        "scenario", "proxy", "CPU µs", "req/s", "p99 ms", "failed", "ratio"
+    );
     for scenario in SCENARIOS.iter().filter(|s| options.only.is_empty() || options.only.iter().any(|name| name == s.name)) {
         let row = run(scenario, &field, &options);
         show(scenario, &row);
         rows.insert(scenario.name, row);
     }
-    let memory = measure::memory(&field);
     let failed: u64 = rows.values().flatten().flat_map(|(_, samples)| samples).map(|sample| sample.failed).sum();
     match std::fs::write(&options.json, format!("{:#}\n", report(&rows, &memory, &options))) {
         Ok(()) => println!("written to {}", options.json),

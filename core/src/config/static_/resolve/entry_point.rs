@@ -96,6 +96,11 @@ impl Resolver<'_> {
         if streams == Some(0) {
             fault(error, &["http2", "maxConcurrentStreams"], "expected at least 1".to_owned(), "remove it for the default, 250");
         }
+        if raw.http2.max_encoder_header_table_size.is_some() {
+            let remedy = "remove it: fields are encoded with the table that the client allows, 4096 bytes at most";
+            let message = "this is not supported and changes nothing".to_owned();
+            fault(Severity::Warning, &["http2", "maxEncoderHeaderTableSize"], message, remedy);
+        }
         let default = Http2::default();
         let http2 = Http2 {
             max_concurrent_streams: streams.unwrap_or(default.max_concurrent_streams),
@@ -159,14 +164,18 @@ impl Resolver<'_> {
                 domains: tls.domains.into_iter().map(|domain| domain.main.into_iter().chain(domain.sans).collect()).collect(),
             }
         });
+        let safe = EncodedCharacters::default();
+        if http.encoded_characters.as_ref().and_then(|raw| raw.allow_encoded_null_character) == Some(true) {
+            let message = "an encoded NUL is never let through".to_owned();
+            fault(Severity::Warning, &["http", "encodedCharacters", "allowEncodedNullCharacter"], message, "remove it");
+        }
         let encoded_characters = http.encoded_characters.map(|raw| EncodedCharacters {
-            slash: raw.allow_encoded_slash.unwrap_or(true),
-            back_slash: raw.allow_encoded_back_slash.unwrap_or(true),
-            null: raw.allow_encoded_null_character.unwrap_or(true),
-            semicolon: raw.allow_encoded_semicolon.unwrap_or(true),
-            percent: raw.allow_encoded_percent.unwrap_or(true),
-            question_mark: raw.allow_encoded_question_mark.unwrap_or(true),
-            hash: raw.allow_encoded_hash.unwrap_or(true),
+            slash: raw.allow_encoded_slash.unwrap_or(safe.slash),
+            back_slash: raw.allow_encoded_back_slash.unwrap_or(safe.back_slash),
+            semicolon: raw.allow_encoded_semicolon.unwrap_or(safe.semicolon),
+            percent: raw.allow_encoded_percent.unwrap_or(safe.percent),
+            question_mark: raw.allow_encoded_question_mark.unwrap_or(safe.question_mark),
+            hash: raw.allow_encoded_hash.unwrap_or(safe.hash),
         });
         if !raw.observability.trace_verbosity.as_deref().is_none_or(|text| matches!(text, "" | "minimal")) {
             let message = "only `minimal` is supported yet".to_owned();
