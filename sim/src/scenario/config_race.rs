@@ -24,7 +24,9 @@ fn draw(draft: &mut Draft) {
         for _ in 0..SPARE {
             draft.server(service, true);
         }
-        choice.push(draft.plan.servers.iter().enumerate().filter(|(_, s)| s.service == service).map(|(i, _)| i).collect::<Vec<_>>());
+        choice.push(
+            draft.plan.servers.iter().enumerate().filter(|(_, s)| s.service == service).map(|(i, _)| i).collect::<Vec<_>>(),
+        );
     }
     let (torn, deletes) = (draft.chance.within(0, 60), draft.chance.within(0, 25));
     let pace = draft.chance.magnitude(20, 1_500);
