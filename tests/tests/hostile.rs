@@ -1,5 +1,7 @@
-//! Requests that are not what they seem, byte by byte. Each row bears the number of its class in the catalogue of hostile
-//! input (`docs/` has the table): the status that is owed, a server that saw nothing, and a gateway that goes on.
+//! Requests that are not what they seem, byte by byte: the status that is owed, a server that saw nothing, and a gateway that
+//! goes on. `docs/operations.md` says it in words. Each row bears the number of its class; a class is a way in which some
+//! gateway was once fooled: 1–36 framing, 37–57 syntax and limits, 58–69 fields that speak for somebody, 70–76 paths, 91 the
+//! upgrade to HTTP/2, 94–102 slowness, 103–106 upgrades (in `websocket.rs`). HTTP/2's own (77–93) are in `net/src/http2/tests`.
 
 use fairlead_tests::{Connection, Gateway, Server, Setup, gateway::routes, server::After};
 use serde_json::json;
