@@ -57,8 +57,10 @@ pub fn sweep(scenarios: &[&'static Scenario], seeds: Range<u64>, jobs: usize) ->
         println!("{}", done.output);
     }
     for scenario in scenarios {
-        let (of, bad): (Vec<_>, Vec<_>) =
-            (done.iter().filter(|d| d.job.scenario == scenario.name).collect(), failed.iter().filter(|d| d.job.scenario == scenario.name).collect());
+        let (of, bad): (Vec<_>, Vec<_>) = (
+            done.iter().filter(|d| d.job.scenario == scenario.name).collect(),
+            failed.iter().filter(|d| d.job.scenario == scenario.name).collect(),
+        );
         let seeds: Vec<_> = bad.iter().take(10).map(|d| format!("{} ({})", d.job.seed, d.verdict)).collect();
         println!("{:<16} {} seeds, {} failed {}", scenario.name, of.len(), bad.len(), seeds.join(", "));
     }
@@ -107,7 +109,8 @@ pub fn meta(scenarios: &[&'static Scenario], seeds: Range<u64>, jobs: usize) -> 
     let done = all(&work, jobs, |_| true)?;
     let mut differ = 0;
     for one in done.iter().filter(|d| d.job.more[1].ends_with("-0")) {
-        let twin = done.iter().find(|d| (d.job.scenario, d.job.seed) == (one.job.scenario, one.job.seed) && d.job.more != one.job.more);
+        let twin =
+            done.iter().find(|d| (d.job.scenario, d.job.seed) == (one.job.scenario, one.job.seed) && d.job.more != one.job.more);
         let Some(twin) = twin else { bail!("seed {} of {} ran once only", one.job.seed, one.job.scenario) };
         if one.hash != twin.hash {
             differ += 1;
@@ -160,7 +163,10 @@ pub fn hunt(bugs: &[&Bug], seeds: Range<u64>, jobs: usize) -> anyhow::Result<Exi
                 let oracle = done.output.lines().find_map(|line| line.strip_prefix("invariant:")).unwrap_or_default().trim();
                 let oracle = oracle.split(':').next().unwrap_or_default();
                 needed.push(done.job.seed - seeds.start + 1);
-                println!("{:<24} caught by seed {:>3} of {} ({} {oracle})", bug.name, done.job.seed, done.job.scenario, done.verdict);
+                println!(
+                    "{:<24} caught by seed {:>3} of {} ({} {oracle})",
+                    bug.name, done.job.seed, done.job.scenario, done.verdict
+                );
             }
             None => {
                 escaped += 1;
@@ -170,7 +176,10 @@ pub fn hunt(bugs: &[&Bug], seeds: Range<u64>, jobs: usize) -> anyhow::Result<Exi
     }
     needed.sort_unstable();
     let (median, most) = (needed.get(needed.len() / 2).copied().unwrap_or_default(), needed.last().copied().unwrap_or_default());
-    println!("{} planted bugs, {escaped} escaped; seeds to detect: median {median}, most {most}", planted::BUGS.len().min(bugs.len()));
+    println!(
+        "{} planted bugs, {escaped} escaped; seeds to detect: median {median}, most {most}",
+        planted::BUGS.len().min(bugs.len())
+    );
     Ok(if escaped == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -250,7 +250,8 @@ impl Judge {
         };
         request.arrivals += 1;
         if request.service != it.service || host != format!("s{}.test", it.service) {
-            let detail = format!("request {id} for s{} (host {host:?}) came to server {server} of s{}", request.service, it.service);
+            let detail =
+                format!("request {id} for s{} (host {host:?}) came to server {server} of s{}", request.service, it.service);
             return broken(Oracle::CrossTalk, detail);
         }
         if request.post && request.arrivals > 1 {
@@ -321,7 +322,10 @@ impl Judge {
         }
         let of = answer.server.and_then(|server| self.servers.get(server)).map(|server| server.service);
         if of != Some(service) {
-            return broken(Oracle::CrossTalk, format!("request {id} for s{service} was answered by server {:?} of s{of:?}", answer.server));
+            return broken(
+                Oracle::CrossTalk,
+                format!("request {id} for s{service} was answered by server {:?} of s{of:?}", answer.server),
+            );
         }
         if !answer.body_is_right {
             return broken(Oracle::CrossTalk, format!("request {id} got a body that server {:?} did not send", answer.server));
@@ -344,12 +348,16 @@ impl Judge {
             return broken(Oracle::Atomic, detail);
         }
         if answer.mark != answer.request_mark || answer.mark.is_none() {
-            let detail = format!("request {id} went out under generation {:?} and came back under {:?}", answer.request_mark, answer.mark);
+            let detail =
+                format!("request {id} went out under generation {:?} and came back under {:?}", answer.request_mark, answer.mark);
             return broken(Oracle::Atomic, detail);
         }
         let written = answer.mark.and_then(|mark| service.version(mark));
         let Some(servers) = written else {
-            return broken(Oracle::Atomic, format!("request {id} to s{index} met generation {:?}, which nobody wrote", answer.mark));
+            return broken(
+                Oracle::Atomic,
+                format!("request {id} to s{index} met generation {:?}, which nobody wrote", answer.mark),
+            );
         };
         match answer.server {
             Some(server) if servers.contains(&server) => Ok(()),

@@ -215,18 +215,19 @@ impl Plan {
                 What::Start(i) | What::Kill(i) | What::PowerOff(i) | What::Terminate { server: i, .. } => server(i),
                 What::Cut { from, to } | What::Mend { from, to } => node(from) && node(to),
                 What::Disconnect(member) | What::Member { member, .. } => *member < self.gateway.members,
-                What::Write(write) => write
-                    .units
-                    .iter()
-                    .all(|unit| unit.service < self.services && unit.servers.iter().flatten().all(server)),
+                What::Write(write) => {
+                    write.units.iter().all(|unit| unit.service < self.services && unit.servers.iter().flatten().all(server))
+                }
                 What::Leader(_) | What::Compact | What::CrashRouter => true,
             };
             anyhow::ensure!(sound, "step {i} of the plan names a server, service or node that is not in it: {:?}", step.what);
             anyhow::ensure!(step.at <= self.quiet_at, "step {i} of the plan comes after `quiet_at`");
         }
         let asks = self.clients.iter().flat_map(|client| &client.asks);
-        anyhow::ensure!(asks.map(|ask| ask.service).chain(self.servers.iter().map(|s| s.service)).all(|s| s < self.services),
-            "a client or server of the plan names a service that is not in it");
+        anyhow::ensure!(
+            asks.map(|ask| ask.service).chain(self.servers.iter().map(|s| s.service)).all(|s| s < self.services),
+            "a client or server of the plan names a service that is not in it"
+        );
         Ok(())
     }
 }

@@ -25,9 +25,21 @@ pub const BUGS: [Bug; 7] = [
     },
     Bug { name: "half_revision", about: "half of a transaction is applied", scenarios: &["config_race"] },
     Bug { name: "compaction_ignored", about: "after a compaction nothing is read again", scenarios: &["config_race"] },
-    Bug { name: "idle_unchecked", about: "a kept connection is used without a look at whether it still lives", scenarios: &["rolling_update"] },
-    Bug { name: "in_flight_leaked", about: "a request that ends beside another one to the same server is not counted down", scenarios: &["rolling_update", "partition"] },
-    Bug { name: "last_good_dropped", about: "a provider that fails takes its configuration with it", scenarios: &["config_race", "partition"] },
+    Bug {
+        name: "idle_unchecked",
+        about: "a kept connection is used without a look at whether it still lives",
+        scenarios: &["rolling_update"],
+    },
+    Bug {
+        name: "in_flight_leaked",
+        about: "a request that ends beside another one to the same server is not counted down",
+        scenarios: &["rolling_update", "partition"],
+    },
+    Bug {
+        name: "last_good_dropped",
+        about: "a provider that fails takes its configuration with it",
+        scenarios: &["config_race", "partition"],
+    },
 ];
 
 /// The bug of this name.

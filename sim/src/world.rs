@@ -114,7 +114,8 @@ impl World {
         let members = (0..plan.gateway.members)
             .map(|i| (machine(format!("member-{i}"), format!("10.0.9.{}", i + 1)), store.member()))
             .collect();
-        let clients = (0..=plan.clients.len()).map(|i| machine(format!("client-{i}"), format!("10.2.{}.{}", i / 250, i % 250 + 1)));
+        let clients =
+            (0..=plan.clients.len()).map(|i| machine(format!("client-{i}"), format!("10.2.{}.{}", i / 250, i % 250 + 1)));
         Arc::new(Self {
             zero: now(),
             ready: OnceLock::new(),

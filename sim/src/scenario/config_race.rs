@@ -24,7 +24,9 @@ fn draw(draft: &mut Draft) {
         for _ in 0..SPARE {
             draft.server(service, true);
         }
-        choice.push(draft.plan.servers.iter().enumerate().filter(|(_, s)| s.service == service).map(|(i, _)| i).collect::<Vec<_>>());
+        choice.push(
+            draft.plan.servers.iter().enumerate().filter(|(_, s)| s.service == service).map(|(i, _)| i).collect::<Vec<_>>(),
+        );
     }
     let (torn, deletes) = (draft.chance.within(0, 60), draft.chance.within(0, 25));
     let pace = draft.chance.magnitude(20, 1_500);
@@ -36,7 +38,7 @@ fn draw(draft: &mut Draft) {
         let writers = if draft.chance.percent(40) { 2 } else { 1 };
         for _ in 0..writers {
             let units = units(draft, &choice, deletes);
-            let order = draft.chance.next();
+            let order = draft.chance.draw();
             let manner = if draft.chance.percent(torn) { Manner::Torn { order, pause } } else { Manner::Whole };
             let late = draft.chance.within(0, 5);
             draft.write_all(at + late, units, manner);

@@ -29,7 +29,11 @@ fn draw(draft: &mut Draft) {
                 continue;
             }
             let new = draft.server(service, false);
-            at = if start_first { start_first_update(draft, at, old, new, grace) } else { stop_first_update(draft, at, old, new, grace) };
+            at = if start_first {
+                start_first_update(draft, at, old, new, grace)
+            } else {
+                stop_first_update(draft, at, old, new, grace)
+            };
             if draft.chance.percent(5) {
                 draft.step(at, What::CrashRouter);
             }

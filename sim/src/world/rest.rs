@@ -58,7 +58,13 @@ impl Baseline {
 const SLACK: usize = 6;
 
 fn tasks(world: &World) -> usize {
-    Handle::current().metrics().num_tasks_by_node().iter().filter(|(node, _)| node.contains(&world.gateway.name)).map(|(_, n)| n).sum()
+    Handle::current()
+        .metrics()
+        .num_tasks_by_node()
+        .iter()
+        .filter(|(node, _)| node.contains(&world.gateway.name))
+        .map(|(_, n)| n)
+        .sum()
 }
 
 /// The gateway goes down by itself, cleanly: it has nothing to wait for.

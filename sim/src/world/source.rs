@@ -80,7 +80,8 @@ impl World {
             Some(servers) => keys(&name, generation, servers, self.plan.gateway.health_check).into_iter().collect(),
             None => BTreeMap::new(),
         };
-        let own = [format!("{ROOT}/routers/{name}/"), format!("{ROOT}/services/{name}/"), format!("{ROOT}/middlewares/mark-{name}/")];
+        let own =
+            [format!("{ROOT}/routers/{name}/"), format!("{ROOT}/services/{name}/"), format!("{ROOT}/middlewares/mark-{name}/")];
         let present = self.store.map();
         let stale = present
             .keys()
@@ -115,7 +116,10 @@ fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, health_check: bool) ->
     for (service, (generation, servers)) in desired {
         let name = format!("s{service}");
         // Writing to a String cannot fail.
-        let _ = writeln!(routers, "    {name}:\n      rule: Host(`{name}.test`)\n      service: {name}\n      middlewares: [mark-{name}]");
+        let _ = writeln!(
+            routers,
+            "    {name}:\n      rule: Host(`{name}.test`)\n      service: {name}\n      middlewares: [mark-{name}]"
+        );
         let _ = writeln!(
             marks,
             "    mark-{name}:\n      headers:\n        customRequestHeaders:\n          X-Config: \"{generation}\"\n        \
@@ -123,7 +127,10 @@ fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, health_check: bool) ->
         );
         let _ = writeln!(services, "    {name}:\n      loadBalancer:");
         if health_check {
-            let _ = writeln!(services, "        healthCheck:\n          path: /health\n          interval: 1s\n          timeout: 1s");
+            let _ = writeln!(
+                services,
+                "        healthCheck:\n          path: /health\n          interval: 1s\n          timeout: 1s"
+            );
         }
         let _ = writeln!(services, "        servers:{}", if servers.is_empty() { " []" } else { "" });
         for server in servers {
