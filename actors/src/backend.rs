@@ -111,3 +111,57 @@ impl Backend {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{endpoint::Key, telemetry};
+    use fairlead_core::{
+        config::dynamic::{Server, ServerUrl, UpstreamScheme},
+        endpoint::Event,
+        outlier::OutlierPolicy,
+    };
+
+    fn backend(ports: &[u16]) -> Backend {
+        let telemetry = Telemetry::new(telemetry::Options { workers: 1, ..telemetry::Options::default() });
+        let mut backend = Backend::empty(Name::whole("s@file"), &telemetry);
+        let url = |port: u16| ServerUrl {
+            scheme: UpstreamScheme::Http,
+            host: "10.0.0.1".into(),
+            port,
+            path: String::new(),
+            text: format!("http://10.0.0.1:{port}"),
+        };
+        backend.config.servers = ports.iter().map(|port| Server { url: url(*port), weight: 1, preserve_path: false }).collect();
+        backend.balancer = Mutex::new(Balancer::new(&backend.config));
+        let policy = OutlierPolicy::of(None, false);
+        let endpoint = |port: &u16| {
+            let key = Key {
+                service: backend.name.clone(),
+                url: url(*port).text,
+                transport: backend.transport.name.clone(),
+                revision: 0,
+            };
+            let endpoint = Arc::new(Endpoint::new(key, url(*port), 1, policy.clone()));
+            endpoint.handle(Duration::ZERO, Event::Ready);
+            endpoint
+        };
+        backend.endpoints = ports.iter().map(endpoint).collect();
+        backend
+    }
+
+    #[test]
+    fn a_suspected_server_comes_before_one_that_has_just_failed() {
+        let backend = backend(&[1, 2]);
+        let mut now = Duration::from_secs(1);
+        while !backend.endpoints[0].is_ejected() {
+            backend.observe(&backend.endpoints[0], now, Outcome::Failure);
+            now += Duration::from_millis(10);
+            assert!(now < Duration::from_secs(60), "failures in a row eject a server");
+        }
+        let client = "10.9.9.9".parse().expect("an address");
+        assert_eq!([backend.pick(&[], client), backend.pick(&[], client)], [Some(1); 2], "an ejected server is passed over");
+        assert_eq!(backend.pick(&[1], client), Some(0));
+        assert!(backend.pick(&[0, 1], client).is_some(), "where all have failed, any is better than none");
+    }
+}

@@ -11,14 +11,14 @@ impl Chance {
     }
 
     /// The next number.
-    pub fn next(&mut self) -> u64 {
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
     /// A number from `low` to `high`, both included.
     pub fn within(&mut self, low: u64, high: u64) -> u64 {
-        low + self.next() % (high.max(low) - low + 1)
+        low + self.draw() % (high.max(low) - low + 1)
     }
 
     /// The same for counts and indices.
@@ -35,7 +35,7 @@ impl Chance {
 
     /// True with this probability.
     pub fn percent(&mut self, percent: u64) -> bool {
-        self.next() % 100 < percent
+        self.draw() % 100 < percent
     }
 
     /// One of them.
@@ -67,7 +67,7 @@ mod tests {
 
     #[test]
     fn a_seed_and_a_purpose_give_the_same_numbers_again() {
-        let draw = |seed, purpose| Chance::new(seed, purpose).next();
+        let draw = |seed, purpose| Chance::new(seed, purpose).draw();
         assert_eq!(draw(1, "a"), draw(1, "a"));
         assert_ne!(draw(1, "a"), draw(2, "a"));
         assert_ne!(draw(1, "a"), draw(1, "b"));

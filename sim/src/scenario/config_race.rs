@@ -38,7 +38,7 @@ fn draw(draft: &mut Draft) {
         let writers = if draft.chance.percent(40) { 2 } else { 1 };
         for _ in 0..writers {
             let units = units(draft, &choice, deletes);
-            let order = draft.chance.next();
+            let order = draft.chance.draw();
             let manner = if draft.chance.percent(torn) { Manner::Torn { order, pause } } else { Manner::Whole };
             let late = draft.chance.within(0, 5);
             draft.write_all(at + late, units, manner);

@@ -15,7 +15,8 @@ fn a_seed_gives_one_plan_which_survives_its_json() {
 fn every_kind_of_step_is_drawn_by_some_seed() {
     let plans = ALL.iter().flat_map(|scenario| (0..200).map(|seed| scenario.plan(seed)));
     let steps: Vec<_> = plans.flat_map(|plan| plan.steps).map(|step| step.what).collect();
-    let kinds: [(&str, fn(&What) -> bool); 11] = [
+    type Is = fn(&What) -> bool;
+    let kinds: [(&str, Is); 11] = [
         ("start", |w| matches!(w, What::Start(_))),
         ("terminate", |w| matches!(w, What::Terminate { .. })),
         ("kill", |w| matches!(w, What::Kill(_))),
