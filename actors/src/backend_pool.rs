@@ -1,7 +1,7 @@
 //! The actor BackendPool: every server of every service, from its joining to its end.
 //!
 //! Owns endpoints and backends and what they keep over configuration changes, and supervises a HealthCheck for each service that
-//! has one. Supervised by [`Supervisor`](crate::supervisor); after a panic it finds its endpoints again in what is published.
+//! has one. Supervised by the Supervisor; after a panic it finds its endpoints again in what is published.
 //!
 //! Never: picks a server for a request, or closes a connection that a request uses.
 

@@ -1,7 +1,7 @@
 //! The actor Certificates: certificate files made into TLS configurations, again whenever a file changes.
 //!
 //! Owns the watch on files, and what was loaded from them in [`Kept`], which outlives it. A file that cannot be used leaves the last
-//! good state of that certificate in force. Supervised by [`Supervisor`](crate::supervisor); after a panic it has the Router ask for
+//! good state of that certificate in force. Supervised by the Supervisor; after a panic it has the Router ask for
 //! everything anew.
 //!
 //! Never: serves a handshake, or replaces a certificate by a self-made one while the operator's own is merely broken.

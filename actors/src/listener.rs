@@ -1,6 +1,6 @@
 //! The actor Listener: one entry point, on every worker.
 //!
-//! Owns the binding. Supervised by [`Supervisor`](crate::supervisor): should it panic, its workers go on accepting, and the new
+//! Owns the binding. Supervised by the Supervisor: should it panic, its workers go on accepting, and the new
 //! actor takes the binding over instead of binding again.
 //!
 //! Never: sees a connection.

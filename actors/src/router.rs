@@ -1,7 +1,7 @@
 //! The actor Router: from what providers say to what workers serve.
 //!
 //! Owns the last good configuration, the snapshot number, and what routers keep between snapshots. Applies the first change of
-//! a burst at once and what follows in one go. Supervised by [`Supervisor`](crate::supervisor); after a panic it begins again
+//! a burst at once and what follows in one go. Supervised by the Supervisor; after a panic it begins again
 //! from the [`Inputs`], which outlive it, and from what is published.
 //!
 //! Never: touches a connection, waits for a provider, or publishes half of a change.

@@ -1,7 +1,7 @@
 //! The server's end of a connection: requests come out as streams, and nothing malformed gets past here.
 //!
 //! A client that resets what it asked for over and over (CVE-2023-44487), or makes us reset it (CVE-2025-8671), is told
-//! ENHANCE_YOUR_CALM: `h2` counts the streams that were not accepted yet and the resets it makes itself, [`Ledger`] counts the rest.
+//! ENHANCE_YOUR_CALM: `h2` counts the streams that were not accepted yet and the resets it makes itself, a ledger of our own counts the rest.
 
 use super::KeepAlive;
 use super::error::{misuse, reset, translate};
