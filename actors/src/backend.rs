@@ -132,7 +132,7 @@ mod tests {
             path: String::new(),
             text: format!("http://10.0.0.1:{port}"),
         };
-        backend.config.servers = ports.iter().map(|port| Server { url: url(*port), weight: 1, preserve_path: false }).collect();
+        backend.config.servers = ports.iter().map(|port| Server::new(url(*port), 1)).collect();
         backend.balancer = Mutex::new(Balancer::new(&backend.config));
         let policy = OutlierPolicy::of(None, false);
         let endpoint = |port: &u16| {

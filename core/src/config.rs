@@ -15,7 +15,7 @@ pub mod raw;
 mod rejection;
 mod resolve;
 pub mod static_;
-mod tree;
+pub(crate) mod tree;
 
 pub use dynamic::Config;
 pub use raw::{RawDynamic, decode};

@@ -1,6 +1,7 @@
 //! What routing means. Pure: no I/O, no async, no clock, no randomness; time and random numbers come in as arguments.
 //!
 //! - [`config`]: decoding of files, labels, KV trees, flags and environment; `resolve(raw) -> (Config, Vec<Rejection>)`.
+//! - [`discovery`]: from what an orchestrator runs, and its labels, to configuration.
 //! - [`rule`]: the grammar of rules, and their evaluation.
 //! - [`http`]: what a request is when it is decided on: normalised host, canonical path, field hygiene.
 //! - [`snapshot`]: everything served, compiled and immutable: routers behind their index, services, TLS options by server name.
@@ -8,7 +9,6 @@
 //! - [`middleware`]: what happens to a request between its router and its service.
 //! - [`balance`], [`endpoint`], [`health`], [`outlier`]: which server, and which servers may be asked at all.
 //! - [`retry`], [`bucket`], [`drain`]: further attempts, rates, and the end of a gateway.
-//! - [`snapshot`]: everything served, compiled and immutable: routers behind their index, services, TLS options by server name.
 //! - [`explain`]: why a request goes where it goes, from the same evaluation.
 //! - [`reason`], [`response`]: the closed list of responses that Fairlead makes by itself.
 
@@ -17,6 +17,7 @@
 pub mod balance;
 pub mod bucket;
 pub mod config;
+pub mod discovery;
 pub mod drain;
 pub mod endpoint;
 pub mod explain;

@@ -40,7 +40,7 @@ fn router(called: &str, text: &str, service: &str, middlewares: &[&str]) -> Rout
 fn server(url: &str, weight: u32) -> Server {
     let url =
         ServerUrl { scheme: UpstreamScheme::Http, host: "10.0.0.1".into(), port: 80, path: String::new(), text: url.to_owned() };
-    Server { url, weight, preserve_path: false }
+    Server::new(url, weight)
 }
 
 fn balancer(servers: Vec<Server>) -> ServiceKind {

@@ -12,16 +12,9 @@ use std::{collections::BTreeMap, net::Ipv4Addr};
 const STRATEGIES: [Strategy; 4] = [Strategy::Wrr, Strategy::P2c, Strategy::LeastConn, Strategy::Hrw];
 
 fn service(strategy: Strategy, servers: &[(&str, u32)]) -> LoadBalancer {
-    let server = |(text, weight): &(&str, u32)| Server {
-        url: ServerUrl {
-            scheme: UpstreamScheme::Http,
-            host: (*text).into(),
-            port: 80,
-            path: String::new(),
-            text: (*text).into(),
-        },
-        weight: *weight,
-        preserve_path: false,
+    let server = |(text, weight): &(&str, u32)| {
+        let (host, text) = ((*text).into(), (*text).into());
+        Server::new(ServerUrl { scheme: UpstreamScheme::Http, host, port: 80, path: String::new(), text }, *weight)
     };
     LoadBalancer {
         servers: servers.iter().map(server).collect(),

@@ -109,6 +109,12 @@ pub struct Server {
     pub weight: u32,
     /// The URL's path goes before the request's.
     pub preserve_path: bool,
+    /// Which task or container this is; empty where nobody knows. Another one at the same address is another server.
+    pub instance: String,
+    /// Name of the node that it runs on; empty where nobody knows.
+    pub node: String,
+    /// Why no request can get there: it is shown, and never picked.
+    pub unreachable: Option<String>,
 }
 
 /// A server's URL in parts.
@@ -154,6 +160,13 @@ impl UpstreamScheme {
             Self::Https => "https",
             Self::H2c => "h2c",
         }
+    }
+}
+
+impl Server {
+    /// With nothing but an address and a weight.
+    pub fn new(url: ServerUrl, weight: u32) -> Self {
+        Self { url, weight, preserve_path: false, instance: String::new(), node: String::new(), unreachable: None }
     }
 }
 

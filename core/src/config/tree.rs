@@ -211,7 +211,7 @@ pub(super) fn switches_on(text: &str) -> bool {
 
 /// Builds a tree from keys and values, for sources that have no nesting of their own.
 #[derive(Debug)]
-pub(super) struct Builder {
+pub(crate) struct Builder {
     root: Tree,
     spelled: Spelled,
 }
@@ -224,19 +224,19 @@ struct Spelled {
 
 impl Builder {
     /// A tree whose root has `key`.
-    pub(super) fn new(name: &str, style: Style, key: &str) -> Self {
+    pub(crate) fn new(name: &str, style: Style, key: &str) -> Self {
         let source = Arc::new(Source { name: name.to_owned(), style });
         Self { root: Tree::root(source, key), spelled: Spelled::default() }
     }
 
     /// The root as yet, for rejections.
-    pub(super) fn root(&self) -> &Tree {
+    pub(crate) fn root(&self) -> &Tree {
         &self.root
     }
 
     /// Puts `value` at `path`, whose whole key is `key` if that is not what the style makes of the path. At most [`MAX_DEPTH`] segments.
     /// Of two values at one place a list is made where flags repeat; else the first stays.
-    pub(super) fn insert(&mut self, path: &[&str], key: Option<&str>, value: Value) {
+    pub(crate) fn insert(&mut self, path: &[&str], key: Option<&str>, value: Value) {
         let (mut node, mut spelled) = (&mut self.root, &mut self.spelled);
         for name in path.iter().take(MAX_DEPTH) {
             if let Value::Text(_) | Value::List(_) | Value::Null = node.value {
@@ -274,7 +274,7 @@ impl Builder {
         node.put(value);
     }
 
-    pub(super) fn finish(self) -> Tree {
+    pub(crate) fn finish(self) -> Tree {
         self.root
     }
 }

@@ -47,7 +47,7 @@ fn servers_are_found_through_services() {
     let balancer = |url: &str| {
         let url = ServerUrl { scheme: UpstreamScheme::Http, host: "h".into(), port: 80, path: String::new(), text: url.into() };
         ServiceKind::LoadBalancer(LoadBalancer {
-            servers: vec![Server { url, weight: 1, preserve_path: false }],
+            servers: vec![Server::new(url, 1)],
             strategy: Strategy::Wrr,
             sticky: None,
             health_check: None,

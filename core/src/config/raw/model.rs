@@ -68,6 +68,12 @@ raw! {
         preserve_path: bool,
         port: Option<String>,
         scheme: Option<String>,
+        /// Fairlead's own, written by discovery: which task or container this is. Of two with one address they are two servers.
+        instance: Option<String>,
+        /// Fairlead's own, written by discovery: the node that it runs on.
+        node: Option<String>,
+        /// Fairlead's own, written by discovery: why no request can get there. Shown, and never picked.
+        unreachable: Option<String>,
     }
 
     Sticky { cookie: Switch<Cookie> }

@@ -131,7 +131,15 @@ fn server(place: &[String], raw: &raw::Server, notes: &mut Notes<'_>) -> Option<
             return None;
         }
     };
-    Some(Server { url, weight, preserve_path: raw.preserve_path })
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    Some(Server {
+        url,
+        weight,
+        preserve_path: raw.preserve_path,
+        instance: text(&raw.instance),
+        node: text(&raw.node),
+        unreachable: raw.unreachable.clone().filter(|why| !why.is_empty()),
+    })
 }
 
 /// `scheme://host[:port][/path]`.

@@ -1,0 +1,62 @@
+//! What one workload asks for in one label language, in Traefik v3's words, while it is written.
+//!
+//! Every value keeps the label that it came from, so that whatever is found wrong later names that label and the workload.
+
+use super::Place;
+use crate::config::{self, RawDynamic, Rejection, Severity, Style, Value, tree::Builder};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Draft {
+    builder: Builder,
+    rejections: Vec<Rejection>,
+}
+
+impl Draft {
+    /// Nothing yet, by `source`, such as `service shop_web`.
+    pub fn new(source: &str) -> Self {
+        Self { builder: Builder::new(source, Style::Labels, ""), rejections: Vec::new() }
+    }
+
+    /// Puts `value` at `path` (`http`, `routers`, `web`, `rule`), because of `label`. The first value at a place stays.
+    pub fn set(&mut self, path: &[&str], label: &str, value: impl Into<String>) {
+        self.builder.insert(path, Some(label), Value::Text(value.into()));
+    }
+
+    /// Says what is wrong with `label`.
+    pub fn reject(&mut self, severity: Severity, label: &str, message: impl Into<String>, remedy: impl Into<String>) {
+        let rejection = self.builder.root().reject(severity, message, remedy);
+        self.rejections.push(Rejection { key: label.to_owned(), ..rejection });
+    }
+
+    /// Spoils the unit at `path`: it is not served, and the reason names `label`.
+    pub fn spoil(&mut self, path: &[&str], label: &str, message: impl Into<String>, remedy: impl Into<String>) {
+        let (message, remedy) = (message.into(), remedy.into());
+        self.builder.insert(path, Some(label), Value::Unreadable { message, remedy });
+    }
+
+    /// Gives the service `name` these servers, because of `label`.
+    pub fn servers(&mut self, name: &str, label: &str, scheme: &str, places: &[Place]) {
+        for (index, place) in places.iter().enumerate() {
+            let index = index.to_string();
+            let mut put = |key: &str, value: String| {
+                self.set(&["http", "services", name, "loadBalancer", "servers", &index, key], label, value);
+            };
+            put("url", format!("{scheme}://{}", place.address));
+            put("instance", place.instance.clone());
+            if !place.node.is_empty() {
+                put("node", place.node.clone());
+            }
+            if let Some(why) = &place.unreachable {
+                put("unreachable", why.clone());
+            }
+        }
+    }
+
+    /// What was written, decoded. What is wrong with a unit travels with it; the rejections belong to none.
+    pub fn finish(self) -> (RawDynamic, Vec<Rejection>) {
+        let (raw, mut rejections) = config::decode(&self.builder.finish());
+        rejections.extend(self.rejections);
+        (raw, rejections)
+    }
+}
