@@ -15,10 +15,14 @@ use fairlead_actors::{
 use fairlead_core::{
     config::{flags, resolve_static, static_::StaticConfig},
     drain::Outcome,
+    http::{Host, Request, Scheme, VecFields},
+    snapshot::CompiledRouter,
 };
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     future::pending,
+    net::{IpAddr, Ipv4Addr},
     sync::Arc,
 };
 
@@ -80,9 +84,38 @@ fn configuration(world: &World) -> StaticConfig {
             let members = (0..world.plan.gateway.members).map(|i| format!("10.0.9.{}:{}", i + 1, source::MEMBER_PORT));
             args.push(format!("--providers.etcd.endpoints={}", members.collect::<Vec<_>>().join(",")));
         }
+        Source::Swarm => {
+            let endpoints = world.stage.as_ref().map(super::stage::Stage::endpoints).unwrap_or_default();
+            args.push(format!("--providers.swarm.endpoint={endpoints}"));
+        }
     }
     let tree = flags::tree(&args).unwrap_or_else(|e| panic!("the world's own flags are refused: {e:?}"));
     resolve_static(&tree).unwrap_or_else(|e| panic!("the world's own configuration is refused: {e:?}")).0
+}
+
+/// The hosts that have a route, with the tasks that a request may meet there, by their identities.
+pub(super) fn tasks(published: &Published, hosts: usize) -> BTreeMap<usize, Vec<String>> {
+    let mut routes = BTreeMap::new();
+    for index in 0..hosts {
+        let Some(router) = route(published, &format!("s{index}.test")) else { continue };
+        let service = published.snapshot.service(router.service).map(|service| service.name.as_str());
+        let backend = published.backends().find(|backend| Some(backend.name.as_str()) == service);
+        let servers = backend.iter().flat_map(|backend| &backend.config.servers);
+        routes
+            .insert(index, servers.filter(|server| server.unreachable.is_none()).map(|server| server.instance.clone()).collect());
+    }
+    routes
+}
+
+/// Where a request for this host would go.
+fn route<'a>(published: &'a Published, name: &str) -> Option<&'a CompiledRouter> {
+    let (host, _) = Host::parse(name.as_bytes()).ok()?;
+    let fields = VecFields(vec![("Host".to_owned(), name.as_bytes().to_vec())]);
+    let client = IpAddr::V4(Ipv4Addr::new(10, 2, 0, 1));
+    let path = Cow::Borrowed("/request/0");
+    let request =
+        Request { method: "GET", scheme: Scheme::Http, host: &host, port: None, path, query: None, client, fields: &fields };
+    published.snapshot.route(published.snapshot.entry_point("web")?, false, &request)
 }
 
 /// The services that have a route, with the servers that a request may meet there.
