@@ -94,9 +94,9 @@ impl Cluster {
     pub fn step(&mut self, now: u64) -> Vec<Action> {
         let before = self.view.index;
         self.look_at_nodes(now);
-        self.advance_tasks(now);
         self.orchestrate(now);
         self.advance_updates(now);
+        self.advance_tasks(now);
         self.reap();
         let (due, later) = std::mem::take(&mut self.later).into_iter().partition(|(at, _)| *at <= now);
         self.later = later;

@@ -42,7 +42,8 @@ impl Draft {
 
     /// A service.
     pub(super) fn app(&mut self, first: bool, host: Option<usize>, language: Language, replicas: Option<usize>) -> usize {
-        let network = self.chance.count(0, self.cluster().networks - 1);
+        let networks = self.cluster().networks;
+        let network = self.chance.count(0, networks - 1);
         let chance = &mut self.chance;
         let update = Update {
             start_first: chance.percent(50),
@@ -61,7 +62,9 @@ impl Draft {
 
     /// How tasks behave, in the order in which they are made. To be said when all services are drawn.
     pub(super) fn tasks(&mut self) {
-        (0..TASKS).for_each(|_| drop(self.server(0, false)));
+        for _ in 0..TASKS {
+            self.server(0, false);
+        }
     }
 
     pub(super) fn event(&mut self, at: u64, event: Event) {

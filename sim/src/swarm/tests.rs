@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::plan::swarm::{Event, Failing, Language, Update};
+use std::collections::BTreeSet;
 
 fn app(replicas: usize, start_first: bool) -> plan::App {
     plan::App {
@@ -26,8 +27,6 @@ struct Rig {
     routes: Vec<(u64, BTreeSet<usize>)>,
     listening: BTreeSet<usize>,
 }
-
-use std::collections::BTreeSet;
 
 impl Rig {
     fn new(apps: Vec<plan::App>) -> Self {
@@ -70,7 +69,13 @@ impl Rig {
                 }
             }
             let tasks = self.cluster.view().routes().remove(&0).map(|route| route.tasks).unwrap_or_default();
-            assert!(tasks.iter().all(|task| self.listening.contains(task)), "{tasks:?} {:?} at {}", self.listening, self.now);
+            let dying = |task: &usize| self.ends.iter().any(|(_, ending)| ending == task);
+            assert!(
+                tasks.iter().all(|task| self.listening.contains(task) || dying(task)),
+                "{tasks:?} {:?} at {}",
+                self.listening,
+                self.now
+            );
             if self.routes.last().is_none_or(|(_, last)| *last != tasks) {
                 self.routes.push((self.now, tasks));
             }

@@ -11,8 +11,8 @@ pub(super) struct Update {
     next_batch: u64,
     /// The new task of each slot that is being updated.
     slots: BTreeMap<u64, String>,
-    /// New tasks, and until when each is watched.
-    watched: BTreeMap<String, u64>,
+    /// New tasks, and until when each is watched: from its running on.
+    watched: BTreeMap<String, Option<u64>>,
 }
 
 impl Update {
@@ -42,8 +42,13 @@ impl Cluster {
     fn advance_update(&mut self, now: u64, id: &str, update: &mut Update) -> bool {
         let Some(service) = self.view.services.get(id).cloned() else { return false };
         let plan = self.app(&service).update.clone();
+        let state = |task: &String| self.view.tasks.get(task).map(|task| task.state);
+        for (_, until) in update.watched.iter_mut().filter(|(task, until)| until.is_none() && state(task) >= Some(State::Running))
+        {
+            *until = Some(now + plan.monitor);
+        }
         let failed =
-            |task: &String, until: &u64| *until > now && self.view.tasks.get(task).is_some_and(|t| t.state == State::Failed);
+            |task: &String, until: &Option<u64>| until.is_none_or(|until| until > now) && state(task) == Some(State::Failed);
         if update.watched.iter().any(|(task, until)| failed(task, until)) {
             self.fails(now, id, update.back, plan.rollback);
             return false;
@@ -53,13 +58,13 @@ impl Cluster {
             let dirty: BTreeSet<_> =
                 self.of(id).filter(|task| task.is_wanted() && task.template != service.template).map(|task| task.slot).collect();
             for slot in dirty.into_iter().take(plan.parallelism) {
-                self.begin_slot(now, id, slot, update, plan.start_first, plan.monitor);
+                self.begin_slot(now, id, slot, update, plan.start_first);
             }
         }
         if !update.slots.is_empty() || self.of(id).any(|task| task.is_wanted() && task.template != service.template) {
             return true;
         }
-        if update.watched.values().all(|until| *until <= now) {
+        if update.watched.values().all(|until| until.is_none_or(|until| until <= now)) {
             let (state, message) =
                 if update.back { ("rollback_completed", "rollback completed") } else { ("completed", "update completed") };
             self.change_service(now, id, |service| service.update = Some((state, message.into())));
@@ -68,14 +73,14 @@ impl Cluster {
         true
     }
 
-    fn begin_slot(&mut self, now: u64, id: &str, slot: u64, update: &mut Update, start_first: bool, monitor: u64) {
+    fn begin_slot(&mut self, now: u64, id: &str, slot: u64, update: &mut Update, start_first: bool) {
         let old: Vec<_> = self.of(id).filter(|task| task.slot == slot && task.is_wanted()).map(|task| task.id.clone()).collect();
         // Where the old one ends first, the new one is prepared and waits.
         let Some(new) = self.make(now, id, slot, start_first.then_some(now)) else { return };
         if !start_first {
             old.iter().for_each(|task| self.want(now, task, Desired::Shutdown));
         }
-        update.watched.insert(new.clone(), now + monitor);
+        update.watched.insert(new.clone(), None);
         update.slots.insert(slot, new);
     }
 
