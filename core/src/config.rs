@@ -18,7 +18,7 @@ pub mod static_;
 pub(crate) mod tree;
 
 pub use dynamic::Config;
-pub use raw::{RawDynamic, decode};
+pub use raw::{Join, RawDynamic, Unions, decode};
 pub use rejection::{Rejection, Severity};
 pub use resolve::resolve;
 pub use static_::{StaticConfig, resolve_static};
