@@ -23,19 +23,14 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-use super::{Draft, Kind, Mounts, Settings, Workload, tags};
-use crate::config::{RawDynamic, Rejection, Severity};
+use super::{Draft, Kind, Mounts, Reading, Settings, Workload};
+use crate::config::Severity;
 use labels::{Labels, View};
 use sha1::{Digest, Sha1};
-use std::collections::BTreeSet;
-
-/// Whether Traefik 1's language is spoken in these labels, so that nothing is to be made of them by default in the newer one.
-pub fn is_spoken(workload: &Workload) -> bool {
-    Labels::of(workload).speak()
-}
+use std::{cell::Cell, collections::BTreeSet};
 
 /// What a workload asks for.
-pub fn read(workload: &Workload, settings: &Settings, _mounts: &Mounts) -> (RawDynamic, Vec<Rejection>) {
+pub fn read(workload: &Workload, settings: &Settings, _mounts: &Mounts) -> Reading {
     let mut draft = Draft::new(&workload.title());
     let labels = Labels::of(workload);
     if concerns(workload, settings, &labels, &mut draft) {
@@ -48,13 +43,13 @@ pub fn read(workload: &Workload, settings: &Settings, _mounts: &Mounts) -> (RawD
             }
         }
     }
-    draft.finish()
+    draft.finish().into()
 }
 
 fn concerns(workload: &Workload, settings: &Settings, labels: &Labels<'_>, draft: &mut Draft) -> bool {
     // Rancher's provider has no other language, and no other way to ask for a service: what is meant must not go unsaid.
     let meant = labels.speak() || (workload.kind == Kind::RancherService && labels.any());
-    if !meant || !tags::hold(&settings.tags, &workload.labels) {
+    if !meant {
         return false;
     }
     let Some(enable) = labels.plain().get("enable") else { return settings.exposed_by_default };
@@ -83,22 +78,27 @@ struct Unit<'a> {
     service: String,
     /// What names of middlewares begin with.
     middleware: String,
+    refused: Cell<bool>,
 }
 
 impl<'a> Unit<'a> {
     fn new(workload: &'a Workload, settings: &'a Settings, labels: View<'a>) -> Self {
         let label = labels.get("frontend.rule");
         let rule = label.map_or_else(|| default_rule(workload, settings, &labels), |label| label.value.trim().to_owned());
-        let mut owner = distinct(workload);
         let mut router = router_name(&rule);
+        // Segments of one rule are told apart by entry points: one redirects what comes in the clear, another serves.
+        if let Some(points) = labels.get("frontend.entrypoints").filter(|_| labels.segment.is_some()) {
+            let sorted: BTreeSet<String> = points.list().into_iter().map(word).collect();
+            router = format!("{router}:{}", sorted.into_iter().collect::<Vec<_>>().join("+"));
+        }
+        let mut owner = match labels.get("backend") {
+            // Containers of one backend and one rule are one service, as in Traefik 1.
+            Some(label) if workload.kind == Kind::Container => format!("{}:{router}", word(label.value.trim())),
+            _ => distinct(workload),
+        };
         if let Some(segment) = labels.segment {
             // A workload's name holds no colon.
-            owner = format!("{owner}:{segment}");
-            // Segments of one rule are told apart by entry points: one redirects what comes in the clear, another serves.
-            if let Some(points) = labels.get("frontend.entrypoints") {
-                let sorted: BTreeSet<&str> = points.list().into_iter().collect();
-                router = format!("{router}:{}", sorted.into_iter().collect::<Vec<_>>().join("+"));
-            }
+            owner = format!("{owner}:{}", word(segment));
         }
         Self {
             workload,
@@ -109,6 +109,7 @@ impl<'a> Unit<'a> {
             service: format!("backend-{owner}"),
             middleware: format!("frontend-{owner}"),
             labels,
+            refused: Cell::new(false),
         }
     }
 
@@ -128,7 +129,12 @@ impl<'a> Unit<'a> {
 
     /// Keeps the frontend from being served.
     fn refuse(&self, draft: &mut Draft, label: &str, message: impl Into<String>, remedy: impl Into<String>) {
-        draft.spoil(&["http", "routers", &self.router], label, message, remedy);
+        // One reason travels with the router, the others beside it.
+        if self.refused.replace(true) {
+            draft.reject(Severity::Error, label, message, remedy);
+        } else {
+            draft.spoil(&["http", "routers", &self.router], label, message, remedy);
+        }
     }
 }
 
@@ -154,14 +160,20 @@ fn router_name(rule: &str) -> String {
 /// The workload's name for use in others, which no two workloads of one provider share: `shop/web` becomes `shop.web`.
 fn distinct(workload: &Workload) -> String {
     let name = workload.name.trim_start_matches('/');
-    let dotted = name.replace(['/', ':', '@'], ".").replace(char::is_control, ".");
-    // Rancher's names are of two parts without dots, the others' of one part.
-    let parts = name.split('/').count();
-    let plain = match workload.kind {
-        Kind::RancherService => parts == 2 && !name.contains(['.', ':', '@']),
-        Kind::SwarmService | Kind::Container => parts == 1 && !name.contains([':', '@']),
-    };
-    if plain { dotted } else { format!("{dotted}-{}", digest(name)) }
+    match name.split_once('/') {
+        // Rancher's names are of two parts without dots, the others' of one part.
+        Some((stack, service)) if workload.kind == Kind::RancherService && !name.contains('.') && word(service) == service => {
+            format!("{}.{service}", word(stack))
+        }
+        None if workload.kind != Kind::RancherService => word(name),
+        _ => format!("{}-{}", word(&name.replace('/', ".")), digest(name)),
+    }
+}
+
+/// Fit to be a part of a name.
+fn word(text: &str) -> String {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if text.chars().all(fits) { text.to_owned() } else { format!("{}-{}", text.replace(|c| !fits(c), "-"), digest(text)) }
 }
 
 fn digest(text: &str) -> String {

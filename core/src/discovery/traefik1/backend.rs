@@ -87,7 +87,8 @@ fn weight(unit: &Unit<'_>, servers: usize, draft: &mut Draft) {
     let weight = match label.value.trim().parse::<u32>() {
         Ok(weight) => weight.max(1),
         Err(_) => {
-            let message = format!("expected a whole number, found `{}`, so every server counts as one", label.value.escape_debug());
+            let message =
+                format!("expected a whole number, found `{}`, so every server counts as one", label.value.escape_debug());
             draft.reject(Severity::Warning, label.name, message, "write for instance 10");
             return;
         }
@@ -172,11 +173,11 @@ fn health_check(unit: &Unit<'_>, draft: &mut Draft) {
                 for pair in label.map() {
                     match pair {
                         Ok((name, value)) => draft.set(&[&base[..], &["headers", name]].concat(), label.name, value),
-                        Err(text) => super::headers::not_a_pair(label, text, draft),
+                        Err(text) => super::headers::not_a_pair(*label, text, draft),
                     }
                 }
             }
-            _ => super::guard::unknown(unit, &format!("backend.healthcheck.{key}"), label, draft),
+            _ => super::guard::unknown(unit, &format!("backend.healthcheck.{key}"), *label, draft),
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Names are compared without regard to case. Values are read as Go reads them.
 
-use super::super::Workload;
+use crate::discovery::{Language, Workload};
 use std::collections::BTreeMap;
 
 /// One label as written.
@@ -54,11 +54,14 @@ impl<'a> Labels<'a> {
             self.plain.entry(lower).or_insert(label);
             return;
         }
-        let Some((segment, below)) = property.split_once('.') else { return };
-        self.newer |= ["http", "tcp", "udp"].iter().any(|section| segment.eq_ignore_ascii_case(section));
-        let below = below.to_ascii_lowercase();
-        if !segment.is_empty() && is_of_segment(&below) {
-            self.segments.entry(segment).or_default().entry(below).or_insert(label);
+        match Language::of_label(label.name) {
+            Some(Language::Traefik) => self.newer = true,
+            Some(Language::Traefik1) => {
+                if let Some((segment, below)) = property.split_once('.').filter(|(segment, _)| !segment.is_empty()) {
+                    self.segments.entry(segment).or_default().entry(below.to_ascii_lowercase()).or_insert(label);
+                }
+            }
+            _ => {}
         }
     }
 
@@ -81,8 +84,8 @@ impl<'a> Labels<'a> {
         if self.segments.is_empty() {
             return vec![self.plain()];
         }
-        let view = |(segment, own)| View { segment: Some(*segment), own: Some(own), plain: &self.plain };
-        self.segments.iter().map(view).collect()
+        let views = self.segments.iter();
+        views.map(|(segment, own)| View { segment: Some(*segment), own: Some(own), plain: &self.plain }).collect()
     }
 
     /// What is said of the workload as a whole.
@@ -148,10 +151,4 @@ fn is_plain(property: &str) -> bool {
     const WHOLE: [&str; 10] =
         ["port", "portindex", "portname", "weight", "protocol", "domain", "tags", "enable", "backend", "docker.network"];
     WHOLE.contains(&property) || property.starts_with("frontend.") || property.starts_with("backend.")
-}
-
-fn is_of_segment(property: &str) -> bool {
-    ["port", "portindex", "portname", "weight", "protocol", "backend"].contains(&property)
-        || property.starts_with("frontend.")
-        || property.starts_with("backend.")
 }

@@ -76,7 +76,8 @@ pub(super) fn parse(text: &str) -> Result<Rule, Fault> {
 /// Whether nothing but one matcher with one value stands here, whose normalised form no other such rule has.
 pub(super) fn is_plain(text: &str) -> bool {
     let separated = |text: &str, separator: char| {
-        let is_word = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        let is_word =
+            |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
         text.split(separator).all(is_word)
     };
     match text.split_once(':') {
@@ -97,7 +98,10 @@ impl Rule {
             "HostRegexp" | "Method" | "Path" | "PathPrefix" | "Query" => (name, true),
             "Headers" | "HeadersRegexp" if arguments.len().is_multiple_of(2) => (name, true),
             "Headers" | "HeadersRegexp" => {
-                return Err(fault(format!("`{name}` needs pairs of a field and a value"), format!("write for instance {name}:X-Tenant,a")));
+                return Err(fault(
+                    format!("`{name}` needs pairs of a field and a value"),
+                    format!("write for instance {name}:X-Tenant,a"),
+                ));
             }
             "PathStrip" | "PathPrefixStrip" => (name.trim_end_matches("Strip"), true),
             "PathStripRegex" | "PathPrefixStripRegex" if template.is_none() => (name.trim_end_matches("StripRegex"), true),
@@ -155,7 +159,9 @@ fn unknown(name: &str) -> Fault {
     let near = NAMES.iter().find(|known| known.eq_ignore_ascii_case(name));
     let remedy = match near {
         Some(known) => format!("write {known}: upper and lower case count"),
-        None if name.contains('(') => "it looks like a rule of Traefik 2 or 3: put it into traefik.http.routers.<name>.rule".to_owned(),
+        None if name.contains('(') => {
+            "it looks like a rule of Traefik 2 or 3: put it into traefik.http.routers.<name>.rule".to_owned()
+        }
         None => format!("known are {}", NAMES[..15].join(", ")),
     };
     fault(message, remedy)
@@ -248,7 +254,16 @@ mod tests {
         for text in ["Host:a.example", "PathPrefix:/", "PathPrefix:/api/v1", "PathStrip:/a"] {
             assert!(is_plain(text), "{text}");
         }
-        for text in ["Host:a-b", "Host:A", "PathPrefix:/a-b", "PathPrefix:api", "PathPrefix:/a/", "Host:a;Path:/b", "Host:a,b", "Method:get"] {
+        for text in [
+            "Host:a-b",
+            "Host:A",
+            "PathPrefix:/a-b",
+            "PathPrefix:api",
+            "PathPrefix:/a/",
+            "Host:a;Path:/b",
+            "Host:a,b",
+            "Method:get",
+        ] {
             assert!(!is_plain(text), "{text}");
         }
     }
