@@ -150,10 +150,9 @@ pub enum Fault {
     NoQuorum,
     /// Every list is empty, as if the cluster were.
     Empty,
-    /// Lists are of so many milliseconds ago, in so many thousandths of the answers.
+    /// It is cut off from its leader and has not noticed: connections to it end, and on new ones lists are of so many milliseconds ago.
     Stale {
         by: u64,
-        share: u32,
     },
     /// The connection is cut instead of an answer, in so many thousandths.
     Lost {

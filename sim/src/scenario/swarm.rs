@@ -24,7 +24,7 @@ impl Draft {
             attach: (attach / 2, attach),
             stage: (slow / 4, slow),
             restart: chance.magnitude(50, 5_000),
-            lag: chance.magnitude(1, 1_000),
+            lag: chance.magnitude(1, 500),
             apps: Vec::new(),
         };
         self.plan.swarm = Some(swarm);

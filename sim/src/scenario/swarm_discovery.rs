@@ -110,7 +110,7 @@ fn fault(draft: &mut Draft, kind: usize) -> Fault {
         2 => Fault::Worker,
         3 => Fault::NoQuorum,
         4 | 5 => Fault::Empty,
-        6 => Fault::Stale { by: chance.magnitude(50, 6_000), share },
+        6 => Fault::Stale { by: chance.magnitude(50, 6_000) },
         7 => Fault::Lost { share },
         8 => Fault::Truncated { share },
         9 => Fault::Slow { least: 0, most: chance.magnitude(10, 5_000) },

@@ -13,8 +13,9 @@ pub struct Manager {
     pub fault: Fault,
     /// Tells no events.
     pub silent: bool,
-    /// Counts the times that event streams were cut.
+    /// Counts the times that event streams were cut, and that all connections were.
     pub cuts: u64,
+    pub breaks: u64,
     answers: u64,
 }
 
@@ -43,12 +44,19 @@ const NO_QUORUM: &str = "rpc error: code = DeadlineExceeded desc = context deadl
 impl Manager {
     /// A manager that is well.
     pub fn new(index: usize) -> Self {
-        Self { index, fault: Fault::None, silent: false, cuts: 0, answers: 0 }
+        Self { index, fault: Fault::None, silent: false, cuts: 0, breaks: 0, answers: 0 }
+    }
+
+    /// Breaks it, or mends it.
+    pub fn set(&mut self, fault: Fault) {
+        let changes = self.fault != fault && [self.fault, fault].iter().any(|fault| matches!(fault, Fault::Stale { .. }));
+        self.breaks += u64::from(changes);
+        self.fault = fault;
     }
 
     /// Whether it answers what is true, soon.
     pub fn is_well(&self) -> bool {
-        self.fault == Fault::None
+        self.fault == Fault::None && !self.silent
     }
 
     /// What becomes of the next request for something of the cluster.
@@ -65,7 +73,7 @@ impl Manager {
             Fault::NoQuorum => Answer::Error { status: 500, message: NO_QUORUM, after: DEADLINE },
             _ if !leader => Answer::Error { status: 503, message: NO_LEADER, after: 0 },
             Fault::Empty => Answer::View { view: Arc::new(View { index: cluster.view().index, ..View::default() }), after: 0 },
-            Fault::Stale { by, share } if hit(share) => Answer::View { view: cluster.view_at(now.saturating_sub(by)), after: 0 },
+            Fault::Stale { by } => Answer::View { view: cluster.view_at(now.saturating_sub(by)), after: 0 },
             Fault::Lost { share } if hit(share) => Answer::Cut { view: view(), after_part: 0 },
             Fault::Truncated { share } if hit(share) => Answer::Cut { view: view(), after_part: 1 + drawn / 1_000 % 999 },
             Fault::Slow { least, most } => fresh(least + drawn % (most.max(least) - least + 1)),

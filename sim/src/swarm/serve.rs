@@ -90,7 +90,7 @@ impl Swarm {
     /// Something happens to the cluster or to a manager, other than that its machine or process dies.
     pub fn happens(&self, event: &plan::Event) {
         match event {
-            plan::Event::Manager { manager, fault } => self.0.managers[*manager].lock().fault = *fault,
+            plan::Event::Manager { manager, fault } => self.0.managers[*manager].lock().set(*fault),
             plan::Event::Leader(present) => self.0.led.store(*present, Ordering::Relaxed),
             plan::Event::CutEvents(manager) => self.0.managers[*manager].lock().cuts += 1,
             plan::Event::DropEvents { manager, drop } => self.0.managers[*manager].lock().silent = *drop,
@@ -126,10 +126,15 @@ impl Swarm {
     async fn connection(self, manager: usize, stream: Stream) {
         let mut conn = ServerConn::new(stream, Limits::default(), BytesMut::new());
         let mut head = RequestHead::default();
+        let breaks = || self.0.managers[manager].lock().breaks;
+        let before = breaks();
         loop {
             match poll_fn(|cx| conn.poll_request(cx, &mut head)).await {
                 Ok(true) => {}
                 Ok(false) | Err(_) => return,
+            }
+            if breaks() != before {
+                return;
             }
             (self.0.heard)(manager, &head.method, &head.target);
             // An error here is a client that went away, or a connection that was to be cut.
@@ -228,7 +233,8 @@ impl Swarm {
     async fn events(&self, manager: usize, conn: &mut Conn, query: &str) -> Result<(), Error> {
         let lag = if manager == 0 { 0 } else { self.0.lag };
         let mut next = self.0.cluster.lock().events.len();
-        let cuts = self.0.managers[manager].lock().cuts;
+        let cut = |manager: &Manager| (manager.cuts, manager.breaks);
+        let before = cut(&self.0.managers[manager].lock());
         let mut response = ResponseHead { status: 200, framing: Framing::Chunked, ..ResponseHead::default() };
         response.fields.append("Content-Type", JSON.as_bytes());
         response.fields.append("Api-Version", API.as_bytes());
@@ -241,7 +247,7 @@ impl Swarm {
                 () = sleep(PACE) => false,
             };
             let (state, now) = (self.0.managers[manager].lock().clone(), self.now());
-            if gone || state.cuts != cuts {
+            if gone || cut(&state) != before {
                 return Ok(());
             }
             if matches!(state.fault, plan::Fault::Hang | plan::Fault::NoQuorum) {
