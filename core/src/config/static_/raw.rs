@@ -1,5 +1,7 @@
 //! The static configuration as written. Every key of Traefik v3 is here: those that Fairlead has not, marked so.
 
+pub(super) mod docker;
+
 use crate::config::decode::{Ignored, Old, Span, Switch, Unsupported};
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -199,8 +201,8 @@ raw! {
         precedence: Option<Ignored>,
         file: Option<File>,
         etcd: Switch<Etcd>,
-        docker: Option<Unsupported>,
-        swarm: Option<Unsupported>,
+        docker: docker::Provider,
+        swarm: docker::Provider,
         consul: Option<Unsupported>,
         consul_catalog: Option<Unsupported>,
         redis: Option<Unsupported>,
