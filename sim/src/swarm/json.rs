@@ -169,7 +169,7 @@ pub(super) fn container(view: &View) -> Value {
 }
 
 /// The id of the gateway's container.
-pub(super) fn container_id() -> String {
+pub fn container_id() -> String {
     format!("{:016x}", mix(0x6a7e)).repeat(4)
 }
 

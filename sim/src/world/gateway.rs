@@ -6,9 +6,8 @@ use crate::{
     plan::Source,
 };
 use fairlead_actors::{
-    config_watch::Make,
+    compose,
     gateway::{Gateway, Options},
-    provider::{etcd::EtcdProvider, file::FileProvider},
     published::Published,
     telemetry::{self, Telemetry},
 };
@@ -34,13 +33,7 @@ pub(super) struct Running {
 /// Starts it, and waits until it is ready.
 pub(super) async fn start(world: &Arc<World>) -> Result<Running, Violation> {
     let config = configuration(world);
-    let mut providers: Vec<(String, Make)> = Vec::new();
-    if let Some(options) = config.providers.file.clone() {
-        providers.push(("file".into(), Box::new(move || Box::new(FileProvider::new(&options)))));
-    }
-    if let Some(options) = config.providers.etcd.clone() {
-        providers.push(("etcd".into(), Box::new(move || Box::new(EtcdProvider::new(&options)))));
-    }
+    let providers = compose::providers(&config);
     let workers = world.plan.gateway.workers;
     let telemetry = Telemetry::new(telemetry::Options { workers, seed: world.plan.seed, ..telemetry::Options::default() });
     let options = Options { config, telemetry, workers, pin: false, host_name: "gateway".into(), providers };

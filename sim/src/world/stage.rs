@@ -113,6 +113,11 @@ impl World {
     pub(super) async fn open_stage(self: &Arc<Self>) {
         let Some(stage) = &self.stage else { return };
         (0..stage.managers.len()).for_each(|manager| self.serve_manager(manager));
+        // What the kernel of a container tells.
+        let id = json::container_id();
+        let mounts = format!("9 2 8:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw - ext4 /dev/vda rw\n");
+        self.net.write_file(self.gateway.host, "/proc/self/mountinfo", mounts);
+        self.net.write_file(self.gateway.host, "/proc/sys/kernel/hostname", json::GATEWAY);
         let networks = self.plan.swarm.as_ref().map_or(0, |swarm| swarm.networks);
         (0..networks).for_each(|network| self.attach_gateway(network, true));
         self.move_on();
