@@ -18,6 +18,8 @@
 
 pub mod constraints;
 pub mod draft;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod naming;
 pub mod placement;
 pub mod reading;
@@ -25,6 +27,9 @@ pub mod settings;
 pub mod speech;
 pub mod tags;
 pub mod template;
+#[cfg(test)]
+mod tests;
+pub mod traefik;
 mod traefik1;
 pub mod workload;
 
@@ -36,7 +41,7 @@ pub use settings::{InterlockOptions, Language, Mounts, Settings};
 pub use template::Template;
 pub use workload::{Instance, Kind, Network, Published, Workload};
 
-use crate::config::{Join, RawDynamic, Rejection, Unions};
+use crate::config::{Join, RawDynamic, Rejection, Severity, Unions};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything that is made of workloads. See the module.
@@ -81,14 +86,19 @@ impl Discovery {
         for workload in by_age {
             let own = self.known.get(&workload.id).into_iter().flat_map(|known| &known.readings);
             let claimed = claims.get(&workload.id).into_iter().flatten().map(|claim| &claim.reading);
+            let mut served = false;
             for reading in own.chain(claimed) {
                 join.add(&reading.raw, workload.kind == Kind::Container);
                 rejections.extend_from_slice(&reading.rejections);
+                served |= !reading.raw.is_empty();
             }
+            rejections.extend(workload.remarks.iter().filter(|_| served).map(|remark| remarked(workload, remark)));
         }
         let (raw, refused) = join.finish(&mut self.unions);
         rejections.extend(refused);
         rejections.sort_by(|a, b| (&a.source, &a.key, &a.message).cmp(&(&b.source, &b.key, &b.message)));
+        // What keeps several services of one workload from being served is told once.
+        rejections.dedup();
         (raw, rejections)
     }
 
@@ -103,7 +113,9 @@ impl Discovery {
             match self.known.get_mut(&workload.id) {
                 Some(known) if known.workload == **workload => known.round = self.round,
                 _ => {
-                    let languages = self.settings.languages.iter();
+                    let concerned =
+                        self.settings.constraints.as_ref().is_none_or(|constraints| constraints.admit(&workload.labels));
+                    let languages = self.settings.languages.iter().filter(|_| concerned);
                     let readings = languages.filter_map(|language| read(*language, workload, &self.settings, mounts));
                     let readings = readings.map(Arc::new).collect();
                     let known = Known { workload: (*workload).clone(), readings, round: self.round };
@@ -117,10 +129,17 @@ impl Discovery {
     }
 }
 
+/// What the orchestrator says of a workload that is served.
+fn remarked(workload: &Workload, remark: &str) -> Rejection {
+    let (source, key) = (workload.title(), "status".to_owned());
+    Rejection { severity: Severity::Warning, source, key, message: remark.to_owned(), remedy: String::new() }
+}
+
 /// What `language` makes of one workload; `None` where it sees several at once.
 fn read(language: Language, workload: &Workload, settings: &Settings, mounts: &Mounts) -> Option<Reading> {
     match language {
+        Language::Traefik => Some(traefik::read(workload, settings)),
         Language::Traefik1 => Some(traefik1::read(workload, settings, mounts)),
-        Language::Traefik | Language::Interlock | Language::Mesh => None,
+        Language::Interlock | Language::Mesh => None,
     }
 }
