@@ -8,9 +8,10 @@ use crate::{
 };
 use fairlead_core::{
     Name,
-    balance::{Balancer, Pick, Sticky},
+    balance::{Balancer, Key, Pick, Sticky, by_cookie},
     config::dynamic::{LoadBalancer, Transport},
     endpoint::PanicFloor,
+    http::Fields,
     outlier::Outcome,
     retry::{Budget, BudgetConfig},
 };
@@ -65,16 +66,22 @@ impl Backend {
         }
     }
 
+    /// What stands for the client of this request when a server is picked.
+    pub fn client_key<F: Fields>(&self, fields: &F, client: IpAddr) -> Key {
+        let cookie = self.config.hash_cookie.as_deref().and_then(|name| by_cookie(fields, name));
+        cookie.unwrap_or_else(|| client.into())
+    }
+
     /// The server for one attempt. Ejection is a guess from traffic: rather a suspected server than one on which this request has
     /// failed, or none.
-    pub fn pick(&self, tried: &[usize], client: IpAddr) -> Option<usize> {
+    pub fn pick(&self, tried: &[usize], client: Key) -> Option<usize> {
         let in_flight = |i: usize| self.endpoints[i].in_flight();
         let usable = |i: usize| self.endpoints[i].takes_new();
         let suspected = |i: usize| self.endpoints[i].would_take_new();
         let random = random::u64();
         let mut balancer = self.balancer.lock();
         let mut among = |admits: &dyn Fn(usize) -> bool| {
-            balancer.pick(&Pick { usable: admits, in_flight: &in_flight, tried: &[], random, client })
+            balancer.pick(&Pick { usable: admits, in_flight: &in_flight, tried: &[], random, key: client })
         };
         if !tried.is_empty() {
             let untried = |i: usize| !tried.contains(&i);
@@ -115,7 +122,7 @@ impl Backend {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{endpoint::Key, telemetry};
+    use crate::{endpoint, telemetry};
     use fairlead_core::{
         config::dynamic::{Server, ServerUrl, UpstreamScheme},
         endpoint::Event,
@@ -136,7 +143,7 @@ mod tests {
         backend.balancer = Mutex::new(Balancer::new(&backend.config));
         let policy = OutlierPolicy::of(None, false);
         let endpoint = |port: &u16| {
-            let key = Key {
+            let key = endpoint::Key {
                 service: backend.name.clone(),
                 url: url(*port).text,
                 transport: backend.transport.name.clone(),
@@ -159,7 +166,7 @@ mod tests {
             now += Duration::from_millis(10);
             assert!(now < Duration::from_secs(60), "failures in a row eject a server");
         }
-        let client = "10.9.9.9".parse().expect("an address");
+        let client = "10.9.9.9".parse::<IpAddr>().expect("an address").into();
         assert_eq!([backend.pick(&[], client), backend.pick(&[], client)], [Some(1); 2], "an ejected server is passed over");
         assert_eq!(backend.pick(&[1], client), Some(0));
         assert!(backend.pick(&[0, 1], client).is_some(), "where all have failed, any is better than none");

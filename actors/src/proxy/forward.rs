@@ -84,12 +84,13 @@ pub async fn run<D: Downstream>(
     let mut retries = Retries::new(policy);
     let mut tried: SmallVec<[usize; 8]> = SmallVec::new();
     let mut same = None;
+    let key = backend.client_key(&View(&mut head.fields), client.peer.ip());
     let mut exchange = Exchange::new(client, &backend, head, response, down, open, set_child_cookie);
 
     let outcome = loop {
         let to = bound.take().filter(|_| same.is_none());
         exchange.bound = to.is_some();
-        let Some(index) = same.or(to).or_else(|| backend.pick(&tried, client.peer.ip())) else {
+        let Some(index) = same.or(to).or_else(|| backend.pick(&tried, key)) else {
             let reason = if backend.endpoints.is_empty() { Reason::NoServer } else { Reason::NoHealthyServer };
             break Forwarded::Answer(LocalResponse::of(reason));
         };
@@ -102,6 +103,7 @@ pub async fn run<D: Downstream>(
             Err(failed) => failed,
         };
         backend.series.attempt(failed.outcome);
+        exchange.open.attempt_over();
         exchange.open.facts.detail = failed.detail;
         let attempt = Attempt {
             failure: failed.failure,
@@ -274,6 +276,9 @@ impl<'a, D: Downstream> Exchange<'a, D> {
         self.open.facts.attempts += 1;
         self.open.facts.endpoint = Some(endpoint.clone());
         let begun = self.open.elapsed();
+        if let Some(info) = &mut self.open.facts.info {
+            info.attempt(&endpoint, begun);
+        }
 
         let pooled = if fresh { None } else { upstream::checkout(worker, backend, &endpoint) };
         let reused = pooled.is_some();
@@ -537,6 +542,7 @@ impl<'a, D: Downstream> Exchange<'a, D> {
             self.response.fields.append("Set-Cookie", cookie.as_bytes());
         }
         self.client.worker.shared.stamp(self.response, self.open.facts.request_id.as_deref());
+        self.open.inform(self.client, &mut View(&mut self.response.fields));
     }
 
     async fn deliver(&mut self, mut up: Connection, served: InFlight) -> Forwarded {
