@@ -16,17 +16,22 @@
 //!
 //! Deliberately absent: I/O, polling, and what an orchestrator's JSON looks like.
 
+pub mod constraints;
 pub mod draft;
+pub mod naming;
 pub mod placement;
 pub mod reading;
 pub mod settings;
 pub mod speech;
+pub mod template;
 pub mod workload;
 
+pub use constraints::Constraints;
 pub use draft::Draft;
 pub use placement::{Mode, Place, Problem, Wanted};
 pub use reading::{Claim, Reading};
 pub use settings::{InterlockOptions, Language, Mounts, Settings};
+pub use template::Template;
 pub use workload::{Instance, Kind, Network, Published, Workload};
 
 use crate::config::{Join, RawDynamic, Rejection, Unions};

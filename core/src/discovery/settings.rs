@@ -1,5 +1,6 @@
 //! What an operator may say about how labels are read, for all workloads of one provider.
 
+use super::{constraints::Constraints, template::Template};
 use std::collections::BTreeSet;
 
 /// A language of labels.
@@ -23,10 +24,10 @@ pub struct Settings {
     pub languages: BTreeSet<Language>,
     /// Whether workloads without `traefik.enable` are served.
     pub exposed_by_default: bool,
-    /// The rule of a router that has none, as a template.
-    pub default_rule: String,
-    /// Which workloads are this gateway's concern, as an expression on their labels; empty: all.
-    pub constraints: String,
+    /// The rule of a router that has none.
+    pub default_rule: Template,
+    /// Which workloads are this gateway's concern, whatever language they speak; `None`: all.
+    pub constraints: Option<Constraints>,
     /// Network for workloads that name none; empty: found out.
     pub network: String,
     /// Reach instances by the port and address published on their node.
@@ -72,8 +73,8 @@ impl Settings {
             provider: provider.to_owned(),
             languages: [Language::Traefik, Language::Traefik1, Language::Interlock, Language::Mesh].into(),
             exposed_by_default: true,
-            default_rule: "Host(`{{ normalize .Name }}`)".to_owned(),
-            constraints: String::new(),
+            default_rule: Template::default(),
+            constraints: None,
             network: String::new(),
             use_bind_port_ip: false,
             allow_empty_services: false,
