@@ -90,11 +90,11 @@ impl Open {
         time::now().duration_since(self.started)
     }
 
-    /// The attempt under way has failed.
-    pub fn attempt_over(&mut self) {
+    /// The attempt at this server has failed.
+    pub fn attempt_over(&mut self, server: &Arc<Endpoint>) {
         let now = self.elapsed();
         if let Some(info) = &mut self.facts.info {
-            info.attempt_over(now);
+            info.attempt_over(server, now);
         }
     }
 

@@ -30,10 +30,19 @@ impl Info {
         self.attempts.push(Attempt { endpoint: endpoint.clone(), begun, took: None });
     }
 
-    /// It has failed.
-    pub fn attempt_over(&mut self, now: Duration) {
-        if let Some(attempt) = self.attempts.last_mut() {
+    /// That one has failed.
+    pub fn attempt_over(&mut self, endpoint: &Arc<Endpoint>, now: Duration) {
+        if let Some(attempt) = self.attempts.iter_mut().rev().find(|attempt| Arc::ptr_eq(&attempt.endpoint, endpoint)) {
             attempt.took.get_or_insert(now.saturating_sub(attempt.begun));
+        }
+    }
+
+    /// Of several that were asked at once, this one came first: it stands last, as the one that answers.
+    pub fn settled(&mut self, endpoint: &Arc<Endpoint>) {
+        let at = self.attempts.iter().rposition(|attempt| Arc::ptr_eq(&attempt.endpoint, endpoint));
+        if let Some(at) = at {
+            let attempt = self.attempts.remove(at);
+            self.attempts.push(attempt);
         }
     }
 
