@@ -17,6 +17,7 @@ mod resolve;
 pub mod static_;
 pub(crate) mod tree;
 
+pub(crate) use decode::{nearest, parse_duration, quote};
 pub use dynamic::Config;
 pub use raw::{Join, RawDynamic, Unions, decode};
 pub use rejection::{Rejection, Severity};
