@@ -20,6 +20,8 @@ pub mod constraints;
 pub mod draft;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod interlock;
+pub mod mesh;
 pub mod naming;
 pub mod placement;
 pub mod reading;
@@ -51,6 +53,7 @@ pub struct Discovery {
     mounts: Mounts,
     known: BTreeMap<String, Known>,
     unions: Unions,
+    hosts: interlock::Hosts,
     /// Number of the call of `compose`, to tell what is gone.
     round: u64,
 }
@@ -60,13 +63,22 @@ pub struct Discovery {
 struct Known {
     workload: Workload,
     readings: Vec<Arc<Reading>>,
+    /// What it asks for in languages that see several workloads as one thing.
+    asked: Vec<Arc<interlock::Asked>>,
     round: u64,
 }
 
 impl Discovery {
     /// Nothing is known yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, mounts: Mounts::default(), known: BTreeMap::new(), unions: Unions::default(), round: 0 }
+        Self {
+            settings,
+            mounts: Mounts::default(),
+            known: BTreeMap::new(),
+            unions: Unions::default(),
+            hosts: interlock::Hosts::default(),
+            round: 0,
+        }
     }
 
     /// What `workloads`, all that there are, ask for. What did not change since the last call is taken from it; the outcome depends neither on
@@ -79,7 +91,8 @@ impl Discovery {
             workloads.iter().filter(|workload| tags::hold(&self.settings.tags, &workload.labels)).collect();
         by_age.sort_unstable_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         self.read(&by_age, mounts);
-        let claims: BTreeMap<String, Vec<Claim>> = BTreeMap::new();
+        let asked = by_age.iter().filter_map(|workload| self.known.get(&workload.id)).flat_map(|known| &known.asked);
+        let claims: BTreeMap<String, Vec<Claim>> = self.hosts.claims(asked, &self.settings.interlock);
 
         let mut join = Join::default();
         let mut rejections = Vec::new();
@@ -112,13 +125,18 @@ impl Discovery {
         for workload in workloads {
             match self.known.get_mut(&workload.id) {
                 Some(known) if known.workload == **workload => known.round = self.round,
-                _ => {
+                known => {
+                    let last = known.map(|known| std::mem::take(&mut known.asked)).unwrap_or_default();
                     let concerned =
                         self.settings.constraints.as_ref().is_none_or(|constraints| constraints.admit(&workload.labels));
+                    let (asked, own) = match concerned {
+                        true => interlock::read(workload, &self.settings, mounts, &last),
+                        false => Default::default(),
+                    };
                     let languages = self.settings.languages.iter().filter(|_| concerned);
                     let readings = languages.filter_map(|language| read(*language, workload, &self.settings, mounts));
-                    let readings = readings.map(Arc::new).collect();
-                    let known = Known { workload: (*workload).clone(), readings, round: self.round };
+                    let readings = readings.chain([own]).map(Arc::new).collect();
+                    let known = Known { workload: (*workload).clone(), readings, asked, round: self.round };
                     self.known.insert(workload.id.clone(), known);
                 }
             }

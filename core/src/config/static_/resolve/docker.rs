@@ -6,7 +6,7 @@ use crate::{
         decode::{Span, quote},
         static_::{raw, *},
     },
-    discovery::{Language, Settings},
+    discovery::{Language, Settings, constraints::Constraints, template::Template},
 };
 
 const ENDPOINT: &str = "unix:///var/run/docker.sock";
@@ -62,8 +62,22 @@ impl Resolver<'_> {
             settings.languages = raw.labels.iter().filter_map(|text| self.language(name, text)).collect();
         }
         settings.exposed_by_default = raw.exposed_by_default.unwrap_or(settings.exposed_by_default);
-        settings.default_rule = raw.default_rule.unwrap_or(settings.default_rule);
-        settings.constraints = raw.constraints.unwrap_or_default();
+        if let Some(text) = raw.default_rule.filter(|text| !text.is_empty()) {
+            match Template::parse(&text) {
+                Ok(template) => settings.default_rule = template,
+                Err(error) => {
+                    let message = format!("expected a template of a rule: {error}");
+                    self.error(&at("defaultRule"), message, "write for instance Host(`{{ normalize .Name }}.example.com`)");
+                }
+            }
+        }
+        match Constraints::parse(&raw.constraints.unwrap_or_default()) {
+            Ok(constraints) => settings.constraints = constraints,
+            Err(error) => {
+                let message = format!("expected an expression on labels: {error}");
+                self.error(&at("constraints"), message, "write for instance Label(`zone`, `dmz`)");
+            }
+        }
         settings.network = raw.network.unwrap_or_default();
         settings.use_bind_port_ip = raw.use_bind_port_ip;
         settings.allow_empty_services = raw.allow_empty_services;

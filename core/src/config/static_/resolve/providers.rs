@@ -54,6 +54,7 @@ impl Resolver<'_> {
         }
         providers.docker = raw.docker.0.and_then(|docker| self.docker(docker));
         providers.swarm = raw.swarm.0.and_then(|swarm| self.swarm(swarm));
+        providers.rancher = raw.rancher.0.and_then(|rancher| self.rancher(rancher));
         providers
     }
 
