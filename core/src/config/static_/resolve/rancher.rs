@@ -57,14 +57,8 @@ impl Resolver<'_> {
         settings.exposed_by_default = raw.exposed_by_default.unwrap_or(true);
         settings.domain = raw.domain.unwrap_or_default();
         settings.tags = self.tags(&raw.constraints, &at("constraints"));
-        if let Some(text) = raw.default_rule.filter(|text| !text.is_empty()) {
-            match Template::parse(&text) {
-                Ok(template) => settings.default_rule = template,
-                Err(error) => {
-                    let message = format!("expected a template of a rule: {error}");
-                    self.error(&at("defaultRule"), message, "write for instance Host(`{{ normalize .Name }}`)");
-                }
-            }
+        if let Some(template) = self.default_rule(raw.default_rule, &at("defaultRule")) {
+            settings.default_rule = template;
         }
         Some(RancherProvider {
             endpoint,
@@ -84,6 +78,16 @@ impl Resolver<'_> {
             self.error(&["providers", "rancher", "labels"], message, "remove it for the default, traefik1");
         }
         language
+    }
+
+    /// The template of the rule of routers that have none.
+    pub(super) fn default_rule(&mut self, text: Option<String>, path: &[&str]) -> Option<Template> {
+        let parsed = Template::parse(&text.filter(|text| !text.is_empty())?);
+        let parsed = parsed.map_err(|error| {
+            let message = format!("expected a template of a rule: {error}");
+            self.error(path, message, "write for instance Host(`{{ normalize .Name }}`)");
+        });
+        parsed.ok()
     }
 
     /// Traefik 1's constraints, `tag==glob`.
