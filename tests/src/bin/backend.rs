@@ -174,7 +174,8 @@ impl Backend {
 
     fn echo(&self, head: &Head, mut stream: TcpStream) -> std::io::Result<()> {
         let accept = derive_accept_key(head.field("sec-websocket-key").unwrap_or_default().as_bytes());
-        let fields = format!("Connection: Upgrade\r\nUpgrade: websocket\r\nInstance: {}\r\nSec-WebSocket-Accept: {accept}", self.instance);
+        let fields =
+            format!("Connection: Upgrade\r\nUpgrade: websocket\r\nInstance: {}\r\nSec-WebSocket-Accept: {accept}", self.instance);
         stream.write_all(format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n\r\n").as_bytes())?;
         let mut peer = WebSocket::from_raw_socket(stream, Role::Server, None);
         while let Ok(message) = peer.read() {
