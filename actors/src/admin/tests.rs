@@ -123,6 +123,8 @@ impl World {
         let endpoint = |url: &str, state| EndpointView {
             service: "s@file".into(),
             url: url.into(),
+            instance: String::new(),
+            node: String::new(),
             state,
             in_flight: 1,
             detail: String::new(),
@@ -363,7 +365,10 @@ fn status_tells_freshness_and_rejections() {
     let status = World::new().json("/api/fairlead/status");
     assert_eq!((&status["snapshot"], &status["configHash"], &status["uptimeSeconds"]), (&json!(7), &json!("cafe"), &json!(60)));
     assert_eq!(status["providers"][0]["stalenessSeconds"], 1.5);
-    assert_eq!(status["endpoints"], json!({ "joining": 0, "active": 1, "unhealthy": 0, "ejected": 1, "draining": 0 }));
+    assert_eq!(
+        status["endpoints"],
+        json!({ "joining": 0, "active": 1, "unreachable": 0, "unhealthy": 0, "ejected": 1, "draining": 0 })
+    );
     assert_eq!(
         status["rejections"][1],
         json!({

@@ -72,13 +72,17 @@ fn read(path: &std::path::Path) -> Result<Tree, Exit> {
 /// How long a provider may take to say what there is.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Asks every provider once.
+/// Asks each provider of these names once; all, if none is named.
 ///
 /// # Errors
 /// A provider that does not answer, with what it last said.
-pub async fn ask_providers(config: &StaticConfig) -> Result<(BTreeMap<String, RawDynamic>, Vec<Rejection>), Exit> {
+pub async fn ask_providers(
+    config: &StaticConfig,
+    only: &[String],
+) -> Result<(BTreeMap<String, RawDynamic>, Vec<Rejection>), Exit> {
     let (mut raws, mut rejections) = (BTreeMap::new(), Vec::new());
-    for (name, make) in fairlead_actors::compose::providers(config) {
+    let asked = |name: &String| only.is_empty() || only.contains(name);
+    for (name, make) in fairlead_actors::compose::providers(config).into_iter().filter(|(name, _)| asked(name)) {
         let mut provider = make();
         let (sender, mut heard) = provider::channel();
         let mut last = "it did not answer".to_owned();
