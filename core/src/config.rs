@@ -17,6 +17,7 @@ mod resolve;
 pub mod static_;
 pub(crate) mod tree;
 
+pub(crate) use decode::quote;
 pub use dynamic::Config;
 pub use raw::{RawDynamic, decode};
 pub use rejection::{Rejection, Severity};

@@ -13,6 +13,7 @@
 //! Deliberately absent: I/O, polling, and what an orchestrator's JSON looks like.
 
 pub mod draft;
+pub mod kontena;
 pub mod placement;
 pub mod settings;
 pub mod workload;

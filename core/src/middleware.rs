@@ -21,6 +21,7 @@ mod redirect;
 mod tests;
 
 pub use basic_auth::{AuthCheck, Verdict};
+pub(crate) use password::is_hash as is_password_hash;
 
 use crate::{
     Name,

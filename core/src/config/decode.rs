@@ -109,7 +109,7 @@ pub(super) fn remedy_for_name<'a>(name: &str, known: impl IntoIterator<Item = &'
 }
 
 /// A text of a message: short, and without control characters.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let short: String = text.chars().take(60).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };
     format!("`{}{dots}`", short.escape_debug())
