@@ -62,6 +62,7 @@ fn tcp(name: &str, entry: &Entry, root: &str) -> Rejection {
             port.escape_debug(),
             entry.upstreams.len()
         ),
-        remedy: "keep a Kontena load balancer for its port until there are TCP entry points; other services are not affected".to_owned(),
+        remedy: "keep a Kontena load balancer for its port until there are TCP entry points; other services are not affected"
+            .to_owned(),
     }
 }

@@ -8,6 +8,7 @@ use crate::{
         dynamic::{BasicAuth, Depth, HeaderEdits, IpRange, Middleware, MiddlewareKind, RateLimit, SourceCriterion},
         raw,
     },
+    middleware::is_password_hash,
 };
 use indexmap::IndexMap;
 use regex::{Regex, RegexBuilder};

@@ -1,6 +1,7 @@
 //! From the merged tree to the static configuration: all that is wrong with it is found in one go.
 
 mod entry_point;
+mod kontena;
 mod observe;
 mod providers;
 

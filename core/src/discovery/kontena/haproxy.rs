@@ -77,7 +77,8 @@ struct Refusal {
 
 const REMOVE: &str = "remove the line; the rest of the service is served";
 const LITERAL: &str = "write the value without `%[…]`, or have the server set the field";
-const CONDITION: &str = "write the line without a condition, or with one on `{ ssl_fc }`, `hdr(host)` or `path_beg` where it redirects";
+const CONDITION: &str =
+    "write the line without a condition, or with one on `{ ssl_fc }`, `hdr(host)` or `path_beg` where it redirects";
 
 /// Lines whose effect Fairlead always has, or that change nothing that a client or a server sees.
 const NEEDLESS: &[&[&str]] = &[
@@ -213,7 +214,10 @@ impl Settings {
         }
         let (kind, value) = target.ok_or_else(|| unknown("expected scheme, location or prefix"))?;
         if value.contains("%[") || value.is_empty() {
-            return Err(Refusal { message: "the target is computed for each request".to_owned(), remedy: "write a fixed target" });
+            return Err(Refusal {
+                message: "the target is computed for each request".to_owned(),
+                remedy: "write a fixed target",
+            });
         }
         self.redirects.push(redirection(kind, value, permanent, &condition)?);
         Ok(())
@@ -399,8 +403,7 @@ fn is_forwarding(action: &str, words: &[String]) -> bool {
 /// The same in `reqadd X-Forwarded-Proto:\ https [if { ssl_fc }]`.
 fn is_old_forwarding(words: &[String]) -> bool {
     let Some((name, value)) = words.first().and_then(|field| field.split_once(':')) else { return false };
-    let words: Vec<String> =
-        [name.to_owned(), value.trim().to_owned()].into_iter().chain(words[1..].iter().cloned()).collect();
+    let words: Vec<String> = [name.to_owned(), value.trim().to_owned()].into_iter().chain(words[1..].iter().cloned()).collect();
     is_forwarding("add-header", &words)
 }
 
@@ -421,7 +424,9 @@ fn added(edits: &mut Edits, words: &[String]) -> Result<(), Refusal> {
 /// `reqdel|rspdel ^NAME:.*`
 fn deleted(edits: &mut Edits, words: &[String]) -> Result<(), Refusal> {
     let name = match words {
-        [pattern] => pattern.strip_prefix('^').and_then(|rest| rest.split_once(':')).filter(|(_, rest)| matches!(*rest, "" | ".*")),
+        [pattern] => {
+            pattern.strip_prefix('^').and_then(|rest| rest.split_once(':')).filter(|(_, rest)| matches!(*rest, "" | ".*"))
+        }
         _ => None,
     };
     let (name, _) = name.ok_or_else(|| unknown("expected the name of a field, as in `^X-Name:`"))?;

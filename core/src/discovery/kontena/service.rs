@@ -240,7 +240,8 @@ impl Writer<'_> {
             let setting = format!("upstreams/{container}");
             match address.trim().parse() {
                 Ok(address) => {
-                    places.push((setting, Place { address, instance: container.clone(), node: String::new(), unreachable: None }));
+                    places
+                        .push((setting, Place { address, instance: container.clone(), node: String::new(), unreachable: None }));
                 }
                 Err(_) => {
                     let message = format!("expected address:port, found {}", quote(address));
@@ -259,7 +260,8 @@ impl Writer<'_> {
         let (setting, how) = match (self.entry.get("balance"), &settings.balance) {
             (Some(how), line) => {
                 if line.as_deref().is_some_and(|line| line != how) {
-                    let message = format!("`balance` comes again after it, from KONTENA_LB_BALANCE, and that one, {}, counts", quote(how));
+                    let message =
+                        format!("`balance` comes again after it, from KONTENA_LB_BALANCE, and that one, {}, counts", quote(how));
                     self.warn("custom_settings", message, "set KONTENA_LB_BALANCE instead");
                 }
                 ("balance", how)

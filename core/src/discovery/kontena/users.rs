@@ -37,10 +37,13 @@ mod tests {
 
     #[test]
     fn userlists_as_people_keep_them() {
-        let text = "user ann password $6$salt$hash\nuser bob insecure-password secret groups staff\n\ngroup staff users bob\n\
+        let text = "user ann password $5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA\nuser bob insecure-password secret groups staff\n\ngroup staff users bob\n\
                     # a comment\nuser old password rqXexS6ZhobKA\nuser nobody";
         let (users, faults) = read(text);
-        assert_eq!(users, ["ann:$6$salt$hash", "bob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="]);
+        assert_eq!(
+            users,
+            ["ann:$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA", "bob:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="]
+        );
         assert_eq!(faults.len(), 2);
         assert!(faults[0].starts_with("line 6") && faults[1].starts_with("line 7"), "{faults:?}");
         assert!(!faults.concat().contains("rqXexS6ZhobKA"));

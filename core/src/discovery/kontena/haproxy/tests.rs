@@ -21,7 +21,10 @@ fn lines_with_an_equivalent_take_effect_and_say_nothing() {
     assert_eq!(settings.cookie.unwrap(), ["SRV", "insert", "indirect", "nocache"]);
     assert_eq!((settings.response, settings.connect), (Some(Duration::from_secs(90)), Some(Duration::from_secs(4))));
     let check = settings.check;
-    assert_eq!((check.method.as_deref(), check.path.as_deref(), check.host.as_deref()), (Some("HEAD"), Some("/up"), Some("a.example")));
+    assert_eq!(
+        (check.method.as_deref(), check.path.as_deref(), check.host.as_deref()),
+        (Some("HEAD"), Some("/up"), Some("a.example"))
+    );
     assert_eq!((check.status, check.timeout), (Some(204), Some(Duration::from_secs(3))));
     assert_eq!((check.interval, check.fall, check.rise), (Some(Duration::from_secs(5)), Some(2), Some(4)));
     let request: Vec<_> = settings.request_fields.replacing().collect();
@@ -37,12 +40,28 @@ fn a_redirection_is_one_of_the_url() {
     // Line(s), URL, where it leads.
     let cases = [
         ("redirect prefix https://new.example code 301", "http://a.example:81/x?y=1", Some("https://new.example/x?y=1")),
-        ("acl old hdr(host) -i a.example b.example\nredirect code 301 location https://new.example/$1 if old", "https://B.example/x", Some("https://new.example/$1")),
+        (
+            "acl old hdr(host) -i a.example b.example\nredirect code 301 location https://new.example/$1 if old",
+            "https://B.example/x",
+            Some("https://new.example/$1"),
+        ),
         ("acl old hdr(host) -i a.example\nredirect location https://new.example if old", "http://aXexample/", None),
-        ("acl old hdr(host) -i a.example\nacl old hdr(host) b.example\nredirect location https://n if old", "http://b.example/", Some("https://n")),
-        ("acl www hdr_reg(host) -i ^(www\\.)?a\\.example$\nredirect location https://n if www", "http://www.a.example/", Some("https://n")),
+        (
+            "acl old hdr(host) -i a.example\nacl old hdr(host) b.example\nredirect location https://n if old",
+            "http://b.example/",
+            Some("https://n"),
+        ),
+        (
+            "acl www hdr_reg(host) -i ^(www\\.)?a\\.example$\nredirect location https://n if www",
+            "http://www.a.example/",
+            Some("https://n"),
+        ),
         ("acl www hdr_reg(host) -i ^(www\\.)?a\\.example$\nredirect location https://n if www", "http://xa.example/", None),
-        ("acl sub hdr_end(host) -i .a.example\nredirect scheme https code 301 if sub !{ ssl_fc }", "http://x.y.a.example:80/p?q", Some("https://x.y.a.example/p?q")),
+        (
+            "acl sub hdr_end(host) -i .a.example\nredirect scheme https code 301 if sub !{ ssl_fc }",
+            "http://x.y.a.example:80/p?q",
+            Some("https://x.y.a.example/p?q"),
+        ),
         ("acl sub hdr_end(host) -i .a.example\nredirect scheme https code 301 if sub !{ ssl_fc }", "https://x.a.example/p", None),
         ("redirect location /new/ if { path_beg /old }", "http://a/older/x?q=/", Some("/new/")),
         ("redirect location /new/ if { path_beg /old }", "http://a/x?q=/old", None),
@@ -51,7 +70,9 @@ fn a_redirection_is_one_of_the_url() {
     for (text, url, expected) in cases {
         let settings = Settings::read(text);
         assert_eq!(settings.notes, [], "{text}");
-        let [Redirect::Url { regex, replacement, .. }] = &settings.redirects[..] else { panic!("{text}: {:?}", settings.redirects) };
+        let [Redirect::Url { regex, replacement, .. }] = &settings.redirects[..] else {
+            panic!("{text}: {:?}", settings.redirects)
+        };
         let regex = Regex::new(regex).unwrap();
         let reached = regex.is_match(url).then(|| regex.replace_all(url, replacement).into_owned());
         assert_eq!(reached.as_deref(), expected, "{text}: {url}");
