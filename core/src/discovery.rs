@@ -21,6 +21,7 @@ pub mod draft;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod interlock;
+pub mod kontena;
 pub mod mesh;
 pub mod naming;
 pub mod placement;

@@ -2,6 +2,7 @@
 
 mod docker;
 mod entry_point;
+mod kontena;
 mod observe;
 mod providers;
 mod rancher;

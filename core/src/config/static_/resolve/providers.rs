@@ -55,6 +55,7 @@ impl Resolver<'_> {
         providers.rancher = raw.rancher.0.and_then(|rancher| self.rancher(rancher));
         providers.docker = raw.docker.0.and_then(|docker| self.docker(docker));
         providers.swarm = raw.swarm.0.and_then(|swarm| self.swarm(swarm));
+        providers.kontena = raw.kontena.0.and_then(|kontena| self.kontena(kontena));
         providers
     }
 
