@@ -77,11 +77,12 @@ fn main() -> anyhow::Result<()> {
             tokio::time::timeout(after, term.recv()).await.ok();
             bail!("ended by itself, as it was told to");
         }
-        while options.on_term == OnTerm::Ignore {
+        loop {
             term.recv().await;
+            if options.on_term != OnTerm::Ignore {
+                return Ok(());
+            }
         }
-        term.recv().await;
-        Ok(())
     })?;
     if options.on_term == OnTerm::Drain {
         backend.drain(options.listen);
@@ -174,7 +175,8 @@ impl Backend {
 
     fn echo(&self, head: &Head, mut stream: TcpStream) -> std::io::Result<()> {
         let accept = derive_accept_key(head.field("sec-websocket-key").unwrap_or_default().as_bytes());
-        let fields = format!("Connection: Upgrade\r\nUpgrade: websocket\r\nInstance: {}\r\nSec-WebSocket-Accept: {accept}", self.instance);
+        let fields =
+            format!("Connection: Upgrade\r\nUpgrade: websocket\r\nInstance: {}\r\nSec-WebSocket-Accept: {accept}", self.instance);
         stream.write_all(format!("HTTP/1.1 101 Switching Protocols\r\n{fields}\r\n\r\n").as_bytes())?;
         let mut peer = WebSocket::from_raw_socket(stream, Role::Server, None);
         while let Ok(message) = peer.read() {

@@ -76,7 +76,9 @@ impl Population {
             }
             match sample.failure {
                 Some(failure) => *population.failures.entry(failure).or_default() += 1,
-                None => saw(&mut population.instances, &sample.instance, Seen { first: sample.sent, last: sample.sent, answers: 1 }),
+                None => {
+                    saw(&mut population.instances, &sample.instance, Seen { first: sample.sent, last: sample.sent, answers: 1 })
+                }
             }
         }
         population.times.sort_unstable();

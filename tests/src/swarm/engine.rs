@@ -40,7 +40,9 @@ impl Engine {
     /// # Errors
     /// The connection breaks.
     pub fn ask(&mut self, method: &str, path: &str) -> std::io::Result<(u16, Vec<u8>)> {
-        self.0.get_mut().write_all(format!("{method} {path} HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\n\r\n").as_bytes())?;
+        self.0
+            .get_mut()
+            .write_all(format!("{method} {path} HTTP/1.1\r\nHost: docker\r\nContent-Length: 0\r\n\r\n").as_bytes())?;
         let head = Head::read(&mut self.0)?.ok_or_else(|| Error::from(ErrorKind::UnexpectedEof))?;
         Ok((head.status(), read_body(&mut self.0, &head.fields, true)?.0))
     }

@@ -13,10 +13,11 @@ use std::{env, os::unix::process::CommandExt as _, process::Command};
 /// Says, inside, which control group containers belong to.
 const GROUP: &str = "FAIRLEAD_TEST_CGROUP";
 
-/// Waits for the test, then removes its control groups: they may be busy for a moment longer than their processes.
+/// Waits for the test, at most as long as a busy machine may need, then removes its control groups: they may be busy for a
+/// moment longer than their processes.
 const OUTSIDE: &str = r#"
 trap : INT TERM
-unshare --net --mount --pid --fork --kill-child --mount-proc sh -c "$FAIRLEAD_TEST_INSIDE" sh "$@"
+timeout --foreground --verbose --signal KILL 20m unshare --net --mount --pid --fork --kill-child --mount-proc sh -c "$FAIRLEAD_TEST_INSIDE" sh "$@"
 code=$?
 for attempt in 1 2 3 4 5; do
     find /sys/fs/cgroup -depth -type d -path "*/$FAIRLEAD_TEST_CGROUP*" -exec rmdir {} + 2>/dev/null

@@ -66,7 +66,8 @@ impl ReadOnly {
             let asked = Asked { method: head.method().to_owned(), path: head.target().to_owned() };
             self.asked.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
             // A body would be taken for the next request: a GET that has one is refused like any other method.
-            let bare = head.field("content-length").is_none_or(|length| length == "0") && head.field("transfer-encoding").is_none();
+            let bare =
+                head.field("content-length").is_none_or(|length| length == "0") && head.field("transfer-encoding").is_none();
             if head.method() != "GET" || !bare {
                 let refusal = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
                 reader.get_mut().write_all(refusal.as_bytes())?;

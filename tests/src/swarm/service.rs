@@ -65,7 +65,11 @@ impl<'a> Service<'a> {
             let all = self.tasks();
             let running = all.iter().filter(|task| task.is_running()).count();
             let leaving = all.iter().filter(|task| task.desired != "running" && task.state == "running").count();
-            if (running, leaving) == (tasks, 0) { Ok(()) } else { Err(self.swarm.docker(&["service", "ps", "--no-trunc", &self.name])) }
+            if (running, leaving) == (tasks, 0) {
+                Ok(())
+            } else {
+                Err(self.swarm.docker(&["service", "ps", "--no-trunc", &self.name]))
+            }
         });
     }
 

@@ -5,3 +5,7 @@
 //! that were built.
 
 mod ground;
+mod ingress;
+mod labels;
+mod rolling;
+mod stacks;
