@@ -20,7 +20,7 @@ trap : INT TERM
 timeout --foreground --verbose --signal KILL 20m unshare --net --mount --pid --fork --kill-child --mount-proc sh -c "$FAIRLEAD_TEST_INSIDE" sh "$@"
 code=$?
 for attempt in 1 2 3 4 5; do
-    find /sys/fs/cgroup -depth -type d -path "*/$FAIRLEAD_TEST_CGROUP*" -exec rmdir {} + 2>/dev/null
+    find /sys/fs/cgroup -depth -type d \( -path "*/$FAIRLEAD_TEST_CGROUP" -o -path "*/$FAIRLEAD_TEST_CGROUP/*" \) -exec rmdir {} + 2>/dev/null
     [ -z "$(find /sys/fs/cgroup -maxdepth 2 -name "$FAIRLEAD_TEST_CGROUP")" ] && break
     sleep 0.2
 done
