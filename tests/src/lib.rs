@@ -9,6 +9,7 @@
 
 pub mod certs;
 pub mod dir;
+pub mod engine;
 pub mod etcd;
 pub mod gateway;
 pub mod http;
