@@ -96,6 +96,12 @@ fn judge(what: &str, report: &Report, control: &Report, changes: &BTreeMap<Strin
     assert!(percentile(&join, 99.0) <= JOIN, "{what}: {join:?}");
 }
 
+/// Two seconds of load.
+fn go_on(loaded: &Loaded) {
+    let sent = loaded.going.sent();
+    until("the load goes on", || loaded.going.sent() > sent + u64::from(RATE) * 2);
+}
+
 fn names(service: &Service<'_>) -> Vec<String> {
     service.running().into_iter().map(|task| task.id).collect()
 }
@@ -152,7 +158,13 @@ fn scaling_and_a_failing_update_cost_no_request() {
     let first = [names(&scaled.service), names(&failing.service)].concat();
     let watch = Watch::begin();
     std::thread::scope(|scope| {
-        scope.spawn(|| [8, 2, 5].into_iter().for_each(|replicas| scaled.service.scale(replicas)));
+        scope.spawn(|| {
+            for replicas in [8, 2, 5] {
+                scaled.service.scale(replicas);
+                // Each has its share before the next change.
+                go_on(&scaled);
+            }
+        });
         scope.spawn(|| {
             // Ends while it is being watched, after it has taken requests.
             let ended = failing.service.update_and_wait(&["--args", "--exit-after 700"]);
@@ -183,8 +195,7 @@ fn a_killed_task_costs_no_request_that_may_be_sent_again() {
         until("Swarm has noticed", || killed.service.running().iter().all(|task| task.id != victim.id));
         killed.service.settle(3);
         // The new task has its share before the next one dies.
-        let sent = killed.going.sent();
-        until("it went on for a while", || killed.going.sent() > sent + u64::from(RATE) * 2);
+        go_on(&killed);
     }
     let (service, report) = (killed.service, killed.going.end());
     judge(&service.name, &report, &control.end(), &watch.end(), &first, KILLED);
