@@ -32,6 +32,9 @@ exit $code
 const INSIDE: &str = r#"
 ip link set lo up
 mount -t tmpfs tmpfs /run
+# Numbers of processes begin anew in here, and names of temporary folders are made of them.
+mkdir /run/tmp
+export TMPDIR=/run/tmp
 "$@"
 exit $?
 "#;
