@@ -52,6 +52,7 @@ impl Resolver<'_> {
             let tls = etcd.tls.and_then(|tls| self.client_tls(tls, &["providers", "etcd", "tls"]));
             providers.etcd = Some(EtcdProvider { endpoints, root_key, username, password: Secret::new(password), tls });
         }
+        providers.rancher = raw.rancher.0.and_then(|rancher| self.rancher(rancher));
         providers
     }
 
