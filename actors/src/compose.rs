@@ -4,7 +4,13 @@
 
 use crate::{
     config_watch::Make,
-    provider::{Provider, etcd::EtcdProvider, file::FileProvider, kontena::KontenaProvider},
+    provider::{
+        Provider,
+        docker::{PlainProvider, SwarmProvider},
+        etcd::EtcdProvider,
+        file::FileProvider,
+        kontena::KontenaProvider,
+    },
     telemetry::{self, AccessLogOptions, FieldMode, HeaderMode, LogFormat, MetricsOptions, StatusRange, TracingOptions},
 };
 use fairlead_core::config::static_::{self, AccessLog, AccessLogFormat, StaticConfig};
@@ -23,6 +29,15 @@ pub fn providers(config: &StaticConfig) -> Vec<(String, Make)> {
     if let Some(options) = config.providers.kontena.clone() {
         let make: Make = Box::new(move || Box::new(KontenaProvider::new(&options)) as Box<dyn Provider>);
         providers.push(("kontena".into(), make));
+    }
+    for options in config.providers.docker.iter().chain(&config.providers.swarm).cloned() {
+        let name = options.settings.provider.clone();
+        let make: Make = if options.swarm {
+            Box::new(move || Box::new(SwarmProvider::new(&options)))
+        } else {
+            Box::new(move || Box::new(PlainProvider::new(&options)))
+        };
+        providers.push((name, make));
     }
     providers
 }
