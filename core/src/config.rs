@@ -18,6 +18,7 @@ pub mod static_;
 pub(crate) mod tree;
 
 pub(crate) use decode::{nearest, parse_duration, quote};
+pub(crate) use decode::{quote, remedy_for_name};
 pub use dynamic::Config;
 pub use raw::{Join, RawDynamic, Unions, decode};
 pub use rejection::{Rejection, Severity};

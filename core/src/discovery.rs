@@ -18,6 +18,8 @@
 
 pub mod constraints;
 pub mod draft;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod interlock;
 pub mod mesh;
 pub mod naming;
@@ -26,6 +28,9 @@ pub mod reading;
 pub mod settings;
 pub mod speech;
 pub mod template;
+#[cfg(test)]
+mod tests;
+pub mod traefik;
 pub mod workload;
 
 pub use constraints::Constraints;
@@ -36,7 +41,7 @@ pub use settings::{InterlockOptions, Language, Mounts, Settings};
 pub use template::Template;
 pub use workload::{Instance, Kind, Network, Published, Workload};
 
-use crate::config::{Join, RawDynamic, Rejection, Unions};
+use crate::config::{Join, RawDynamic, Rejection, Severity, Unions};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything that is made of workloads. See the module.
@@ -75,7 +80,7 @@ impl Discovery {
     }
 
     /// What `workloads`, all that there are, ask for. What did not change since the last call is taken from it; the outcome depends neither on
-    /// that nor on the order of `workloads`.
+    /// that nor on the order of `workloads`, but for Interlock's labels that cannot be read: of those the last that could stay in force.
     ///
     /// Of several that declare one name, the oldest by creation, then by id, has it; the others are refused, and it is told of them. What
     /// they declare alike is no conflict, and containers that declare a service alike but for its servers are one service.
@@ -91,14 +96,19 @@ impl Discovery {
         for workload in by_age {
             let own = self.known.get(&workload.id).into_iter().flat_map(|known| &known.readings);
             let claimed = claims.get(&workload.id).into_iter().flatten().map(|claim| &claim.reading);
+            let mut served = false;
             for reading in own.chain(claimed) {
                 join.add(&reading.raw, workload.kind == Kind::Container);
                 rejections.extend_from_slice(&reading.rejections);
+                served |= !reading.raw.is_empty();
             }
+            rejections.extend(workload.remarks.iter().filter(|_| served).map(|remark| remarked(workload, remark)));
         }
         let (raw, refused) = join.finish(&mut self.unions);
         rejections.extend(refused);
         rejections.sort_by(|a, b| (&a.source, &a.key, &a.message).cmp(&(&b.source, &b.key, &b.message)));
+        // What keeps several services of one workload from being served is told once.
+        rejections.dedup();
         (raw, rejections)
     }
 
@@ -114,11 +124,7 @@ impl Discovery {
                 Some(known) if known.workload == **workload => known.round = self.round,
                 known => {
                     let last = known.map(|known| std::mem::take(&mut known.asked)).unwrap_or_default();
-                    let (asked, own) = interlock::read(workload, &self.settings, mounts, &last);
-                    let languages = self.settings.languages.iter();
-                    let readings = languages.filter_map(|language| read(*language, workload, &self.settings, mounts));
-                    let readings = readings.chain([own]).map(Arc::new).collect();
-                    let known = Known { workload: (*workload).clone(), readings, asked, round: self.round };
+                    let known = self.make_of(workload, mounts, &last);
                     self.known.insert(workload.id.clone(), known);
                 }
             }
@@ -127,11 +133,33 @@ impl Discovery {
             self.known.retain(|_, known| known.round == self.round);
         }
     }
+
+    /// Reads one workload in every language. `last`: what it asked for until now.
+    fn make_of(&self, workload: &Workload, mounts: &Mounts, last: &[Arc<interlock::Asked>]) -> Known {
+        let settings = &self.settings;
+        let mut known = Known { workload: workload.clone(), readings: Vec::new(), asked: Vec::new(), round: self.round };
+        if settings.constraints.as_ref().is_none_or(|constraints| constraints.admit(&workload.labels)) {
+            let languages = settings.languages.iter();
+            let readings = languages.filter_map(|language| read(*language, workload, settings, mounts));
+            known.readings = readings.map(Arc::new).collect();
+            let (asked, own) = interlock::read(workload, settings, mounts, last);
+            known.readings.push(Arc::new(own));
+            known.asked = asked;
+        }
+        known
+    }
+}
+
+/// What the orchestrator says of a workload that is served.
+fn remarked(workload: &Workload, remark: &str) -> Rejection {
+    let (source, key) = (workload.title(), "status".to_owned());
+    Rejection { severity: Severity::Warning, source, key, message: remark.to_owned(), remedy: String::new() }
 }
 
 /// What `language` makes of one workload; `None` where it sees several at once.
-fn read(language: Language, _workload: &Workload, _settings: &Settings, _mounts: &Mounts) -> Option<Reading> {
+fn read(language: Language, workload: &Workload, settings: &Settings, _mounts: &Mounts) -> Option<Reading> {
     match language {
-        Language::Traefik | Language::Traefik1 | Language::Interlock | Language::Mesh => None,
+        Language::Traefik => Some(traefik::read(workload, settings)),
+        Language::Traefik1 | Language::Interlock | Language::Mesh => None,
     }
 }
