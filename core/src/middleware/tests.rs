@@ -536,6 +536,40 @@ fn retry_is_read_and_does_nothing_else() {
     assert!(get("/").through(&retry).is_none());
 }
 
+#[test]
+fn an_upgrade_is_passed_on_where_it_belongs() {
+    let paths = |prefixes: &[&str]| {
+        stage(MiddlewareKind::UpgradePaths { prefixes: prefixes.iter().map(|prefix| (*prefix).to_owned()).collect() })
+    };
+    let upgrade = |path: &str| get(path).field("Upgrade", "websocket").field("X-Forwarded-Proto", "wss");
+    for (prefixes, path, passes) in [
+        (&["/total"][..], "/total", true),
+        (&["/total"], "/totals/1", true),
+        (&["/total", "/live"], "/live/x", true),
+        (&["/total"], "/", false),
+        (&["/total"], "/a/total", false),
+        (&[], "/total", false),
+    ] {
+        let mut exchange = upgrade(path);
+        assert!(exchange.through(&paths(prefixes)).is_none());
+        let expected = if passes { (Some("websocket"), "wss") } else { (None, "https") };
+        let found = (
+            exchange.fields.all("Upgrade").first().map(String::as_str).map(str::to_owned),
+            exchange.fields.all("X-Forwarded-Proto"),
+        );
+        assert_eq!((found.0.as_deref(), found.1[0].as_str()), expected, "{prefixes:?} {path}");
+    }
+    let mut plain = get("/").field("X-Forwarded-Proto", "https");
+    assert!(plain.through(&paths(&[])).is_none());
+    assert_eq!(plain.fields.all("X-Forwarded-Proto"), ["https"]);
+}
+
+#[test]
+fn info_headers_are_read_and_do_nothing_else() {
+    let info = stage(MiddlewareKind::InfoHeaders);
+    assert!(info.informs() && !info.edits_response() && get("/").through(&info).is_none());
+}
+
 proptest! {
     /// Whatever is stripped from whatever path, the result can be read in one way only.
     #[test]
