@@ -202,6 +202,8 @@ pub struct Http2 {
 pub struct Providers {
     pub file: Option<FileProvider>,
     pub etcd: Option<EtcdProvider>,
+    pub docker: Option<DockerProvider>,
+    pub swarm: Option<DockerProvider>,
     pub rancher: Option<RancherProvider>,
     /// Longest time for which a burst of changes is gathered, at most 20 ms; the first of a burst is applied at once.
     /// `None`: the longest.
@@ -235,6 +237,28 @@ pub struct EtcdProvider {
     pub tls: Option<ClientTls>,
 }
 
+/// Providers `docker` and `swarm`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DockerProvider {
+    /// `unix:///path`, `tcp://host:port`, `http://…`, `https://…`; of several, the next is tried when one fails.
+    pub endpoints: Vec<String>,
+    /// Services of a Swarm are read, rather than the daemon's containers.
+    pub swarm: bool,
+    pub username: String,
+    pub password: Secret,
+    pub tls: Option<ClientTls>,
+    /// Otherwise it is read once.
+    pub watch: bool,
+    /// Until an answer begins; `None`: the client's own limit.
+    pub timeout: Option<Duration>,
+    /// Between two looks at a Swarm that is at rest.
+    pub refresh: Duration,
+    /// Where secrets are mounted; without a slash at the end.
+    pub secrets_directory: String,
+    /// How labels are read.
+    pub settings: Settings,
+}
+
 /// Provider `rancher`: the metadata service of Rancher 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RancherProvider {
@@ -257,7 +281,8 @@ pub struct RancherProvider {
 impl Providers {
     /// How each provider that reads labels reads them.
     pub fn labelled(&mut self) -> impl Iterator<Item = &mut Settings> {
-        self.rancher.iter_mut().map(|rancher| &mut rancher.settings)
+        let engines = self.docker.iter_mut().chain(&mut self.swarm).map(|engine| &mut engine.settings);
+        engines.chain(self.rancher.iter_mut().map(|rancher| &mut rancher.settings))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The static configuration as written. Every key of Traefik v3 is here: those that Fairlead has not, marked so.
 
+pub(super) mod docker;
 pub(super) mod rancher;
 
 use crate::config::decode::{Ignored, Old, Span, Switch, Unsupported};
@@ -187,8 +188,8 @@ raw! {
         precedence: Option<Ignored>,
         file: Option<File>,
         etcd: Switch<Etcd>,
-        docker: Option<Unsupported>,
-        swarm: Option<Unsupported>,
+        docker: docker::Provider,
+        swarm: docker::Provider,
         consul: Option<Unsupported>,
         consul_catalog: Option<Unsupported>,
         redis: Option<Unsupported>,

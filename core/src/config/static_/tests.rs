@@ -246,7 +246,14 @@ fn wrong_static_configurations_say_where_what_and_what_to_do() {
             &["underscoreHeadersStrategy:", "`drop`", "keep, delete or reject"],
         ),
         ("--certificatesResolvers.le.acme.email=a@b", &["flag: --certificatesResolvers:", "not supported yet", "remove it"]),
-        ("--providers.docker", &["--providers.docker:", "not supported yet", "remove it"]),
+        ("--providers.consul", &["--providers.consul:", "not supported yet", "remove it"]),
+        (
+            "--providers.swarm.endpoint=ssh://me@host",
+            &["--providers.swarm.endpoint:", "`ssh://me@host`", "unix:///var/run/docker.sock"],
+        ),
+        ("--providers.swarm.labels=traefik,nomad", &["--providers.swarm.labels:", "`nomad`", "every language"]),
+        ("--providers.swarm.swarmMode", &["--providers.swarm.swarmMode:", "not an option", "refreshSeconds"]),
+        ("--providers.swarm.refreshSeconds=1ms", &["refreshSeconds:", "100ms", "write 1s"]),
         ("--providers.dokcer", &["--providers.dokcer:", "unknown key `dokcer`", "did you mean `docker`?"]),
         ("--providers.file.filname=x", &["--providers.file.filname:", "unknown key", "did you mean `filename`?"]),
         ("--providers.file.watch", &["--providers.file:", "expected `filename` or `directory`", "name the file"]),
@@ -307,4 +314,37 @@ fn wrong_static_configurations_say_where_what_and_what_to_do() {
             assert!(text.contains(word), "{args}: {word:?} is not in {text:?}");
         }
     }
+}
+
+#[test]
+fn docker_and_swarm_have_traefiks_options_and_defaults() {
+    let (config, _) = resolve_static(&flags("--providers.swarm --providers.docker.endpoint=tcp://proxy:2375")).unwrap();
+    let (swarm, docker) = (config.providers.swarm.unwrap(), config.providers.docker.unwrap());
+    assert_eq!(swarm.endpoints, ["unix:///var/run/docker.sock"]);
+    assert_eq!((swarm.swarm, swarm.refresh, swarm.watch), (true, Duration::from_secs(1), true));
+    assert_eq!((docker.swarm, docker.settings.provider.as_str()), (false, "docker"));
+    assert!(swarm.settings.exposed_by_default && swarm.settings.languages.len() == 4);
+
+    let (config, rejections) = resolve_static(&flags(
+        "--providers.swarm.endpoint=https://a:2376,tcp://b:2375 --providers.swarm.tls.insecureSkipVerify --providers.swarm.refreshSeconds=3 \
+         --providers.swarm.network=front --providers.swarm.exposedByDefault=false --providers.swarm.useBindPortIP \
+         --providers.swarm.labels=interlock,mesh --providers.swarm.interlock.serviceCluster=eu --providers.swarm.httpClientTimeout=300"
+    )).unwrap();
+    assert!(!rejections.iter().any(|rejection| rejection.key.contains("providers")), "{rejections:?}");
+    let swarm = config.providers.swarm.unwrap();
+    assert_eq!(swarm.endpoints, ["https://a:2376", "tcp://b:2375"]);
+    assert_eq!((swarm.refresh, swarm.timeout), (Duration::from_secs(3), Some(Duration::from_secs(300))));
+    assert!(swarm.tls.unwrap().insecure_skip_verify && swarm.settings.use_bind_port_ip && !swarm.settings.exposed_by_default);
+    assert_eq!((swarm.settings.network.as_str(), swarm.settings.interlock.service_cluster.as_str()), ("front", "eu"));
+    assert_eq!(swarm.settings.languages.len(), 2);
+}
+
+#[test]
+fn the_swarm_mode_of_traefik_2_is_understood_with_a_warning() {
+    let (config, rejections) =
+        resolve_static(&flags("--providers.docker.swarmMode --providers.docker.swarmModeRefreshSeconds=15")).unwrap();
+    let docker = config.providers.docker.unwrap();
+    assert_eq!((docker.swarm, docker.refresh, docker.settings.provider.as_str()), (true, Duration::from_secs(15), "docker"));
+    let told = rejections.iter().find(|rejection| rejection.key.ends_with("swarmMode")).unwrap();
+    assert!(told.remedy.contains("providers.swarm"), "{told}");
 }

@@ -53,6 +53,8 @@ impl Resolver<'_> {
             providers.etcd = Some(EtcdProvider { endpoints, root_key, username, password: Secret::new(password), tls });
         }
         providers.rancher = raw.rancher.0.and_then(|rancher| self.rancher(rancher));
+        providers.docker = raw.docker.0.and_then(|docker| self.docker(docker));
+        providers.swarm = raw.swarm.0.and_then(|swarm| self.swarm(swarm));
         providers
     }
 
