@@ -18,6 +18,10 @@
 
 pub mod constraints;
 pub mod draft;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod interlock;
+pub mod mesh;
 pub mod naming;
 pub mod placement;
 pub mod reading;
@@ -25,6 +29,9 @@ pub mod settings;
 pub mod speech;
 pub mod tags;
 pub mod template;
+#[cfg(test)]
+mod tests;
+pub mod traefik;
 mod traefik1;
 pub mod workload;
 
@@ -36,7 +43,7 @@ pub use settings::{InterlockOptions, Language, Mounts, Settings};
 pub use template::Template;
 pub use workload::{Instance, Kind, Network, Published, Workload};
 
-use crate::config::{Join, RawDynamic, Rejection, Unions};
+use crate::config::{Join, RawDynamic, Rejection, Severity, Unions};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// Everything that is made of workloads. See the module.
@@ -46,6 +53,7 @@ pub struct Discovery {
     mounts: Mounts,
     known: BTreeMap<String, Known>,
     unions: Unions,
+    hosts: interlock::Hosts,
     /// Number of the call of `compose`, to tell what is gone.
     round: u64,
 }
@@ -55,13 +63,22 @@ pub struct Discovery {
 struct Known {
     workload: Workload,
     readings: Vec<Arc<Reading>>,
+    /// What it asks for in languages that see several workloads as one thing.
+    asked: Vec<Arc<interlock::Asked>>,
     round: u64,
 }
 
 impl Discovery {
     /// Nothing is known yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, mounts: Mounts::default(), known: BTreeMap::new(), unions: Unions::default(), round: 0 }
+        Self {
+            settings,
+            mounts: Mounts::default(),
+            known: BTreeMap::new(),
+            unions: Unions::default(),
+            hosts: interlock::Hosts::default(),
+            round: 0,
+        }
     }
 
     /// What `workloads`, all that there are, ask for. What did not change since the last call is taken from it; the outcome depends neither on
@@ -74,21 +91,27 @@ impl Discovery {
             workloads.iter().filter(|workload| tags::hold(&self.settings.tags, &workload.labels)).collect();
         by_age.sort_unstable_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         self.read(&by_age, mounts);
-        let claims: BTreeMap<String, Vec<Claim>> = BTreeMap::new();
+        let asked = by_age.iter().filter_map(|workload| self.known.get(&workload.id)).flat_map(|known| &known.asked);
+        let claims: BTreeMap<String, Vec<Claim>> = self.hosts.claims(asked, &self.settings.interlock);
 
         let mut join = Join::default();
         let mut rejections = Vec::new();
         for workload in by_age {
             let own = self.known.get(&workload.id).into_iter().flat_map(|known| &known.readings);
             let claimed = claims.get(&workload.id).into_iter().flatten().map(|claim| &claim.reading);
+            let mut served = false;
             for reading in own.chain(claimed) {
                 join.add(&reading.raw, workload.kind == Kind::Container);
                 rejections.extend_from_slice(&reading.rejections);
+                served |= !reading.raw.is_empty();
             }
+            rejections.extend(workload.remarks.iter().filter(|_| served).map(|remark| remarked(workload, remark)));
         }
         let (raw, refused) = join.finish(&mut self.unions);
         rejections.extend(refused);
         rejections.sort_by(|a, b| (&a.source, &a.key, &a.message).cmp(&(&b.source, &b.key, &b.message)));
+        // What keeps several services of one workload from being served is told once.
+        rejections.dedup();
         (raw, rejections)
     }
 
@@ -102,11 +125,18 @@ impl Discovery {
         for workload in workloads {
             match self.known.get_mut(&workload.id) {
                 Some(known) if known.workload == **workload => known.round = self.round,
-                _ => {
-                    let languages = self.settings.languages.iter();
+                known => {
+                    let last = known.map(|known| std::mem::take(&mut known.asked)).unwrap_or_default();
+                    let concerned =
+                        self.settings.constraints.as_ref().is_none_or(|constraints| constraints.admit(&workload.labels));
+                    let (asked, own) = match concerned {
+                        true => interlock::read(workload, &self.settings, mounts, &last),
+                        false => Default::default(),
+                    };
+                    let languages = self.settings.languages.iter().filter(|_| concerned);
                     let readings = languages.filter_map(|language| read(*language, workload, &self.settings, mounts));
-                    let readings = readings.map(Arc::new).collect();
-                    let known = Known { workload: (*workload).clone(), readings, round: self.round };
+                    let readings = readings.chain([own]).map(Arc::new).collect();
+                    let known = Known { workload: (*workload).clone(), readings, asked, round: self.round };
                     self.known.insert(workload.id.clone(), known);
                 }
             }
@@ -117,10 +147,17 @@ impl Discovery {
     }
 }
 
+/// What the orchestrator says of a workload that is served.
+fn remarked(workload: &Workload, remark: &str) -> Rejection {
+    let (source, key) = (workload.title(), "status".to_owned());
+    Rejection { severity: Severity::Warning, source, key, message: remark.to_owned(), remedy: String::new() }
+}
+
 /// What `language` makes of one workload; `None` where it sees several at once.
 fn read(language: Language, workload: &Workload, settings: &Settings, mounts: &Mounts) -> Option<Reading> {
     match language {
+        Language::Traefik => Some(traefik::read(workload, settings)),
         Language::Traefik1 => Some(traefik1::read(workload, settings, mounts)),
-        Language::Traefik | Language::Interlock | Language::Mesh => None,
+        Language::Interlock | Language::Mesh => None,
     }
 }

@@ -146,6 +146,8 @@ pub struct EntryPointHttp {
     pub underscore_headers: UnderscoreHeaders,
     /// `;` in a query is escaped instead of read as `&`.
     pub encode_query_semicolons: bool,
+    /// Status of the answer to what no router takes: 404, or 503 as Interlock and Kontena's balancer answer.
+    pub unmatched_status: u16,
 }
 
 /// The `tls` that an entry point gives its routers. The names are qualified by the router's provider.

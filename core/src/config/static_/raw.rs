@@ -148,6 +148,8 @@ raw! {
         sanitize_path: Option<bool>,
         underscore_headers_strategy: Option<String>,
         encode_query_semicolons: bool,
+        /// Fairlead's own.
+        unmatched_status: Option<u16>,
     }
 
     Redirections { entry_point: Option<Redirection> }
