@@ -12,6 +12,7 @@ pub mod etcd;
 mod fake;
 pub mod file;
 pub mod http;
+pub mod rancher;
 mod tls;
 
 use fairlead_core::config::{RawDynamic, Rejection};
