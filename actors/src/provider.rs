@@ -7,6 +7,7 @@
 //! Deliberately absent: back-off, deduplication and health book-keeping (`config_watch`), and any judgement about what
 //! the configuration means (`fairlead_core`).
 
+pub mod docker;
 pub mod etcd;
 #[cfg(test)]
 mod fake;

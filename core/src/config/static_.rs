@@ -283,8 +283,8 @@ pub struct RancherProvider {
 impl Providers {
     /// How each provider that reads labels reads them.
     pub fn labelled(&mut self) -> impl Iterator<Item = &mut Settings> {
-        let engines = self.docker.iter_mut().chain(&mut self.swarm).map(|engine| &mut engine.settings);
-        engines.chain(self.rancher.iter_mut().map(|rancher| &mut rancher.settings))
+        let docker = self.docker.iter_mut().chain(&mut self.swarm).map(|docker| &mut docker.settings);
+        docker.chain(self.rancher.iter_mut().map(|rancher| &mut rancher.settings))
     }
 }
 
