@@ -4,7 +4,7 @@
 
 use crate::{
     config_watch::Make,
-    provider::{Provider, etcd::EtcdProvider, file::FileProvider},
+    provider::{Provider, etcd::EtcdProvider, file::FileProvider, kontena::KontenaProvider},
     telemetry::{self, AccessLogOptions, FieldMode, HeaderMode, LogFormat, MetricsOptions, StatusRange, TracingOptions},
 };
 use fairlead_core::config::static_::{self, AccessLog, AccessLogFormat, StaticConfig};
@@ -19,6 +19,10 @@ pub fn providers(config: &StaticConfig) -> Vec<(String, Make)> {
     if let Some(options) = config.providers.etcd.clone() {
         let make: Make = Box::new(move || Box::new(EtcdProvider::new(&options)) as Box<dyn Provider>);
         providers.push(("etcd".into(), make));
+    }
+    if let Some(options) = config.providers.kontena.clone() {
+        let make: Make = Box::new(move || Box::new(KontenaProvider::new(&options)) as Box<dyn Provider>);
+        providers.push(("kontena".into(), make));
     }
     providers
 }

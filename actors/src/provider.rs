@@ -8,7 +8,12 @@
 //! the configuration means (`fairlead_core`).
 
 pub mod etcd;
+#[cfg(test)]
+mod fake;
 pub mod file;
+pub mod http;
+pub mod kontena;
+mod tls;
 
 use fairlead_core::config::{RawDynamic, Rejection};
 use fairlead_net::time::Instant;

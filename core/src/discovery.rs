@@ -21,16 +21,19 @@ pub mod draft;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod interlock;
+pub mod kontena;
 pub mod mesh;
 pub mod naming;
 pub mod placement;
 pub mod reading;
 pub mod settings;
 pub mod speech;
+pub mod tags;
 pub mod template;
 #[cfg(test)]
 mod tests;
 pub mod traefik;
+mod traefik1;
 pub mod workload;
 
 pub use constraints::Constraints;
@@ -85,7 +88,8 @@ impl Discovery {
     /// Of several that declare one name, the oldest by creation, then by id, has it; the others are refused, and it is told of them. What
     /// they declare alike is no conflict, and containers that declare a service alike but for its servers are one service.
     pub fn compose(&mut self, workloads: &[Workload], mounts: &Mounts) -> (RawDynamic, Vec<Rejection>) {
-        let mut by_age: Vec<&Workload> = workloads.iter().collect();
+        let mut by_age: Vec<&Workload> =
+            workloads.iter().filter(|workload| tags::hold(&self.settings.tags, &workload.labels)).collect();
         by_age.sort_unstable_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
         self.read(&by_age, mounts);
         let asked = by_age.iter().filter_map(|workload| self.known.get(&workload.id)).flat_map(|known| &known.asked);
@@ -157,9 +161,10 @@ fn remarked(workload: &Workload, remark: &str) -> Rejection {
 }
 
 /// What `language` makes of one workload; `None` where it sees several at once.
-fn read(language: Language, workload: &Workload, settings: &Settings, _mounts: &Mounts) -> Option<Reading> {
+fn read(language: Language, workload: &Workload, settings: &Settings, mounts: &Mounts) -> Option<Reading> {
     match language {
         Language::Traefik => Some(traefik::read(workload, settings)),
-        Language::Traefik1 | Language::Interlock | Language::Mesh => None,
+        Language::Traefik1 => Some(traefik1::read(workload, settings, mounts)),
+        Language::Interlock | Language::Mesh => None,
     }
 }
