@@ -17,9 +17,9 @@ mod resolve;
 pub mod static_;
 pub(crate) mod tree;
 
-pub(crate) use decode::quote;
+pub(crate) use decode::{nearest, parse_duration, quote, remedy_for_name};
 pub use dynamic::Config;
-pub use raw::{RawDynamic, decode};
+pub use raw::{Join, RawDynamic, Unions, decode};
 pub use rejection::{Rejection, Severity};
 pub use resolve::resolve;
 pub use static_::{StaticConfig, resolve_static};

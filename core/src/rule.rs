@@ -17,7 +17,7 @@ mod build;
 mod display;
 mod error;
 mod eval;
-mod lexer;
+pub(crate) mod lexer;
 mod parse;
 mod pattern;
 #[cfg(test)]

@@ -47,6 +47,7 @@ fn balancer(servers: Vec<Server>) -> ServiceKind {
     ServiceKind::LoadBalancer(LoadBalancer {
         servers,
         strategy: Strategy::Wrr,
+        hash_cookie: None,
         sticky: None,
         health_check: None,
         passive_health_check: None,

@@ -4,10 +4,12 @@
 //!
 //! Deliberately absent: any judgement that needs a second unit or the static configuration; that is `resolve`.
 
+mod join;
 mod model;
 #[cfg(test)]
 mod tests;
 
+pub use join::{Join, Unions};
 pub(super) use model::*;
 
 use super::{

@@ -7,6 +7,7 @@
 //! Deliberately absent: reading files (paths stay paths), and anything that may be wrong.
 
 mod defaults;
+mod old;
 mod parse;
 mod raw;
 mod resolve;
@@ -19,7 +20,7 @@ pub(super) use raw::{OWN_KEYS, TOP_LEVEL};
 pub use resolve::resolve_static;
 
 use super::dynamic::{IpRange, Observability, Transport};
-use crate::rule::Syntax;
+use crate::{discovery::Settings, rule::Syntax};
 use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
 
 /// Everything read at the start.
@@ -146,6 +147,8 @@ pub struct EntryPointHttp {
     pub underscore_headers: UnderscoreHeaders,
     /// `;` in a query is escaped instead of read as `&`.
     pub encode_query_semicolons: bool,
+    /// Status of the answer to what no router takes: 404, or 503 as Interlock and Kontena's balancer answer.
+    pub unmatched_status: u16,
 }
 
 /// The `tls` that an entry point gives its routers. The names are qualified by the router's provider.
@@ -203,6 +206,7 @@ pub struct Providers {
     pub file: Option<FileProvider>,
     pub etcd: Option<EtcdProvider>,
     pub kontena: Option<KontenaProvider>,
+    pub rancher: Option<RancherProvider>,
     /// Longest time for which a burst of changes is gathered, at most 20 ms; the first of a burst is applied at once.
     /// `None`: the longest.
     pub throttle: Option<Duration>,
@@ -288,6 +292,32 @@ pub struct Bundle {
     pub text: Secret,
     /// One certificate with its chain and its key, in any order; otherwise several, each before its key.
     pub single: bool,
+}
+
+/// Provider `rancher`: the metadata service of Rancher 1.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RancherProvider {
+    /// `http://host`, `host:port`.
+    pub endpoint: String,
+    /// The version of the metadata: `latest`.
+    pub prefix: String,
+    /// Ask for the version again and again, rather than wait for it to change.
+    pub interval_poll: bool,
+    /// Between two such questions; otherwise the longest that one of them waits.
+    pub refresh: Duration,
+    /// Otherwise it is read once.
+    pub watch: bool,
+    /// Services in another state than active, or being upgraded, are not served.
+    pub health_filter: bool,
+    /// How labels are read.
+    pub settings: Settings,
+}
+
+impl Providers {
+    /// How each provider that reads labels reads them.
+    pub fn labelled(&mut self) -> impl Iterator<Item = &mut Settings> {
+        self.rancher.iter_mut().map(|rancher| &mut rancher.settings)
+    }
 }
 
 /// TLS towards a server of ours.

@@ -109,6 +109,15 @@ impl Tree {
         found.filter(|child| child.value != Value::Null)
     }
 
+    /// As [`Tree::child`].
+    pub(super) fn child_mut(&mut self, name: &str) -> Option<&mut Tree> {
+        let Value::Map { entries, .. } = &mut self.value else { return None };
+        entries
+            .iter_mut()
+            .find(|(key, child)| key.eq_ignore_ascii_case(name) && child.value != Value::Null)
+            .map(|(_, child)| child)
+    }
+
     /// The children, with their names as written.
     pub fn children(&self) -> impl Iterator<Item = (&str, &Tree)> {
         let entries = match &self.value {

@@ -13,7 +13,7 @@ pub struct RuleError {
 }
 
 impl RuleError {
-    pub(super) fn new(at: usize, found: impl AsRef<str>, expected: impl Into<String>) -> Self {
+    pub(crate) fn new(at: usize, found: impl AsRef<str>, expected: impl Into<String>) -> Self {
         Self { at, found: excerpt(found.as_ref()), expected: expected.into(), nearest: None }
     }
 }

@@ -6,7 +6,7 @@
 use super::RuleError;
 
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Kind<'t> {
+pub(crate) enum Kind<'t> {
     Name(&'t str),
     Text(String),
     And,
@@ -19,7 +19,7 @@ pub(super) enum Kind<'t> {
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Token<'t> {
+pub(crate) struct Token<'t> {
     pub at: usize,
     pub kind: Kind<'t>,
     /// As it is written.
@@ -32,7 +32,7 @@ impl Token<'_> {
     }
 }
 
-pub(super) struct Lexer<'t> {
+pub(crate) struct Lexer<'t> {
     text: &'t str,
     at: usize,
     /// The last token ends a statement if a line break follows.

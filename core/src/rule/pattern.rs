@@ -23,12 +23,12 @@ impl Pattern {
         &self.text
     }
 
-    pub(super) fn is_match(&self, value: &[u8]) -> bool {
+    pub(crate) fn is_match(&self, value: &[u8]) -> bool {
         self.regex.is_match(value)
     }
 
     /// An expression that is searched for, unanchored.
-    pub(super) fn search(text: &str, at: usize) -> Result<Self, RuleError> {
+    pub(crate) fn search(text: &str, at: usize) -> Result<Self, RuleError> {
         Self::compile(text, &translate(text, at)?, at)
     }
 

@@ -54,6 +54,8 @@ raw! {
         /// The one server that labels describe.
         server: Option<Server>,
         strategy: Option<String>,
+        /// Fairlead's own: name of a cookie that the application sets.
+        hash_cookie: Option<String>,
         sticky: Switch<Sticky>,
         health_check: Option<HealthCheck>,
         passive_health_check: Option<PassiveHealthCheck>,
@@ -139,6 +141,10 @@ raw! {
         ip_allow_list: Option<IpAllowList>,
         ip_white_list: Option<IpAllowList>,
         chain: Option<Chain>,
+        /// Fairlead's own.
+        info_headers: Switch<Nothing>,
+        /// Fairlead's own.
+        upgrade_paths: Switch<UpgradePaths>,
         buffering: Option<Unsupported>,
         circuit_breaker: Option<Unsupported>,
         compress: Option<Unsupported>,
@@ -248,6 +254,8 @@ raw! {
     IpAllowList { source_range: Vec<String>, ip_strategy: Switch<IpStrategy>, reject_status_code: Option<u16> }
 
     Chain { middlewares: Vec<String> }
+
+    UpgradePaths { prefixes: Vec<String> }
 
     Transport {
         server_name: Option<String>,

@@ -48,6 +48,8 @@ impl Settled for Middleware {
                     K::IpAllowList { ranges: d, depth: e, reject_status: f },
                 ) => (a, b, c) == (d, e, f),
                 (K::Chain { middlewares: a }, K::Chain { middlewares: b }) => a == b,
+                (K::InfoHeaders, K::InfoHeaders) => true,
+                (K::UpgradePaths { prefixes: a }, K::UpgradePaths { prefixes: b }) => a == b,
                 _ => false,
             }
     }
@@ -129,6 +131,16 @@ pub(super) fn build(
     if let Some(raw) = &raw.chain {
         let middlewares = raw.middlewares.iter().map(|member| Name::qualify(member, provider)).collect();
         kinds.push(("chain", Some(MiddlewareKind::Chain { middlewares })));
+    }
+    if raw.info_headers.0.is_some() {
+        kinds.push(("infoHeaders", Some(MiddlewareKind::InfoHeaders)));
+    }
+    if let Some(raw) = &raw.upgrade_paths.0 {
+        if let Some(odd) = raw.prefixes.iter().find(|prefix| !prefix.starts_with('/')) {
+            let message = format!("expected paths that begin with /, found {}", quote(odd));
+            notes.error(&["upgradePaths", "prefixes"], message, "write for instance /socket");
+        }
+        kinds.push(("upgradePaths", Some(MiddlewareKind::UpgradePaths { prefixes: raw.prefixes.clone() })));
     }
     match &mut kinds[..] {
         [(_, kind)] => kind.take().map(|kind| Middleware { name: name.clone(), kind, source: source_of(notes.tree) }),

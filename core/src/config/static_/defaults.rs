@@ -86,6 +86,7 @@ impl Default for EntryPointHttp {
             sanitize_path: true,
             underscore_headers: UnderscoreHeaders::Keep,
             encode_query_semicolons: false,
+            unmatched_status: 404,
         }
     }
 }

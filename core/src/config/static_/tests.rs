@@ -29,11 +29,13 @@ fn loopback(port: u16) -> Address {
 }
 
 #[test]
-fn nothing_at_all_listens_on_80_and_says_so() {
+fn nothing_at_all_listens_on_80_and_443_and_says_so() {
     let (config, rejections) = resolve_static(&flags("")).unwrap();
-    assert_eq!(config.entry_points.keys().collect::<Vec<_>>(), ["http"]);
+    assert_eq!(config.entry_points.keys().collect::<Vec<_>>(), ["http", "https"]);
     assert_eq!(config.entry_points["http"].address, Address { ip: None, port: 80, protocol: Protocol::Tcp });
-    assert_eq!(config.default_entry_points, ["http"]);
+    assert_eq!(config.entry_points["https"].address, Address { ip: None, port: 443, protocol: Protocol::Tcp });
+    assert!(config.entry_points["http"].http.tls.is_none() && config.entry_points["https"].http.tls.is_some());
+    assert_eq!(config.default_entry_points, ["http", "https"]);
     assert_eq!(rejections.len(), 1);
     assert!(rejections[0].severity == Severity::Warning && rejections[0].to_string().contains(":80"), "{}", rejections[0]);
 }
@@ -267,12 +269,33 @@ fn wrong_static_configurations_say_where_what_and_what_to_do() {
         ("--fairlead.limits.headerTimeout=0", &["headerTimeout:", "more than nothing", "10s"]),
         ("--fairlead.admin.address=localhost", &["--fairlead.admin.address:", "expected", "127.0.0.1:8080"]),
         ("--http.routers.web.rule=x", &["flag: --http:", "dynamic configuration", "providers.file.filename"]),
-        // The seeds' older spellings.
-        ("--rancher.metadata=true", &["flag: --rancher:", "Traefik 1's spelling", "providers.file"]),
-        ("--constraints=tag==x", &["flag: --constraints:", "Traefik 1's spelling", "remove it"]),
-        ("--web", &["flag: --web:", "Traefik 1's spelling", "api.insecure"]),
-        ("--logLevel=DEBUG", &["flag: --logLevel:", "Traefik 1's spelling", "log.level"]),
-        ("--defaultEntryPoints=http", &["flag: --defaultEntryPoints:", "Traefik 1's spelling", "asDefault"]),
+        ("--providers.rancher.metadata=false", &["--providers.rancher.metadata:", "API", "write true"]),
+        ("--providers.rancher.accessKey=x", &["--providers.rancher.accessKey:", "not supported yet", "remove it"]),
+        (
+            "--providers.rancher.endpoint=ftp://x",
+            &["--providers.rancher.endpoint:", "`ftp://x`", "rancher-metadata.rancher.internal"],
+        ),
+        ("--providers.rancher.prefix=a/b", &["--providers.rancher.prefix:", "`a/b`", "latest"]),
+        ("--providers.rancher.refreshSeconds=10ms", &["--providers.rancher.refreshSeconds:", "at least 1s", "15s"]),
+        ("--providers.rancher.labels=interlock", &["--providers.rancher.labels:", "`interlock`", "traefik1"]),
+        (
+            "--providers.rancher.constraints=Label(`a`)",
+            &["--providers.rancher.constraints:", "expected `tag==`", "tag==my-stack"],
+        ),
+        // What Traefik 1 had and has no equivalent.
+        ("--rancher --constraints=name==x", &["flag: --constraints:", "expected `tag==`", "`name==x`"]),
+        ("--rancher.metadata=false", &["flag: --rancher.metadata:", "API", "write true"]),
+        ("--rancher.api.endpoint=http://x", &["flag: --rancher.api:", "not supported yet"]),
+        ("--etcd.endpoint=x:2379", &["flag: --etcd:", "Traefik 1's spelling", "providers.etcd.endpoints"]),
+        ("--file", &["flag: --file:", "Traefik 1's spelling", "providers.file.filename"]),
+        ("--acme.email=a@b", &["flag: --acme:", "Traefik 1's spelling", "tls.certificates"]),
+        ("--web.auth.basic.users=a:b", &["flag: --web.auth:", "no equivalent", "middlewares"]),
+        ("--traefikLog.maxSize=1", &["flag: --traefikLog:", "Traefik 1's spelling", "log.filePath"]),
+        ("--entryPoints=Address::80", &["flag: --entryPoints:", "expected `Name:", "Name:http Address::80"]),
+        (
+            "--defaultEntryPoints=web --entryPoints.http.address=:80",
+            &["--defaultEntryPoints:", "no entry point `web`", "declare it"],
+        ),
     ];
     for (args, words) in table {
         let tree = flags(args);
@@ -284,15 +307,4 @@ fn wrong_static_configurations_say_where_what_and_what_to_do() {
             assert!(text.contains(word), "{args}: {word:?} is not in {text:?}");
         }
     }
-}
-
-#[test]
-fn the_command_line_of_seed_003_is_answered_by_name() {
-    let rejections = refused(&flags("--rancher --rancher.metadata=true --constraints=tag==x --web --accessLog"));
-    let errors: Vec<&str> = rejections
-        .iter()
-        .filter(|rejection| rejection.severity == Severity::Error)
-        .map(|rejection| rejection.key.as_str())
-        .collect();
-    assert_eq!(errors, ["--rancher", "--constraints", "--web"], "and --accessLog is understood");
 }

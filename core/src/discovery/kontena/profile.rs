@@ -125,9 +125,12 @@ impl<'a> Profile<'a> {
         }
     }
 
-    /// Kontena's own. The first value at a place stays, so they come after those of an operator.
+    /// Kontena's own limits and answers. The first value at a place stays, so they come after those of an operator.
     fn defaults(&mut self) {
         self.set(&["log", "level"], NAME, "INFO");
+        for point in self.points.clone() {
+            self.set(&["entryPoints", &point, "http", "unmatchedStatus"], NAME, "503");
+        }
         for (what, span) in
             [("connect", "5s"), ("server", "1m"), ("http-request", "5s"), ("client", "1m"), ("http-keep-alive", "10s")]
         {

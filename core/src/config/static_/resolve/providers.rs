@@ -53,6 +53,7 @@ impl Resolver<'_> {
             providers.etcd = Some(EtcdProvider { endpoints, root_key, username, password: Secret::new(password), tls });
         }
         providers.kontena = raw.kontena.0.and_then(|kontena| self.kontena(kontena));
+        providers.rancher = raw.rancher.0.and_then(|rancher| self.rancher(rancher));
         providers
     }
 
