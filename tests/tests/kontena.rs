@@ -108,7 +108,8 @@ fn round_robin_alternates_and_source_stays() {
         }
     }
     until("both are served", || ["turns.io", "source.io"].iter().all(|name| host(&gateway, name).status == 200));
-    let servers_of = |service: &str| gateway.api(&format!("/api/http/services/{service}@kontena"))["loadBalancer"]["servers"].clone();
+    let servers_of =
+        |service: &str| gateway.api(&format!("/api/http/services/{service}@kontena"))["loadBalancer"]["servers"].clone();
     until("every container is known", || servers_of("source").as_array().is_some_and(|servers| servers.len() == 3));
 
     let mut connection = Connection::open(gateway.web());
@@ -188,10 +189,16 @@ fn custom_settings_take_effect_and_others_are_named() {
     assert!(said.contains("kontena service web") && said.contains("line 3") && said.contains("errorfile"), "{said}");
     assert!(!said.contains("line 1") && !said.contains("plain"), "{said}");
 
-    agent.service("plain", &[("virtual_hosts", "plain.io,more.io"), ("custom_settings", "http-request deny if { path_beg /admin }")]);
+    agent.service(
+        "plain",
+        &[("virtual_hosts", "plain.io,more.io"), ("custom_settings", "http-request deny if { path_beg /admin }")],
+    );
     until("the guard is named", || rejections(&gateway).contains("plain"));
     assert_eq!((host(&gateway, "plain.io").status, host(&gateway, "more.io").status), (200, 503), "the last good version stays");
-    agent.service("plain", &[("virtual_hosts", "plain.io,more.io"), ("custom_settings", "redirect scheme https code 301 if !{ ssl_fc }")]);
+    agent.service(
+        "plain",
+        &[("virtual_hosts", "plain.io,more.io"), ("custom_settings", "redirect scheme https code 301 if !{ ssl_fc }")],
+    );
     until("mended, it counts", || host(&gateway, "more.io").status == 301);
     assert_eq!(host(&gateway, "more.io").field("Location"), Some("https://more.io/"));
 }
@@ -201,11 +208,14 @@ fn users_cookies_and_checks() {
     let (_etcd, agent, gateway) = started();
     let hash = succeed("openssl", &["passwd", "-6", "-salt", "saltsalt", "s3cret"]);
     let users = format!("user ann password {}\nuser bob insecure-password plain", hash.trim());
-    let (well, ill) = (Server::whoami("well"), Server::start(|exchange| {
-        let status = if exchange.head.target() == "/up" { 500 } else { 200 };
-        exchange.reply(status, "", "Hostname: ill\n")?;
-        Ok(After::Keep)
-    }));
+    let (well, ill) = (
+        Server::whoami("well"),
+        Server::start(|exchange| {
+            let status = if exchange.head.target() == "/up" { 500 } else { 200 };
+            exchange.reply(status, "", "Hostname: ill\n")?;
+            Ok(After::Keep)
+        }),
+    );
     agent.service("safe", &[("virtual_hosts", "safe.io"), ("basic_auth_secrets", &users)]);
     agent.register("safe", "safe-1", well.port());
     agent.service("sticky", &[("virtual_hosts", "sticky.io"), ("cookie", ""), ("health_check_uri", "/up")]);
@@ -256,7 +266,9 @@ fn containers_come_and_go_under_load_and_no_request_fails() {
     agent.unregister("web", "flicker", servers[1].1.port());
     for round in 0..10 {
         agent.service("other", &[("virtual_hosts", &format!("h{round}.io"))]);
-        until("the settings are served", || gateway.api("/api/http/routers/other@kontena")["rule"].to_string().contains(&format!("h{round}.io")));
+        until("the settings are served", || {
+            gateway.api("/api/http/routers/other@kontena")["rule"].to_string().contains(&format!("h{round}.io"))
+        });
     }
     let tally = load.stop();
     assert!(tally.requests > 1000, "{tally:?}");
@@ -307,8 +319,9 @@ fn the_same_tree_in_an_etcd_of_version_3() {
 
 /// Subjects of the certificates shown for these names.
 fn subject(port: u16, name: &str) -> String {
-    let command =
-        format!("openssl s_client -connect 127.0.0.1:{port} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -subject");
+    let command = format!(
+        "openssl s_client -connect 127.0.0.1:{port} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -subject"
+    );
     succeed("sh", &["-c", &command])
 }
 
@@ -320,9 +333,11 @@ fn bundle(leaf: &Leaf) -> String {
 fn certificates_come_from_the_environment() {
     let etcd = Etcd::with_v2();
     let (agent, server, authority) = (Agent::of(&etcd, "lb"), Server::whoami("a"), Authority::new());
-    let [www, api, own, late] = ["www.domain.com", "api.domain.com", "own.domain.com", "late.domain.com"].map(|name| authority.issue(&[name]));
+    let [www, api, own, late] =
+        ["www.domain.com", "api.domain.com", "own.domain.com", "late.domain.com"].map(|name| authority.issue(&[name]));
     // Two secrets of one name, and one that holds its key before its certificate.
-    let several = format!("{}{}{}{}{}", bundle(&www), bundle(&api), late.key, late.cert, bundle(&authority.issue(&["last.domain.com"])));
+    let several =
+        format!("{}{}{}{}{}", bundle(&www), bundle(&api), late.key, late.cert, bundle(&authority.issue(&["last.domain.com"])));
     let gateway = setup(&etcd)
         .entry_point("websecure", serde_json::json!({ "http": { "tls": {} } }))
         .environment("SSL_CERTS", &several)

@@ -272,6 +272,7 @@ fn an_environment_of_kontenas_is_all_that_is_needed() {
             ("SSL_CERTS", "PEM, with a comma"),
             ("SSL_CERT_B", "B"),
             ("SSL_CERT_A", "A"),
+            ("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"),
             ("KONTENA_LB_ACCEPT_PROXY", "1"),
             ("KONTENA_LB_HEALTH_URI", "/__health"),
             ("KONTENA_LB_HTTP2", "false"),
