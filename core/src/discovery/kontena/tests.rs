@@ -272,6 +272,7 @@ fn an_environment_of_kontenas_is_all_that_is_needed() {
             ("SSL_CERTS", "PEM, with a comma"),
             ("SSL_CERT_B", "B"),
             ("SSL_CERT_A", "A"),
+            ("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"),
             ("KONTENA_LB_ACCEPT_PROXY", "1"),
             ("KONTENA_LB_HEALTH_URI", "/__health"),
             ("KONTENA_LB_HTTP2", "false"),
@@ -299,6 +300,7 @@ fn an_environment_of_kontenas_is_all_that_is_needed() {
     for point in config.entry_points.values() {
         assert!(point.proxy_protocol.as_ref().is_some_and(|proxy| proxy.insecure), "{}", point.name);
         assert_eq!((point.http.tls.is_some(), point.timeouts.idle), (point.name == "https", Some(Duration::from_secs(10))));
+        assert_eq!(point.http.unmatched_status, 503, "{}", point.name);
     }
     let transport = &config.servers_transport;
     assert_eq!((transport.dial_timeout, transport.response_header_timeout), (Duration::from_secs(5), Duration::from_secs(90)));
