@@ -9,6 +9,8 @@ use crate::{
         docker::{PlainProvider, SwarmProvider},
         etcd::EtcdProvider,
         file::FileProvider,
+        kontena::KontenaProvider,
+        rancher::RancherProvider,
     },
     telemetry::{self, AccessLogOptions, FieldMode, HeaderMode, LogFormat, MetricsOptions, StatusRange, TracingOptions},
 };
@@ -25,6 +27,10 @@ pub fn providers(config: &StaticConfig) -> Vec<(String, Make)> {
         let make: Make = Box::new(move || Box::new(EtcdProvider::new(&options)) as Box<dyn Provider>);
         providers.push(("etcd".into(), make));
     }
+    if let Some(options) = config.providers.kontena.clone() {
+        let make: Make = Box::new(move || Box::new(KontenaProvider::new(&options)) as Box<dyn Provider>);
+        providers.push(("kontena".into(), make));
+    }
     for options in config.providers.docker.iter().chain(&config.providers.swarm).cloned() {
         let name = options.settings.provider.clone();
         let make: Make = if options.swarm {
@@ -33,6 +39,10 @@ pub fn providers(config: &StaticConfig) -> Vec<(String, Make)> {
             Box::new(move || Box::new(PlainProvider::new(&options)))
         };
         providers.push((name, make));
+    }
+    if let Some(options) = config.providers.rancher.clone() {
+        let make: Make = Box::new(move || Box::new(RancherProvider::new(&options)) as Box<dyn Provider>);
+        providers.push(("rancher".into(), make));
     }
     providers
 }

@@ -13,6 +13,8 @@ pub mod etcd;
 mod fake;
 pub mod file;
 pub mod http;
+pub mod kontena;
+pub mod rancher;
 mod tls;
 
 use fairlead_core::config::{RawDynamic, Rejection};

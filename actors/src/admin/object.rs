@@ -233,6 +233,8 @@ fn settings(kind: &MiddlewareKind) -> (&'static str, Object) {
         MiddlewareKind::Headers(edits) => {
             put_headers(&mut out, "customRequestHeaders", &edits.request);
             put_headers(&mut out, "customResponseHeaders", &edits.response);
+            put_headers(&mut out, "appendRequestHeaders", &edits.append_request);
+            put_headers(&mut out, "appendResponseHeaders", &edits.append_response);
             "headers"
         }
         MiddlewareKind::RateLimit(limit) => {

@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: raw text that may be wrong (that is `raw`), and anything compiled for speed (that is the snapshot).
 
+use super::resolve::Memo;
 use crate::{Name, rule::Rule};
 use regex::Regex;
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
@@ -14,6 +15,8 @@ pub struct Config {
     pub middlewares: BTreeMap<Name, Arc<Middleware>>,
     pub transports: BTreeMap<Name, Arc<Transport>>,
     pub tls: Tls,
+    /// What it was made from, so that the next is made of what changed.
+    pub(in crate::config) memo: Arc<Memo>,
 }
 
 /// Sends the requests that match a rule through middlewares to a service.
@@ -358,6 +361,10 @@ pub enum MiddlewareKind {
 pub struct HeaderEdits {
     pub request: Vec<(String, String)>,
     pub response: Vec<(String, String)>,
+    /// Beside what is there, after the edits above.
+    pub append_request: Vec<(String, String)>,
+    /// Beside what is there, after the edits above.
+    pub append_response: Vec<(String, String)>,
 }
 
 /// A token bucket per source.
@@ -395,7 +402,7 @@ pub enum Depth {
 /// User names and password hashes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BasicAuth {
-    /// User to hash (bcrypt, apr1, SHA-1), in htpasswd's spelling.
+    /// User to hash (bcrypt, SHA-crypt, apr1, SHA-1), in htpasswd's spelling.
     pub users: BTreeMap<String, String>,
     pub realm: String,
     /// The `Authorization` field does not reach the server.

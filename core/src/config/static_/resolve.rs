@@ -1,7 +1,9 @@
 //! From the merged tree to the static configuration: all that is wrong with it is found in one go.
 
+mod discovery;
 mod docker;
 mod entry_point;
+mod kontena;
 mod observe;
 mod providers;
 mod rancher;
