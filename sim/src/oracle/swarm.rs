@@ -109,7 +109,7 @@ impl Discovery {
     }
 
     /// What hosts should be routed to from now on.
-    pub fn is_true(&mut self, now: u64, mut routes: BTreeMap<usize, Route>) {
+    pub fn truth(&mut self, now: u64, mut routes: BTreeMap<usize, Route>) {
         for (index, host) in self.hosts.iter_mut().enumerate() {
             let route = routes.remove(&index);
             if route == host.truth {
@@ -130,7 +130,7 @@ impl Discovery {
     }
 
     /// Whether the Swarm has services at all.
-    pub fn is_empty(&mut self, empty: bool) {
+    pub fn emptied(&mut self, empty: bool) {
         self.empty = empty;
     }
 
@@ -163,7 +163,7 @@ impl Discovery {
     }
 
     /// Whether every manager tells the truth, soon.
-    pub fn is_well(&mut self, now: u64, well: bool) {
+    pub fn managers(&mut self, now: u64, well: bool) {
         if self.well != well {
             (self.well, self.well_since) = (well, now);
         }
