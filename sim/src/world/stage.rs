@@ -270,7 +270,10 @@ impl World {
         drop(gates);
         match (changed, present) {
             (true, true) => self.net.attach(self.gateway.host, &address),
-            (true, false) => self.net.detach(self.gateway.host, &address),
+            (true, false) => {
+                self.net.detach(self.gateway.host, &address);
+                stage.judge.lock().leaves(network as u8);
+            }
             (false, _) => {}
         }
     }
