@@ -2,12 +2,12 @@
 //!
 //! Rules
 //! - **Order of reading.** A list is one state of the managers' store, but two lists are two states. Tasks are read after
-//!   services. A task of a service that was not there yet is an orphan: it is kept aside, and its service is looked for in the
-//!   next reading ([`State::has_orphans`]). A service that went between the two is served without tasks, since tasks that
+//!   services. A task of a service that was not there yet is an orphan: it is kept aside, and its service comes with the
+//!   next reading. A service that went between the two is served without tasks, since tasks that
 //!   are to run are all that is asked for: what the later list lacks is not running by the managers' own word. New labels
 //!   with older tasks exist in truth, for as long as an update lasts. Older labels with newer tasks would not, and cannot last: a
-//!   task takes a container's start to run, and a task that was not there before lets services be read again
-//!   ([`State::wants_services`]).
+//!   task takes a container's start to run, and the next reading brings the labels. What was read alone while a reading
+//!   was under way is the later of the two, and stays ([`State::apply`]).
 //! - **An instance** is a task that is meant to run and runs, of a service that exists. Swarm calls a task `running` only
 //!   after its health check passed, and no longer means it to run when that fails.
 //! - **A node** that is `unknown` keeps its tasks: during an election all are. One that is `down` loses those that run
@@ -90,8 +90,6 @@ pub struct State {
     doubt: Option<(Suspicion, Instant)>,
     /// Over another manager: nothing older than this is believed.
     reach: Option<u64>,
-    /// A task appeared that was not there before the services were last read.
-    fresh: bool,
     /// Services differed from what was known when they were last read.
     moved: bool,
     /// Sorted by id.
@@ -127,7 +125,6 @@ impl State {
             confirm,
             doubt: None,
             reach: None,
-            fresh: false,
             moved: false,
             workloads: Arc::default(),
         }
@@ -138,8 +135,11 @@ impl State {
         self.reach = self.newest();
     }
 
-    /// A reading of whole lists.
-    pub fn apply(&mut self, reading: Reading, now: Instant) -> News {
+    /// A reading of whole lists. `alone`: services that were read by themselves after it had begun.
+    pub fn apply(&mut self, mut reading: Reading, alone: &BTreeSet<String>, now: Instant) -> News {
+        if !alone.is_empty() {
+            self.keep(alone, &mut reading);
+        }
         if let Some(suspicion) = self.suspicion(&reading) {
             let (known, since) = *self.doubt.get_or_insert((suspicion, now));
             let patience = if suspicion == Suspicion::Older { STALE } else { self.confirm };
@@ -160,7 +160,6 @@ impl State {
         if !matches!(answers, (Seen::Unasked, _) | (_, Seen::Unasked)) {
             self.reach = None;
         }
-        self.fresh &= matches!(answers.0, Seen::Unasked);
         let mut dirty = BTreeSet::new();
         let mut all = false;
         if let Seen::New(list) = reading.services {
@@ -171,7 +170,6 @@ impl State {
         }
         if let Seen::New(list) = reading.tasks {
             let list = by_service(list);
-            self.fresh |= self.has_fresh(&list);
             mark(&self.tasks, &list, &mut dirty);
             self.tasks = list;
         }
@@ -189,6 +187,23 @@ impl State {
             self.inspected = inspected;
         }
         self.settle(if all { Dirty::All } else { Dirty::Some(dirty) })
+    }
+
+    /// Puts what was read alone into the lists, in the place of what they say of it, unless they know of a later write.
+    fn keep(&self, alone: &BTreeSet<String>, reading: &mut Reading) {
+        let is_later =
+            |service: &Service| self.services.get(&service.id).is_some_and(|known| service.version.index > known.version.index);
+        let listed = reading.services.new().map(Vec::as_slice).unwrap_or_default();
+        let later: BTreeSet<String> = listed.iter().filter(|s| is_later(s)).map(|service| service.id.clone()).collect();
+        let kept = alone - &later;
+        if let Seen::New(list) = &mut reading.services {
+            list.retain(|service| !kept.contains(&service.id));
+            list.extend(kept.iter().filter_map(|id| self.services.get(id)).cloned());
+        }
+        if let Seen::New(list) = &mut reading.tasks {
+            list.retain(|task| !kept.contains(&task.service));
+            list.extend(kept.iter().filter_map(|id| self.tasks.get(id)).flatten().cloned());
+        }
     }
 
     /// One service was read, and its tasks after it. `None`: the managers say that there is no such service.
@@ -218,24 +233,14 @@ impl State {
         !self.services.is_empty() || !self.tasks.is_empty()
     }
 
-    /// Whether this service was read already.
-    pub fn knows(&self, id: &str) -> bool {
-        self.services.contains_key(id)
-    }
-
     /// Whether the last reading is not believed.
     pub fn is_doubted(&self) -> bool {
         self.doubt.is_some()
     }
 
     /// Whether tasks are there whose services are not.
-    pub fn has_orphans(&self) -> bool {
+    fn has_orphans(&self) -> bool {
         self.tasks.keys().any(|service| !self.services.contains_key(service))
-    }
-
-    /// Whether services may have changed with the tasks that were seen.
-    pub fn wants_services(&self) -> bool {
-        self.fresh || self.has_orphans()
     }
 
     /// Whether something is on its way: an update or a rollback under way, tasks fewer or more than wanted, or not running yet.
@@ -312,13 +317,6 @@ impl State {
             Some(&tasks[tasks.binary_search_by(|known| known.id.cmp(&task.id)).ok()?])
         };
         list.iter().any(|task| known(task).is_some_and(|known| known.version.index > task.version.index))
-    }
-
-    fn has_fresh(&self, list: &BTreeMap<String, Vec<Task>>) -> bool {
-        let is_known = |task: &Task| {
-            self.tasks.get(&task.service).is_some_and(|known| known.binary_search_by(|known| known.id.cmp(&task.id)).is_ok())
-        };
-        list.values().flatten().any(|task| !is_known(task))
     }
 
     /// The newest version that was seen of anything.
