@@ -55,7 +55,7 @@ pub enum Seen<T> {
 }
 
 impl<T> Seen<T> {
-    fn new(&self) -> Option<&T> {
+    fn as_new(&self) -> Option<&T> {
         match self {
             Self::New(value) => Some(value),
             Self::Unasked | Self::Same => None,
@@ -193,7 +193,7 @@ impl State {
     fn keep(&self, alone: &BTreeSet<String>, reading: &mut Reading) {
         let is_later =
             |service: &Service| self.services.get(&service.id).is_some_and(|known| service.version.index > known.version.index);
-        let listed = reading.services.new().map(Vec::as_slice).unwrap_or_default();
+        let listed = reading.services.as_new().map(Vec::as_slice).unwrap_or_default();
         let later: BTreeSet<String> = listed.iter().filter(|s| is_later(s)).map(|service| service.id.clone()).collect();
         let kept = alone - &later;
         if let Seen::New(list) = &mut reading.services {
@@ -279,7 +279,7 @@ impl State {
     }
 
     fn suspicion(&self, reading: &Reading) -> Option<Suspicion> {
-        let (services, tasks) = (reading.services.new().map(Vec::as_slice), reading.tasks.new().map(Vec::as_slice));
+        let (services, tasks) = (reading.services.as_new().map(Vec::as_slice), reading.tasks.as_new().map(Vec::as_slice));
         let fell =
             |service: &Service| self.services.get(&service.id).is_some_and(|known| known.version.index > service.version.index);
         if services.is_some_and(|list| list.iter().any(fell)) || tasks.is_some_and(|list| self.has_fallen(list)) {
