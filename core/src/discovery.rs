@@ -40,31 +40,29 @@ pub use template::Template;
 pub use workload::{Instance, Kind, Network, Published, Workload};
 
 use crate::config::{Join, RawDynamic, Rejection, Severity, Unions};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, time::Duration};
 
 /// Everything that is made of workloads. See the module.
 #[derive(Debug)]
 pub struct Discovery {
     settings: Settings,
     mounts: Mounts,
-    known: BTreeMap<String, Known>,
+    /// In order of age.
+    known: Vec<Known>,
     unions: Unions,
-    /// Number of the call of `compose`, to tell what is gone.
-    round: u64,
 }
 
 /// One workload as it was last, and what was made of it.
 #[derive(Debug)]
 struct Known {
     workload: Workload,
-    readings: Vec<Arc<Reading>>,
-    round: u64,
+    readings: Vec<Reading>,
 }
 
 impl Discovery {
     /// Nothing is known yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, mounts: Mounts::default(), known: BTreeMap::new(), unions: Unions::default(), round: 0 }
+        Self { settings, mounts: Mounts::default(), known: Vec::new(), unions: Unions::default() }
     }
 
     /// What `workloads`, all that there are, ask for. What did not change since the last call is taken from it; the outcome depends neither on
@@ -73,18 +71,15 @@ impl Discovery {
     /// Of several that declare one name, the oldest by creation, then by id, has it; the others are refused, and it is told of them. What
     /// they declare alike is no conflict, and containers that declare a service alike but for its servers are one service.
     pub fn compose(&mut self, workloads: &[Workload], mounts: &Mounts) -> (RawDynamic, Vec<Rejection>) {
-        let mut by_age: Vec<&Workload> = workloads.iter().collect();
-        by_age.sort_unstable_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
-        self.read(&by_age, mounts);
+        self.read(workloads, mounts);
         let claims: BTreeMap<String, Vec<Claim>> = BTreeMap::new();
 
         let mut join = Join::default();
         let mut rejections = Vec::new();
-        for workload in by_age {
-            let own = self.known.get(&workload.id).into_iter().flat_map(|known| &known.readings);
-            let claimed = claims.get(&workload.id).into_iter().flatten().map(|claim| &claim.reading);
+        for Known { workload, readings } in &self.known {
+            let claimed = claims.get(&workload.id).into_iter().flatten().map(|claim| &*claim.reading);
             let mut served = false;
-            for reading in own.chain(claimed) {
+            for reading in readings.iter().chain(claimed) {
                 join.add(&reading.raw, workload.kind == Kind::Container);
                 rejections.extend_from_slice(&reading.rejections);
                 served |= !reading.raw.is_empty();
@@ -99,31 +94,34 @@ impl Discovery {
         (raw, rejections)
     }
 
-    /// Reads what is new or changed, and forgets what is gone.
-    fn read(&mut self, workloads: &[&Workload], mounts: &Mounts) {
+    /// Brings what is known up to `workloads`: what did not change is kept, what is new or changed is read, what is gone is forgotten.
+    fn read(&mut self, workloads: &[Workload], mounts: &Mounts) {
         if self.mounts != *mounts {
             self.mounts = mounts.clone();
             self.known.clear();
         }
-        self.round += 1;
-        for workload in workloads {
-            match self.known.get_mut(&workload.id) {
-                Some(known) if known.workload == **workload => known.round = self.round,
-                _ => {
-                    let concerned =
-                        self.settings.constraints.as_ref().is_none_or(|constraints| constraints.admit(&workload.labels));
-                    let languages = self.settings.languages.iter().filter(|_| concerned);
-                    let readings = languages.filter_map(|language| read(*language, workload, &self.settings, mounts));
-                    let readings = readings.map(Arc::new).collect();
-                    let known = Known { workload: (*workload).clone(), readings, round: self.round };
-                    self.known.insert(workload.id.clone(), known);
-                }
-            }
-        }
-        if self.known.len() > workloads.len() {
-            self.known.retain(|_, known| known.round == self.round);
+        let mut by_age: Vec<&Workload> = workloads.iter().collect();
+        by_age.sort_unstable_by(|a, b| age(a).cmp(&age(b)));
+        let mut last = std::mem::replace(&mut self.known, Vec::with_capacity(by_age.len())).into_iter().peekable();
+        for workload in by_age {
+            while last.next_if(|known| age(&known.workload) < age(workload)).is_some() {}
+            let known = last.next_if(|known| known.workload == *workload);
+            let known = known.unwrap_or_else(|| self.read_one(workload));
+            self.known.push(known);
         }
     }
+
+    fn read_one(&self, workload: &Workload) -> Known {
+        let concerned = self.settings.constraints.as_ref().is_none_or(|constraints| constraints.admit(&workload.labels));
+        let languages = self.settings.languages.iter().filter(|_| concerned);
+        let readings = languages.filter_map(|language| read(*language, workload, &self.settings, &self.mounts));
+        Known { readings: readings.collect(), workload: workload.clone() }
+    }
+}
+
+/// Orders workloads: no two are equal.
+fn age(workload: &Workload) -> (Duration, &str) {
+    (workload.created, &workload.id)
 }
 
 /// What the orchestrator says of a workload that is served.

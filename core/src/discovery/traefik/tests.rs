@@ -213,6 +213,10 @@ fn what_is_wrong_names_the_label_and_spoils_one_unit() {
             "server.url: expected http://, https:// or h2c://",
         ),
         (vec![("traefik.http.services.web.loadbalancer.stiky", "x")], "stiky: unknown key `stiky` (did you mean `sticky`?)"),
+        (
+            vec![("traefik.http.services.web..sticky", "x")],
+            "service web: traefik.http.services.web..sticky: a part of the name is empty",
+        ),
         (vec![("traefik.swarm.lbswarm", "maybe")], "traefik.swarm.lbswarm: expected true or false, found `maybe`"),
         (vec![("traefik.enable", "yes")], "traefik.enable: expected true or false, found `yes`"),
     ] {
