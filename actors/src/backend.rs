@@ -8,10 +8,12 @@ use crate::{
 };
 use fairlead_core::{
     Name,
-    balance::{Balancer, Pick, Sticky},
+    balance::{Balancer, Key, Pick, Sticky, by_cookie},
     config::dynamic::{LoadBalancer, Transport},
     endpoint::PanicFloor,
+    http::Fields,
     outlier::Outcome,
+    race::ConnectTimes,
     retry::{Budget, BudgetConfig},
 };
 use fairlead_net::{random, tls};
@@ -30,6 +32,7 @@ pub struct Backend {
     pub transport: Arc<Transport>,
     pub security: Security,
     pub budget: Arc<Mutex<Budget>>,
+    pub connect_times: Arc<Mutex<ConnectTimes>>,
     pub series: Arc<ServiceSeries>,
 }
 
@@ -59,23 +62,26 @@ impl Backend {
             transport: Arc::new(Transport::new(config.transport.clone())),
             security: Security::Broken("no transport".into()),
             budget: Arc::new(Mutex::new(Budget::new(BudgetConfig::default(), Duration::ZERO))),
+            connect_times: Arc::default(),
             series: telemetry.service(name.as_str()),
             name,
             config,
         }
     }
 
-    /// The server for one attempt. Ejection is a guess from traffic: rather a suspected server than one on which this request has
-    /// failed, or none.
-    pub fn pick(&self, tried: &[usize], client: IpAddr) -> Option<usize> {
-        let in_flight = |i: usize| self.endpoints[i].in_flight();
+    /// What stands for the client of this request when a server is picked.
+    pub fn client_key<F: Fields>(&self, fields: &F, client: IpAddr) -> Key {
+        let cookie = self.config.hash_cookie.as_deref().and_then(|name| by_cookie(fields, name));
+        cookie.unwrap_or_else(|| client.into())
+    }
+
+    /// The server for one attempt. Ejection and suspicion are guesses from traffic: rather such a server than one on which this request
+    /// has failed, or none.
+    pub fn pick(&self, tried: &[usize], client: Key) -> Option<usize> {
         let usable = |i: usize| self.endpoints[i].takes_new();
         let suspected = |i: usize| self.endpoints[i].would_take_new();
         let random = random::u64();
-        let mut balancer = self.balancer.lock();
-        let mut among = |admits: &dyn Fn(usize) -> bool| {
-            balancer.pick(&Pick { usable: admits, in_flight: &in_flight, tried: &[], random, client })
-        };
+        let among = |admits: &dyn Fn(usize) -> bool| self.turn(random, client, admits);
         if !tried.is_empty() {
             let untried = |i: usize| !tried.contains(&i);
             let other = among(&|i| untried(i) && usable(i)).or_else(|| among(&|i| untried(i) && suspected(i)));
@@ -84,6 +90,25 @@ impl Backend {
             }
         }
         among(&usable).or_else(|| among(&suspected))
+    }
+
+    /// A server to ask beside those that are slow to answer: one that nothing speaks against, at another address.
+    pub fn pick_beside(&self, tried: &[usize], client: Key) -> Option<usize> {
+        let place = |i: usize| (&self.endpoints[i].url.host, self.endpoints[i].url.port);
+        let elsewhere = |i: usize| !tried.iter().any(|t| *t == i || place(*t) == place(i));
+        self.turn(random::u64(), client, &|i| self.endpoints[i].takes_new() && elsewhere(i))
+    }
+
+    fn turn(&self, random: u64, client: Key, admits: &dyn Fn(usize) -> bool) -> Option<usize> {
+        let in_flight = |i: usize| self.endpoints[i].in_flight();
+        self.balancer.lock().pick(&Pick { usable: admits, in_flight: &in_flight, tried: &[], random, key: client })
+    }
+
+    /// Why no server can be given a request, where discovery says so of all of them.
+    pub fn unreachable(&self) -> Option<String> {
+        let all = self.endpoints.iter().map(|endpoint| endpoint.unreachable()).collect::<Option<Vec<_>>>()?;
+        let first = all.first()?;
+        Some(if all.len() == 1 { first.clone() } else { format!("none of {} servers can be reached: {first}", all.len()) })
     }
 
     /// Whether a server remains that was not tried.
@@ -115,7 +140,7 @@ impl Backend {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{endpoint::Key, telemetry};
+    use crate::{endpoint, telemetry};
     use fairlead_core::{
         config::dynamic::{Server, ServerUrl, UpstreamScheme},
         endpoint::Event,
@@ -136,13 +161,14 @@ mod tests {
         backend.balancer = Mutex::new(Balancer::new(&backend.config));
         let policy = OutlierPolicy::of(None, false);
         let endpoint = |port: &u16| {
-            let key = Key {
+            let key = endpoint::Key {
                 service: backend.name.clone(),
                 url: url(*port).text,
+                instance: String::new(),
                 transport: backend.transport.name.clone(),
                 revision: 0,
             };
-            let endpoint = Arc::new(Endpoint::new(key, url(*port), 1, policy.clone()));
+            let endpoint = Arc::new(Endpoint::new(key, &Server::new(url(*port), 1), 1, policy.clone()));
             endpoint.handle(Duration::ZERO, Event::Ready);
             endpoint
         };
@@ -159,9 +185,50 @@ mod tests {
             now += Duration::from_millis(10);
             assert!(now < Duration::from_secs(60), "failures in a row eject a server");
         }
-        let client = "10.9.9.9".parse().expect("an address");
+        let client = "10.9.9.9".parse::<IpAddr>().expect("an address").into();
         assert_eq!([backend.pick(&[], client), backend.pick(&[], client)], [Some(1); 2], "an ejected server is passed over");
         assert_eq!(backend.pick(&[1], client), Some(0));
         assert!(backend.pick(&[0, 1], client).is_some(), "where all have failed, any is better than none");
+    }
+
+    #[test]
+    fn a_suspected_server_is_passed_over_until_it_answers_or_its_time_is_over() {
+        let backend = backend(&[1, 2]);
+        let client = "10.9.9.9".parse::<IpAddr>().expect("an address").into();
+        let [one, two] = [&backend.endpoints[0], &backend.endpoints[1]];
+        one.suspect(Duration::from_secs(5));
+        assert_eq!([backend.pick(&[], client), backend.pick(&[], client)], [Some(1); 2]);
+        assert_eq!(backend.pick_beside(&[1], client), None, "nobody is raced against a suspect");
+        assert!(backend.has_other(&[1]) && backend.is_usable());
+        two.suspect(Duration::from_secs(5));
+        assert!(backend.pick(&[], client).is_some(), "a suspect is better than none");
+        two.answered();
+        one.tick(Duration::from_millis(5_999));
+        assert!(one.is_suspected());
+        one.tick(Duration::from_secs(6));
+        assert!(!one.is_suspected() && !two.is_suspected());
+        assert_eq!(backend.pick_beside(&[1], client), Some(0));
+    }
+
+    #[test]
+    fn two_instances_at_one_address_are_not_raced_against_each_other() {
+        let backend = backend(&[1, 1, 2]);
+        let client = "10.9.9.9".parse::<IpAddr>().expect("an address").into();
+        assert_eq!([backend.pick_beside(&[0], client), backend.pick_beside(&[1, 2], client)], [Some(2), None]);
+    }
+
+    #[test]
+    fn an_unreachable_server_is_never_picked_and_says_why() {
+        let backend = backend(&[1, 2]);
+        let client = "10.9.9.9".parse::<IpAddr>().expect("an address").into();
+        backend.endpoints[0].set_unreachable(Some("no shared network"));
+        assert_eq!([backend.pick(&[], client), backend.pick(&[], client), backend.pick(&[1], client)], [Some(1); 3]);
+        assert!(!backend.endpoints[0].serves_sessions() && !backend.has_other(&[1]) && backend.is_usable());
+        assert_eq!(backend.unreachable(), None);
+        backend.endpoints[1].set_unreachable(Some("no shared network"));
+        assert!(!backend.is_usable() && backend.pick(&[], client).is_none());
+        assert_eq!(backend.unreachable().as_deref(), Some("none of 2 servers can be reached: no shared network"));
+        backend.endpoints[0].set_unreachable(None);
+        assert_eq!(backend.pick(&[], client), Some(0));
     }
 }

@@ -187,6 +187,7 @@ impl State {
                 let key = Key {
                     service: service.name.clone(),
                     url: server.url.text.clone(),
+                    instance: server.instance.clone(),
                     transport: transport.name.clone(),
                     revision,
                 };
@@ -195,8 +196,10 @@ impl State {
                 let known = self.endpoints.get(&key).or_else(|| self.leaving.iter().find(|e| e.key == key));
                 let known = known.filter(|e| e.standing().life != Life::Gone).cloned();
                 let endpoint = known.unwrap_or_else(|| {
-                    let new = Endpoint::new(key.clone(), server.url.clone(), workers, policy.clone());
-                    let same = |e: &&Arc<Endpoint>| e.key.service == key.service && e.key.url == key.url;
+                    let new = Endpoint::new(key.clone(), server, workers, policy.clone());
+                    let same = |e: &&Arc<Endpoint>| {
+                        (&e.key.service, &e.key.url, &e.key.instance) == (&key.service, &key.url, &key.instance)
+                    };
                     if let Some(before) = self.endpoints.values().find(same) {
                         new.succeed(before);
                     }
@@ -204,6 +207,7 @@ impl State {
                 });
                 self.leaving.retain(|e| !Arc::ptr_eq(e, &endpoint));
                 endpoint.judge_by(policy.clone());
+                endpoint.set_unreachable(server.unreachable.as_deref());
                 endpoint.handle(now, Event::Ready);
                 endpoint.handle(now, Event::Announced);
                 if config.health_check.is_none() {
@@ -222,6 +226,7 @@ impl State {
         let mut balancer = before.map_or_else(|| Balancer::new(config), |b| b.balancer.lock().clone());
         balancer.update(config);
         let budget = before.map_or_else(|| Arc::new(Mutex::new(Budget::new(BudgetConfig::default(), now))), |b| b.budget.clone());
+        let connect_times = before.map_or_else(Arc::default, |b| b.connect_times.clone());
         Backend {
             name: service.name.clone(),
             sticky: config.sticky.as_ref().map(|c| Sticky::new(c, config.servers.iter().map(|s| s.url.text.as_str()))),
@@ -231,6 +236,7 @@ impl State {
             transport,
             security,
             budget,
+            connect_times,
             series: self.arguments.shared.telemetry.service(service.name.as_str()),
         }
     }

@@ -1,18 +1,20 @@
 //! One server as the data path sees it: whether it may be picked, what is in flight, and its idle connections.
 //!
-//! Lives outside the snapshot, keyed by service, server and transport, so that a renamed router cools nothing. The life and
+//! Lives outside the snapshot, keyed by service, server, instance and transport, so that a renamed router cools nothing, and another
+//! container at the same address inherits nothing. The life and
 //! health machines are core's; what they say is mirrored in one atomic byte that a pick reads.
 
-use crate::proxy::stream::Up;
+use crate::proxy::upstream::Kept;
 use fairlead_core::{
     Name,
-    config::dynamic::{ServerUrl, UpstreamScheme},
+    config::dynamic::{Server, ServerUrl, UpstreamScheme},
     endpoint::{self, Action, Event, Life, Standing},
     health::Health,
     outlier::{Change, Outcome, Outlier, OutlierPolicy},
+    race,
 };
 use fairlead_net::{
-    http1, http2,
+    http2,
     time::{Duration, Instant},
 };
 use parking_lot::Mutex;
@@ -30,6 +32,8 @@ use std::{
 pub struct Key {
     pub service: Name,
     pub url: String,
+    /// Which task or container it is; empty where nobody knows.
+    pub instance: String,
     pub transport: Name,
     /// How often that transport has changed: connections made under its old options serve nobody after a change.
     pub revision: u64,
@@ -41,12 +45,16 @@ pub struct Endpoint {
     pub url: ServerUrl,
     /// `host:port`, for `Host` where the client's is not passed, and for logs.
     pub authority: String,
+    /// Where it runs; empty where nobody knows.
+    pub node: String,
     in_flight: AtomicU32,
     flags: AtomicU8,
     machine: Mutex<Machine>,
     outlier: Mutex<Outlier>,
     /// What active checks have found, kept over changes of the service and restarts of its check.
     health: Mutex<Option<Health>>,
+    /// Until then, in milliseconds of core's time, it is avoided, unless it answers before.
+    suspected_until: AtomicU64,
     /// Until then, in milliseconds of core's time, successes count too: there was a failure to weigh them against.
     doubted_until: AtomicU64,
     idle: Box<[Mutex<Idle>]>,
@@ -57,7 +65,8 @@ pub struct Endpoint {
 /// Idle connections of one worker.
 #[derive(Default)]
 pub struct Idle {
-    pub h1: Vec<Kept>,
+    /// With the time since when each is idle.
+    pub h1: Vec<(Box<Kept>, Instant)>,
     pub h2: Option<Shareable>,
 }
 
@@ -65,12 +74,6 @@ pub struct Idle {
 pub struct Shareable {
     pub client: http2::client::Client,
     /// When a request last went over it.
-    pub since: Instant,
-}
-
-/// An idle HTTP/1 connection.
-pub struct Kept {
-    pub connection: Box<http1::ClientConn<Up>>,
     pub since: Instant,
 }
 
@@ -83,6 +86,8 @@ struct Addresses {
 struct Machine {
     life: endpoint::Endpoint,
     probe_up: bool,
+    /// Why no request can get there, as discovery says.
+    unreachable: Option<String>,
 }
 
 /// How long a failure keeps successes counted: longer than any window in which they are weighed.
@@ -92,10 +97,12 @@ const NEW_WORK: u8 = 1;
 const SESSIONS: u8 = 2;
 const KEEPS: u8 = 4;
 const EJECTED: u8 = 8;
+const SUSPECTED: u8 = 16;
 
 impl Endpoint {
     /// A server that is known and not yet to be given work.
-    pub fn new(key: Key, url: ServerUrl, workers: usize, policy: OutlierPolicy) -> Self {
+    pub fn new(key: Key, server: &Server, workers: usize, policy: OutlierPolicy) -> Self {
+        let url = server.url.clone();
         let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
         let default_port = if url.scheme == UpstreamScheme::Https { 443 } else { 80 };
         let authority = if url.port == default_port { host } else { format!("{host}:{}", url.port) };
@@ -103,11 +110,17 @@ impl Endpoint {
             key,
             url,
             authority,
+            node: server.node.clone(),
             in_flight: AtomicU32::new(0),
             flags: AtomicU8::new(0),
-            machine: Mutex::new(Machine { life: endpoint::Endpoint::new(), probe_up: true }),
+            machine: Mutex::new(Machine {
+                life: endpoint::Endpoint::new(),
+                probe_up: true,
+                unreachable: server.unreachable.clone(),
+            }),
             outlier: Mutex::new(Outlier::new(policy)),
             health: Mutex::default(),
+            suspected_until: AtomicU64::new(0),
             doubted_until: AtomicU64::new(0),
             idle: (0..workers).map(|_| Mutex::default()).collect(),
             addresses: Mutex::default(),
@@ -117,10 +130,10 @@ impl Endpoint {
 
     /// Whether a new request may go here.
     pub fn takes_new(&self) -> bool {
-        self.flags() & (NEW_WORK | EJECTED) == NEW_WORK
+        self.flags() & (NEW_WORK | EJECTED | SUSPECTED) == NEW_WORK
     }
 
-    /// The same with passive ejection left out of account.
+    /// The same with ejection and suspicion, which are guesses, left out of account.
     pub fn would_take_new(&self) -> bool {
         self.flags() & NEW_WORK != 0
     }
@@ -128,6 +141,30 @@ impl Endpoint {
     /// Whether what requests met here has it ejected for now.
     pub fn is_ejected(&self) -> bool {
         self.flags() & EJECTED != 0
+    }
+
+    /// Whether it was slower to answer than it usually is, and has not answered since.
+    pub fn is_suspected(&self) -> bool {
+        self.flags() & SUSPECTED != 0
+    }
+
+    /// It did not answer in time: for a while others are asked first.
+    pub fn suspect(&self, now: Duration) {
+        self.suspected_until.store((now + race::SUSPICION).as_millis() as u64, Ordering::Relaxed);
+        self.set(SUSPECTED, true);
+    }
+
+    /// It swallowed a request: whatever connections are kept to it, their fate is the same.
+    pub fn lost(&self, now: Duration) {
+        self.suspect(now);
+        self.close_idle();
+    }
+
+    /// It has answered.
+    pub fn answered(&self) {
+        if self.is_suspected() {
+            self.set(SUSPECTED, false);
+        }
     }
 
     /// Whether a client bound to this server by a cookie may still come: true while it drains, false while it is ejected.
@@ -178,6 +215,18 @@ impl Endpoint {
         }
     }
 
+    /// What discovery says about the way to it.
+    pub fn set_unreachable(&self, why: Option<&str>) {
+        let mut machine = self.machine.lock();
+        machine.unreachable = why.map(str::to_owned);
+        self.mirror(&machine);
+    }
+
+    /// Why no request can get there, as discovery says.
+    pub fn unreachable(&self) -> Option<String> {
+        self.machine.lock().unreachable.clone()
+    }
+
     /// What active checks have found so far.
     pub fn health(&self) -> Option<Health> {
         self.health.lock().clone()
@@ -200,7 +249,7 @@ impl Endpoint {
     /// Where the server is in its life, and what speaks for or against it.
     pub fn standing(&self) -> Standing {
         let machine = self.machine.lock();
-        Standing { life: machine.life.life(), probe_up: machine.probe_up, ejected: self.is_ejected() }
+        Standing { ejected: self.is_ejected(), ..machine.standing() }
     }
 
     /// Takes over a changed rule for ejection.
@@ -225,8 +274,11 @@ impl Endpoint {
         matches!(change, Change::Ejected { .. })
     }
 
-    /// Lets an ejection end when its time has come.
+    /// Lets an ejection or a suspicion end when its time has come.
     pub fn tick(&self, now: Duration) {
+        if self.is_suspected() && now.as_millis() as u64 >= self.suspected_until.load(Ordering::Relaxed) {
+            self.set(SUSPECTED, false);
+        }
         if self.is_ejected() && self.outlier.lock().tick(now) == Change::Restored {
             self.set(EJECTED, false);
         }
@@ -242,7 +294,7 @@ impl Endpoint {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         let fresh = |since: Instant| oldest.is_none_or(|t| since >= t);
         let mut idle = self.idle[worker].lock();
-        idle.h1.retain_mut(|kept| fresh(kept.since) && kept.connection.poll_idle(&mut cx).is_pending());
+        idle.h1.retain_mut(|(kept, since)| fresh(*since) && kept.connection.poll_idle(&mut cx).is_pending());
         let lives = |h2: &Shareable| !h2.client.is_closed() && (h2.client.active() > 0 || fresh(h2.since));
         idle.h2 = idle.h2.take().filter(lives);
         idle.h1.len() + usize::from(idle.h2.as_ref().is_some_and(|h2| h2.client.active() == 0))
@@ -260,8 +312,8 @@ impl Endpoint {
     }
 
     fn mirror(&self, machine: &Machine) {
-        let life = machine.life.life();
-        let standing = Standing { life, probe_up: machine.probe_up, ejected: false };
+        let standing = machine.standing();
+        let life = standing.life;
         self.set(NEW_WORK, standing.takes_new());
         self.set(SESSIONS, standing.serves_sessions());
         self.set(KEEPS, life != Life::Gone && life != Life::Draining);
@@ -305,6 +357,14 @@ impl Endpoint {
     }
 }
 
+impl Machine {
+    /// With ejection, which is kept elsewhere, left out.
+    fn standing(&self) -> Standing {
+        let reachable = self.unreachable.is_none();
+        Standing { life: self.life.life(), reachable, probe_up: self.probe_up, ejected: false }
+    }
+}
+
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint").field("key", &self.key).field("in_flight", &self.in_flight()).finish_non_exhaustive()
@@ -313,14 +373,14 @@ impl fmt::Debug for Endpoint {
 
 impl Idle {
     /// Keeps a connection, the oldest giving way when there are `limit` already.
-    pub fn keep(&mut self, connection: Box<http1::ClientConn<Up>>, since: Instant, limit: usize) {
+    pub fn keep(&mut self, connection: Box<Kept>, since: Instant, limit: usize) {
         if limit == 0 {
             return;
         }
         if self.h1.len() >= limit {
             self.h1.remove(0);
         }
-        self.h1.push(Kept { connection, since });
+        self.h1.push((connection, since));
     }
 }
 

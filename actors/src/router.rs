@@ -296,6 +296,7 @@ impl State {
                     .retry
                     .map_or_else(RetryPolicy::default, |r| RetryPolicy::with_middleware(r.attempts, r.initial_interval)),
                 adds_forwarded_for: !stages.iter().any(|slot| slot.stage.omits_forwarded_for()),
+                informs: stages.iter().any(|slot| slot.stage.informs()),
                 series: telemetry.router(router.name.as_str(), service),
                 stages,
             });

@@ -218,6 +218,11 @@ impl Server {
         Peer::of(stream)
     }
 
+    /// From now on its address swallows what is sent there, as that of a container that is gone.
+    pub fn vanish(&self) {
+        swallow(&self.listener);
+    }
+
     /// Whether no connection waits.
     pub fn is_lonely(&self) -> bool {
         self.listener.set_nonblocking(true).expect("a socket");
@@ -245,6 +250,12 @@ impl Server {
         });
         address
     }
+}
+
+/// From now on nothing that is sent to this socket arrives, and nobody is told.
+pub fn swallow<'s>(socket: impl Into<socket2::SockRef<'s>>) {
+    // One instruction, "return": keep 0 bytes.
+    socket.into().attach_filter(&[socket2::SockFilter::new(0x06, 0, 0, 0)]).expect("a socket");
 }
 
 /// A server that says its name.

@@ -20,15 +20,20 @@ pub mod constraints;
 pub mod draft;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod interlock;
+pub mod kontena;
+pub mod mesh;
 pub mod naming;
 pub mod placement;
 pub mod reading;
 pub mod settings;
 pub mod speech;
+pub mod tags;
 pub mod template;
 #[cfg(test)]
 mod tests;
 pub mod traefik;
+mod traefik1;
 pub mod workload;
 
 pub use constraints::Constraints;
@@ -40,7 +45,7 @@ pub use template::Template;
 pub use workload::{Instance, Kind, Network, Published, Workload};
 
 use crate::config::{Join, RawDynamic, Rejection, Severity, Unions};
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Everything that is made of workloads. See the module.
 #[derive(Debug)]
@@ -50,6 +55,7 @@ pub struct Discovery {
     /// In order of age.
     known: Vec<Known>,
     unions: Unions,
+    hosts: interlock::Hosts,
 }
 
 /// One workload as it was last, and what was made of it.
@@ -57,26 +63,35 @@ pub struct Discovery {
 struct Known {
     workload: Workload,
     readings: Vec<Reading>,
+    /// What it asks for in languages that see several workloads as one thing.
+    asked: Vec<Arc<interlock::Asked>>,
 }
 
 impl Discovery {
     /// Nothing is known yet.
     pub fn new(settings: Settings) -> Self {
-        Self { settings, mounts: Mounts::default(), known: Vec::new(), unions: Unions::default() }
+        Self {
+            settings,
+            mounts: Mounts::default(),
+            known: Vec::new(),
+            unions: Unions::default(),
+            hosts: interlock::Hosts::default(),
+        }
     }
 
     /// What `workloads`, all that there are, ask for. What did not change since the last call is taken from it; the outcome depends neither on
-    /// that nor on the order of `workloads`.
+    /// that nor on the order of `workloads`, but for Interlock's labels that cannot be read: of those the last that could stay in force.
     ///
     /// Of several that declare one name, the oldest by creation, then by id, has it; the others are refused, and it is told of them. What
     /// they declare alike is no conflict, and containers that declare a service alike but for its servers are one service.
     pub fn compose(&mut self, workloads: &[Workload], mounts: &Mounts) -> (RawDynamic, Vec<Rejection>) {
         self.read(workloads, mounts);
-        let claims: BTreeMap<String, Vec<Claim>> = BTreeMap::new();
+        let asked = self.known.iter().flat_map(|known| &known.asked);
+        let claims: BTreeMap<String, Vec<Claim>> = self.hosts.claims(asked, &self.settings.interlock);
 
         let mut join = Join::default();
         let mut rejections = Vec::new();
-        for Known { workload, readings } in &self.known {
+        for Known { workload, readings, .. } in &self.known {
             let claimed = claims.get(&workload.id).into_iter().flatten().map(|claim| &*claim.reading);
             let mut served = false;
             for reading in readings.iter().chain(claimed) {
@@ -100,22 +115,32 @@ impl Discovery {
             self.mounts = mounts.clone();
             self.known.clear();
         }
-        let mut by_age: Vec<&Workload> = workloads.iter().collect();
+        let mut by_age: Vec<&Workload> =
+            workloads.iter().filter(|workload| tags::hold(&self.settings.tags, &workload.labels)).collect();
         by_age.sort_unstable_by(|a, b| age(a).cmp(&age(b)));
         let mut last = std::mem::replace(&mut self.known, Vec::with_capacity(by_age.len())).into_iter().peekable();
         for workload in by_age {
             while last.next_if(|known| age(&known.workload) < age(workload)).is_some() {}
-            let known = last.next_if(|known| known.workload == *workload);
-            let known = known.unwrap_or_else(|| self.read_one(workload));
+            let known = match last.next_if(|known| age(&known.workload) == age(workload)) {
+                Some(known) if known.workload == *workload => known,
+                known => self.make_of(workload, &known.map(|known| known.asked).unwrap_or_default()),
+            };
             self.known.push(known);
         }
     }
 
-    fn read_one(&self, workload: &Workload) -> Known {
-        let concerned = self.settings.constraints.as_ref().is_none_or(|constraints| constraints.admit(&workload.labels));
-        let languages = self.settings.languages.iter().filter(|_| concerned);
-        let readings = languages.filter_map(|language| read(*language, workload, &self.settings, &self.mounts));
-        Known { readings: readings.collect(), workload: workload.clone() }
+    /// Reads one workload in every language. `last`: what it asked for until now.
+    fn make_of(&self, workload: &Workload, last: &[Arc<interlock::Asked>]) -> Known {
+        let settings = &self.settings;
+        let mut known = Known { workload: workload.clone(), readings: Vec::new(), asked: Vec::new() };
+        if settings.constraints.as_ref().is_none_or(|constraints| constraints.admit(&workload.labels)) {
+            let languages = settings.languages.iter();
+            known.readings = languages.filter_map(|language| read(*language, workload, settings, &self.mounts)).collect();
+            let (asked, own) = interlock::read(workload, settings, &self.mounts, last);
+            known.readings.push(own);
+            known.asked = asked;
+        }
+        known
     }
 }
 
@@ -131,9 +156,10 @@ fn remarked(workload: &Workload, remark: &str) -> Rejection {
 }
 
 /// What `language` makes of one workload; `None` where it sees several at once.
-fn read(language: Language, workload: &Workload, settings: &Settings, _mounts: &Mounts) -> Option<Reading> {
+fn read(language: Language, workload: &Workload, settings: &Settings, mounts: &Mounts) -> Option<Reading> {
     match language {
         Language::Traefik => Some(traefik::read(workload, settings)),
-        Language::Traefik1 | Language::Interlock | Language::Mesh => None,
+        Language::Traefik1 => Some(traefik1::read(workload, settings, mounts)),
+        Language::Interlock | Language::Mesh => None,
     }
 }

@@ -8,7 +8,7 @@
 //!    └───────────────────────────── Withdrawn ────────────────────────────────────┘
 //! ```
 //!
-//! Usable for new work = active × active health × passive ejection, with a floor under ejection alone: a probe that the
+//! Usable for new work = active × reachable × active health × passive ejection, with a floor under ejection alone: a probe that the
 //! operator configured is believed, even about all servers; ejection is a guess from traffic, and is ignored where it would
 //! leave too few.
 
@@ -136,6 +136,8 @@ impl Endpoint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Standing {
     pub life: Life,
+    /// Discovery's word; true where it says nothing.
+    pub reachable: bool,
     /// The active health check's word; true without one.
     pub probe_up: bool,
     /// The outlier detection's word; false without one.
@@ -150,11 +152,11 @@ impl Standing {
 
     /// May be given a request of a client that is bound to it.
     pub fn serves_sessions(self) -> bool {
-        matches!(self.life, Life::Active | Life::Draining) && self.probe_up && !self.ejected
+        matches!(self.life, Life::Active | Life::Draining) && self.reachable && self.probe_up && !self.ejected
     }
 
     fn may_be_ejected(self) -> bool {
-        self.life == Life::Active && self.probe_up
+        self.life == Life::Active && self.reachable && self.probe_up
     }
 }
 
@@ -260,7 +262,12 @@ mod tests {
     fn standing() -> impl Strategy<Value = Standing> {
         let life =
             prop_oneof![Just(Life::Joining), Just(Life::Active), Just(Life::Active), Just(Life::Draining), Just(Life::Gone)];
-        (life, any::<bool>(), any::<bool>()).prop_map(|(life, probe_up, ejected)| Standing { life, probe_up, ejected })
+        (life, any::<[bool; 3]>()).prop_map(|(life, [reachable, probe_up, ejected])| Standing {
+            life,
+            reachable,
+            probe_up,
+            ejected,
+        })
     }
 
     proptest! {
@@ -303,7 +310,7 @@ mod tests {
         fn ejection_never_leaves_nothing(standings in prop::collection::vec(standing(), 0..9), max_ejected_percent in 0_u8..=100) {
             let floor = PanicFloor { max_ejected_percent };
             let usable = floor.usable(&standings);
-            let candidate = |standing: &Standing| standing.life == Life::Active && standing.probe_up;
+            let candidate = |standing: &Standing| standing.life == Life::Active && standing.reachable && standing.probe_up;
             prop_assert_eq!(usable.iter().any(|usable| *usable), standings.iter().any(candidate));
             prop_assert!(usable.iter().zip(&standings).all(|(usable, standing)| !usable || candidate(standing)));
             prop_assert!(standings.iter().zip(&usable).all(|(standing, usable)| !standing.takes_new() || *usable));
@@ -313,7 +320,7 @@ mod tests {
         #[test]
         fn the_floor_is_consistent(candidates in 0_usize..30, max_ejected_percent in 0_u8..=100) {
             let floor = PanicFloor { max_ejected_percent };
-            let mut standings = vec![Standing { life: Life::Active, probe_up: true, ejected: false }; candidates];
+            let mut standings = vec![Standing { life: Life::Active, reachable: true, probe_up: true, ejected: false }; candidates];
             let mut ejected = 0;
             while floor.allows_ejection(candidates, ejected) {
                 standings[ejected].ejected = true;
@@ -333,7 +340,7 @@ mod tests {
 
     #[test]
     fn when_all_are_ejected_none_is() {
-        let ejected = Standing { life: Life::Active, probe_up: true, ejected: true };
+        let ejected = Standing { life: Life::Active, reachable: true, probe_up: true, ejected: true };
         assert_eq!(PanicFloor { max_ejected_percent: 100 }.usable(&[ejected, ejected]), [true, true]);
         // As when the others have left meanwhile.
         assert_eq!(PanicFloor::default().usable(&[ejected, Standing { life: Life::Gone, ..ejected }]), [true, false]);
@@ -341,8 +348,9 @@ mod tests {
 
     #[test]
     fn a_draining_endpoint_serves_its_own() {
-        let standing = Standing { life: Life::Draining, probe_up: true, ejected: false };
+        let standing = Standing { life: Life::Draining, reachable: true, probe_up: true, ejected: false };
         assert!(standing.serves_sessions() && !standing.takes_new());
         assert!(!Standing { probe_up: false, ..standing }.serves_sessions());
+        assert!(!Standing { reachable: false, ..standing }.serves_sessions());
     }
 }

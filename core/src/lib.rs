@@ -8,7 +8,7 @@
 //! - [`explain`]: why a request goes where it goes, from the same evaluation.
 //! - [`middleware`]: what happens to a request between its router and its service.
 //! - [`balance`], [`endpoint`], [`health`], [`outlier`]: which server, and which servers may be asked at all.
-//! - [`retry`], [`bucket`], [`drain`]: further attempts, rates, and the end of a gateway.
+//! - [`retry`], [`race`], [`bucket`], [`drain`]: further attempts, attempts side by side, rates, and the end of a gateway.
 //! - [`explain`]: why a request goes where it goes, from the same evaluation.
 //! - [`reason`], [`response`]: the closed list of responses that Fairlead makes by itself.
 
@@ -27,6 +27,7 @@ pub mod middleware;
 mod name;
 pub mod outlier;
 pub mod pace;
+pub mod race;
 pub mod reason;
 pub mod response;
 pub mod retry;

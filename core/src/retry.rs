@@ -3,6 +3,7 @@
 //! | what failed | may go on | where | budget |
 //! |---|---|---|---|
 //! | no connection, no TLS, or closed before a byte was sent | any method | another server, at once | no |
+//! | the request and its repetitions stayed unacknowledged ([`crate::race`]) | idempotent | another server, at once | no |
 //! | a kept connection was closed before the response | idempotent, or no byte sent | the same server, fresh connection | no |
 //! | the server refused it unprocessed (HTTP/2) | any method | another server, else a fresh connection | after the first |
 //! | closed before the response, no head in time, or a broken one | idempotent | another server, once | yes |
@@ -30,6 +31,8 @@ pub enum Failure {
     Tls,
     /// Closed or reset before any byte of the response.
     Closed,
+    /// The server vanished from the network: nothing of the request was acknowledged, nor of what was sent again.
+    Lost,
     /// HTTP/2 says that it was not processed: REFUSED_STREAM, or a stream above GOAWAY's last.
     Refused,
     /// No response head in time.
@@ -45,7 +48,7 @@ impl Failure {
             Self::ConnectFailed => Reason::ConnectFailed,
             Self::ConnectTimeout => Reason::ConnectTimeout,
             Self::Tls => Reason::UpstreamTls,
-            Self::Closed | Self::Refused => Reason::UpstreamClosed,
+            Self::Closed | Self::Lost | Self::Refused => Reason::UpstreamClosed,
             Self::ResponseTimeout => Reason::UpstreamTimeout,
             Self::Protocol => Reason::UpstreamProtocol,
         }
@@ -77,10 +80,10 @@ impl Attempt {
         self.reused && self.failure == Failure::Closed
     }
 
-    /// No server has seen anything of the request.
+    /// No server has seen anything of the request, or, for all that the network knows, none that is still there.
     fn is_unseen(&self) -> bool {
         match self.failure {
-            Failure::ConnectFailed | Failure::ConnectTimeout | Failure::Tls => true,
+            Failure::ConnectFailed | Failure::ConnectTimeout | Failure::Tls | Failure::Lost => true,
             Failure::Closed => !self.sent,
             Failure::Refused | Failure::ResponseTimeout | Failure::Protocol => false,
         }
@@ -335,6 +338,14 @@ mod tests {
     }
 
     #[test]
+    fn a_request_lost_on_the_way_goes_to_another_server_if_it_may_be_repeated() {
+        let lost = Attempt { failure: Failure::Lost, reused: true, ..CLOSED };
+        assert_eq!(run(RetryPolicy::default(), &mut spent(), &[lost, lost]), [OTHER, OTHER]);
+        assert_eq!(run(RetryPolicy::default(), &mut budget(), &[Attempt { idempotent: false, ..lost }]), [Decision::GiveUp]);
+        assert_eq!(run(RetryPolicy::default(), &mut budget(), &[Attempt { others: false, ..lost }]), [Decision::GiveUp]);
+    }
+
+    #[test]
     fn a_refused_stream_was_not_processed() {
         let refused = Attempt { failure: Failure::Refused, idempotent: false, ..CLOSED };
         assert_eq!(run(RetryPolicy::default(), &mut spent(), &[refused, refused]), [OTHER, Decision::GiveUp]);
@@ -377,6 +388,7 @@ mod tests {
             Failure::ConnectTimeout,
             Failure::Tls,
             Failure::Closed,
+            Failure::Lost,
             Failure::Refused,
             Failure::ResponseTimeout,
             Failure::Protocol,

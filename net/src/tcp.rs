@@ -2,7 +2,7 @@
 //!
 //! `Listener`: `bind(SocketAddr, ListenOptions)`, `accept`, `poll_accept`, `local_addr`.
 //! `Stream`: `AsyncRead + AsyncWrite + Unpin + Send`, `connect`, `connect_from`, `local_addr`, `peer_addr`, `peek`,
-//! `poll_peek`, `set_linger_zero`, `reset`, `set_keepalive`, `set_user_timeout`, `set_buffers`.
+//! `poll_peek`, `set_linger_zero`, `reset`, `set_keepalive`, `set_user_timeout`, `set_buffers`, `delivery`.
 //!
 //! Both kinds of stream have Nagle's algorithm off. A peer that reached a dual-stack listener over IPv4 is reported by
 //! its IPv4 address, never as `::ffff:a.b.c.d`, so that address lists above need one spelling only.
@@ -25,6 +25,17 @@ impl Default for ListenOptions {
     fn default() -> Self {
         Self { reuse_port: false, backlog: 4096 }
     }
+}
+
+/// What has become of bytes that were written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Some were sent and not acknowledged by the peer.
+    pub unacknowledged: bool,
+    /// Since bytes were last sent, for the first time or again; to the millisecond.
+    pub since_sent: std::time::Duration,
+    /// As measured on this connection, smoothed.
+    pub round_trip: std::time::Duration,
 }
 
 /// Probes that go unanswered before a silent connection is given up.

@@ -91,6 +91,15 @@ both! {
         assert_eq!([write(&mut c).await, read(&mut c).await], [PIPE, EOF]);
     }
 
+    what_the_peer_acknowledged_is_known {
+        let (mut c, _s) = pair().await;
+        c.write_all(b"question").await.unwrap();
+        // Nobody reads it: the system acknowledges by itself, after 40 ms at most.
+        settle().await;
+        let delivery = c.delivery().unwrap();
+        assert!(!delivery.unacknowledged && delivery.round_trip < Duration::from_millis(50), "{delivery:?}");
+    }
+
     half_close_both_ways {
         let (mut c, mut s) = pair().await;
         c.write_all(b"question").await.unwrap();

@@ -6,16 +6,18 @@ mod both;
 
 use both::directory;
 use fairlead_net::{
-    fs, task,
-    time::{Duration, sleep, timeout},
+    fs, task, tcp,
+    time::{Duration, now, sleep, timeout},
     unix,
 };
+use socket2::{SockFilter, SockRef};
 use std::{
     fs as os,
     io::ErrorKind,
     os::unix::fs::{PermissionsExt, symlink},
     path::Path,
 };
+use tokio::io::AsyncWriteExt as _;
 
 /// Less than the interval at which a watcher looks by itself: the kernel must have told it.
 const PROMPT: Duration = Duration::from_secs(3);
@@ -32,6 +34,32 @@ async fn a_socket_file_left_behind_is_replaced_and_other_files_are_not() {
     os::write(&path, "precious").unwrap();
     assert_eq!(unix::Listener::bind(&path).map(|_| ()).map_err(|e| e.kind()), Err(ErrorKind::AddrInUse));
     assert_eq!(os::read(&path).unwrap(), b"precious");
+}
+
+/// From now on nothing that is sent to this socket arrives, and nothing is said about it: as at the address of a container that is gone.
+fn swallow<'s>(socket: impl Into<SockRef<'s>>) {
+    // One instruction, "return": keep 0 bytes.
+    socket.into().attach_filter(&[SockFilter::new(0x06, 0, 0, 0)]).unwrap();
+}
+
+#[tokio::test]
+async fn a_peer_that_vanished_acknowledges_neither_bytes_nor_their_repetition() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = tcp::Stream::connect(listener.local_addr().unwrap()).await.unwrap();
+    let (accepted, _) = listener.accept().unwrap();
+    swallow(&accepted);
+    client.write_all(b"question").await.unwrap();
+    let begun = now();
+    let waited = || now() - begun;
+    while client.delivery().unwrap().since_sent + Duration::from_millis(100) > waited() {
+        assert!(client.delivery().unwrap().unacknowledged);
+        assert!(waited() < Duration::from_secs(5), "never repeated");
+        sleep(Duration::from_millis(5)).await;
+    }
+    assert!(waited() > Duration::from_millis(190), "repeated after {:?}", waited());
+    swallow(&listener);
+    let connecting = tcp::Stream::connect(listener.local_addr().unwrap());
+    assert!(timeout(Duration::from_millis(200), connecting).await.is_err(), "its address answers nothing");
 }
 
 /// A symbolic link is swapped by a rename.

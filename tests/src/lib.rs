@@ -2,13 +2,14 @@
 //! front of it, and the real programs beside it.
 //!
 //! Everything here is threads and the operating system's sockets, on purpose: nothing is shared with the gateway under
-//! test. Deliberately absent: mocks of what can be run for real (etcd, nginx, curl, h2load, wrk are the Debian programs),
+//! test. Deliberately absent: mocks of what can be run for real (dockerd, etcd, nginx, curl, h2load, wrk are the Debian programs),
 //! and waiting by sleeping ([`wait`] polls, with a deadline).
 
 #![forbid(unsafe_code)]
 
 pub mod certs;
 pub mod dir;
+pub mod engine;
 pub mod etcd;
 pub mod gateway;
 pub mod http;
@@ -17,12 +18,14 @@ pub mod nginx;
 pub mod otlp;
 pub mod process;
 pub mod server;
+pub mod swarm;
 pub mod tools;
 pub mod wait;
 
 pub use gateway::{Gateway, Setup};
 pub use http::{Connection, Response, get};
 pub use server::Server;
+pub use swarm::Swarm;
 pub use wait::{eventually, until};
 
 /// A TCP port on which nothing listens now.

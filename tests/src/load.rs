@@ -1,4 +1,11 @@
-//! Load by real clients: wrk for HTTP/1.1, h2load for HTTP/2. Their words, read.
+//! Load by real clients: wrk for HTTP/1.1, h2load for HTTP/2. Their words, read. Where every failure and the worst time count,
+//! [`steady`] load of our own.
+
+pub mod report;
+pub mod steady;
+
+pub use report::{Failure, Report};
+pub use steady::Steady;
 
 use crate::process;
 use std::{

@@ -20,6 +20,17 @@ pub const FOR_TESTS: &[Tool] = &[
     ("wrk", "wrk"),
 ];
 
+/// What the tests in a real Swarm run besides.
+pub const FOR_SWARM: &[Tool] = &[
+    ("dockerd", "docker.io"),
+    ("docker", "docker.io"),
+    ("haproxy", "haproxy"),
+    ("ip", "iproute2"),
+    ("iptables", "iptables"),
+    ("tar", "tar"),
+    ("unshare", "util-linux"),
+];
+
 /// What the benchmark runs besides.
 pub const FOR_COMPARISON: &[Tool] =
     &[("h2load", "nghttp2-client"), ("haproxy", "haproxy"), ("nginx", "nginx-light"), ("taskset", "util-linux"), ("wrk", "wrk")];

@@ -42,6 +42,19 @@ impl Drop for Counted {
     }
 }
 
+impl Up {
+    /// What has become of the bytes written.
+    ///
+    /// # Errors
+    /// The connection has ended.
+    pub fn delivery(&self) -> io::Result<tcp::Delivery> {
+        match self {
+            Self::Plain(stream, _) => stream.delivery(),
+            Self::Tls(stream, _) => stream.get_ref().0.delivery(),
+        }
+    }
+}
+
 macro_rules! either {
     ($kind:ident) => {
         impl AsyncRead for $kind {

@@ -1,6 +1,6 @@
 //! Connections to servers: taken from the pool, opened, given back.
 //!
-//! Owns no policy: which server, how often and for how long is `forward`'s matter. A worker keeps its own idle connections, so
+//! Owns no policy: which server, how often and for how long is the matter of `forward`. A worker keeps its own idle connections, so
 //! nothing here is contended.
 
 use super::stream::{Counted, Up};
@@ -9,12 +9,12 @@ use crate::{
     endpoint::{Endpoint, Shareable},
     worker::{Shared, Worker},
 };
-use fairlead_core::config::dynamic::UpstreamScheme;
+use fairlead_core::{config::dynamic::UpstreamScheme, outlier::Outcome, race};
 use fairlead_net::{
     dns, http,
     http::{Error, Fields, Frame, RequestHead, ResponseHead, Sink, Source},
     http1, http2, task, tcp,
-    time::{self, Duration},
+    time::{self, Deadline, Duration, Instant},
     tls,
 };
 use std::{
@@ -29,9 +29,19 @@ use std::{
 
 /// One exchange's way to a server.
 pub enum Connection {
-    H1(Box<http1::ClientConn<Up>>),
+    H1(Box<Kept>),
     H2(Box<http2::client::ClientStream>),
 }
+
+/// An HTTP/1 connection, which carries one exchange after the other.
+pub struct Kept {
+    pub connection: http1::ClientConn<Up>,
+    /// When an exchange without an answer is looked at. Here, so that there is one timer for all of them.
+    look: Deadline,
+}
+
+/// A connection that is being opened.
+pub type Opening = Pin<Box<dyn Future<Output = Result<Connection, ConnectError>> + Send>>;
 
 /// Why no connection came about. Nothing of a request has been sent.
 #[derive(Debug)]
@@ -71,38 +81,53 @@ pub fn checkout(worker: &Worker, backend: &Backend, endpoint: &Endpoint) -> Opti
         }
         idle.h2 = None;
     }
-    while let Some(mut kept) = idle.h1.pop() {
-        let fresh = backend.transport.idle_timeout.is_zero() || now.duration_since(kept.since) < backend.transport.idle_timeout;
+    while let Some((mut kept, since)) = idle.h1.pop() {
+        let fresh = backend.transport.idle_timeout.is_zero() || now.duration_since(since) < backend.transport.idle_timeout;
         #[cfg(planted = "idle_unchecked")]
         if fairlead_net::sim::is_planted("idle_unchecked") {
-            return Some(Connection::H1(kept.connection));
+            return Some(Connection::H1(kept));
         }
         if fresh && kept.connection.poll_idle(&mut Context::from_waker(std::task::Waker::noop())).is_pending() {
             worker.reuses.fetch_add(1, Ordering::Relaxed);
-            return Some(Connection::H1(kept.connection));
+            return Some(Connection::H1(kept));
         }
     }
     None
 }
 
-/// Opens a connection within `limit`.
-///
-/// # Errors
-/// No address, no answer, a refusal, or a failed handshake.
-pub async fn connect(
-    worker: &Arc<Worker>,
-    backend: &Backend,
-    endpoint: &Arc<Endpoint>,
-    limit: Option<Duration>,
-) -> Result<Connection, ConnectError> {
-    let opening = open(worker, backend, endpoint);
-    match limit {
-        None => opening.await,
-        Some(limit) => time::timeout(limit, opening).await.unwrap_or_else(|_| {
-            let detail = format!("{}: no connection within {limit:?}", endpoint.url.text);
-            Err(ConnectError { kind: ConnectErrorKind::TimedOut, detail })
-        }),
-    }
+/// Begins to open a connection, within `limit`. Lives on its own: it may be left to end by itself ([`finish_alone`]).
+pub fn begin(worker: &Arc<Worker>, backend: &Arc<Backend>, endpoint: &Arc<Endpoint>, limit: Option<Duration>) -> Opening {
+    let (worker, backend, endpoint) = (worker.clone(), backend.clone(), endpoint.clone());
+    Box::pin(async move {
+        let begun = time::now();
+        let opening = open(&worker, &backend, &endpoint);
+        let opened = match limit {
+            None => opening.await,
+            Some(limit) => time::timeout(limit, opening).await.unwrap_or_else(|_| {
+                let detail = format!("{}: no connection within {limit:?}", endpoint.url.text);
+                Err(ConnectError { kind: ConnectErrorKind::TimedOut, detail })
+            }),
+        };
+        if opened.is_ok() {
+            endpoint.answered();
+            backend.connect_times.lock().observe(time::now().duration_since(begun));
+        }
+        opened
+    })
+}
+
+/// Lets a connection that nobody waits for any more come about: it is kept for a later request, and its failure is noted.
+pub fn finish_alone(worker: &Arc<Worker>, backend: &Arc<Backend>, endpoint: &Arc<Endpoint>, opening: Opening) {
+    let (worker, backend, endpoint) = (worker.clone(), backend.clone(), endpoint.clone());
+    task::spawn(async move {
+        match opening.await {
+            Ok(connection) => connection.recycle(&worker, &backend, &endpoint),
+            Err(e) => {
+                tracing::debug!(server = endpoint.url.text, error = %e, "a connection that was raced by another came to nothing");
+                backend.observe(&endpoint, worker.shared.since_epoch(time::now()), Outcome::Failure);
+            }
+        }
+    });
 }
 
 /// Opens a connection for a health check, which may go to another port and scheme than requests.
@@ -151,7 +176,7 @@ fn h1(shared: &Shared, stream: Up) -> Connection {
         informational: shared.limits.interim_responses,
         ..http1::Limits::default()
     };
-    Connection::H1(Box::new(http1::ClientConn::new(stream, limits)))
+    Connection::H1(Box::new(Kept { connection: http1::ClientConn::new(stream, limits), look: Deadline::new() }))
 }
 
 async fn handshake(
@@ -269,17 +294,31 @@ async fn resolve(endpoint: &Endpoint) -> io::Result<Arc<[IpAddr]>> {
 impl Connection {
     /// Gives the connection back to its worker's pool, if the exchange left it in order and its server is still wanted.
     pub fn recycle(self, worker: &Worker, backend: &Backend, endpoint: &Endpoint) {
-        let Self::H1(connection) = self else { return };
-        if !connection.is_reusable() || !endpoint.keeps_connections() {
+        let Self::H1(kept) = self else { return };
+        if !kept.connection.is_reusable() || !endpoint.keeps_connections() {
             return;
         }
-        endpoint.idle(worker.id).lock().keep(connection, time::now(), backend.transport.max_idle_per_server);
+        endpoint.idle(worker.id).lock().keep(kept, time::now(), backend.transport.max_idle_per_server);
+    }
+
+    /// Ready once `at` has come. HTTP/2 has questions of its own for a silent server.
+    pub fn poll_look(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
+        let Self::H1(kept) = self else { return Poll::Pending };
+        kept.look.set(at);
+        kept.look.poll_expired(cx)
+    }
+
+    /// What the network knows of the bytes that were sent.
+    pub fn delivery(&self) -> Option<race::Delivery> {
+        let Self::H1(kept) = self else { return None };
+        let tcp::Delivery { unacknowledged, since_sent, round_trip } = kept.connection.get_ref().delivery().ok()?;
+        Some(race::Delivery { unacknowledged, since_sent, round_trip })
     }
 
     /// Takes an HTTP/1 connection apart after a 101.
     pub fn into_tunnel(self) -> Option<(Up, bytes::BytesMut)> {
         match self {
-            Self::H1(connection) => Some(connection.into_parts()),
+            Self::H1(kept) => Some(kept.connection.into_parts()),
             Self::H2(_) => None,
         }
     }
@@ -288,7 +327,10 @@ impl Connection {
 macro_rules! each {
     ($self:ident, $c:ident => $call:expr) => {
         match $self {
-            Connection::H1($c) => $call,
+            Connection::H1(kept) => {
+                let $c = &mut kept.connection;
+                $call
+            }
             Connection::H2($c) => $call,
         }
     };
@@ -328,7 +370,10 @@ impl http::Upstream for Connection {
     }
 
     fn response_started(&self) -> bool {
-        each!(self, c => c.response_started())
+        match self {
+            Self::H1(kept) => kept.connection.response_started(),
+            Self::H2(stream) => stream.response_started(),
+        }
     }
 
     fn abort(&mut self) {

@@ -235,6 +235,7 @@ fn what_the_actors_state_is_exported() {
     provider.synced(Duration::from_secs(1_990));
     service.attempt(AttemptOutcome::ConnectFailed);
     service.ejections.inc();
+    service.races.add(3);
     telemetry.server_up("s@file", "http://a\"b", Some(true));
     telemetry.server_up("s@file", "http://gone", Some(true));
     telemetry.server_up("s@file", "http://gone", None);
@@ -257,6 +258,7 @@ fn what_the_actors_state_is_exported() {
         (r#"fairlead_provider_staleness_seconds{provider="etcd"}"#, 10.0),
         (r#"fairlead_provider_connected{provider="etcd"}"#, 1.0),
         (r#"fairlead_service_attempts_total{outcome="connect_failed",service="s@file"}"#, 1.0),
+        (r#"fairlead_service_races_total{service="s@file"}"#, 3.0),
         (r#"fairlead_service_ejections_total{service="s@file"}"#, 1.0),
         (r#"traefik_service_server_up{service="s@file",url="http://a\"b"}"#, 1.0),
         ("traefik_config_reloads_total", 1.0),

@@ -1,7 +1,7 @@
 //! What an operator may say about how labels are read, for all workloads of one provider.
 
-use super::{constraints::Constraints, template::Template};
-use std::collections::BTreeSet;
+use super::{constraints::Constraints, tags::Constraint, template::Template};
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A language of labels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -36,6 +36,10 @@ pub struct Settings {
     pub allow_empty_services: bool,
     /// Traefik 1: what comes after a workload's name in its default host.
     pub domain: String,
+    /// Traefik 1: which workloads are this gateway's concern, by their tags; all must hold.
+    pub tags: Vec<Constraint>,
+    /// Traefik 1: scheme and port by name of entry point, for labels that redirect to one.
+    pub entry_points: BTreeMap<String, (String, u16)>,
     pub interlock: InterlockOptions,
 }
 
@@ -67,6 +71,16 @@ impl Mounts {
 }
 
 impl Settings {
+    /// Scheme and port of an entry point. Without knowledge of any, Traefik 1's two are where they always were.
+    pub fn entry_point(&self, name: &str) -> Option<(&str, u16)> {
+        match (self.entry_points.get(name), name) {
+            (Some((scheme, port)), _) => Some((scheme, *port)),
+            (None, "http") if self.entry_points.is_empty() => Some(("http", 80)),
+            (None, "https") if self.entry_points.is_empty() => Some(("https", 443)),
+            (None, _) => None,
+        }
+    }
+
     /// Every language, and Traefik's defaults.
     pub fn new(provider: &str) -> Self {
         Self {
@@ -79,6 +93,8 @@ impl Settings {
             use_bind_port_ip: false,
             allow_empty_services: false,
             domain: String::new(),
+            tags: Vec::new(),
+            entry_points: BTreeMap::new(),
             interlock: InterlockOptions::default(),
         }
     }

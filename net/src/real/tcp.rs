@@ -1,10 +1,11 @@
 //! TCP of the operating system.
 
-use crate::tcp::{KEEPALIVE_PROBES, ListenOptions, keepalive_interval};
+use crate::tcp::{Delivery, KEEPALIVE_PROBES, ListenOptions, keepalive_interval};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use std::{
     io::{self, IoSlice},
     net::{IpAddr, SocketAddr},
+    os::fd::AsRawFd,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -125,6 +126,16 @@ impl Stream {
         SockRef::from(&self.0).set_tcp_user_timeout(limit)
     }
 
+    /// What has become of the bytes written. One system call.
+    pub fn delivery(&self) -> io::Result<Delivery> {
+        let info = tcp_info(&self.0)?;
+        Ok(Delivery {
+            unacknowledged: info.tcpi_unacked > 0,
+            since_sent: Duration::from_millis(info.tcpi_last_data_sent.into()),
+            round_trip: Duration::from_micros(info.tcpi_rtt.into()),
+        })
+    }
+
     /// Sizes of the socket's buffers in bytes, as the system rounds and doubles them; fixes what it would tune.
     pub fn set_buffers(&self, send: Option<usize>, receive: Option<usize>) -> io::Result<()> {
         let socket = SockRef::from(&self.0);
@@ -136,6 +147,19 @@ impl Stream {
         }
         Ok(())
     }
+}
+
+/// `TCP_INFO`.
+#[expect(unsafe_code, reason = "no safe wrapper among the dependencies asks for it")]
+fn tcp_info(socket: &impl AsRawFd) -> io::Result<libc::tcp_info> {
+    // SAFETY: a struct of integers, for which zeros are a value.
+    let mut info: libc::tcp_info = unsafe { std::mem::zeroed() };
+    let mut length = size_of::<libc::tcp_info>() as libc::socklen_t;
+    // SAFETY: the descriptor is open for as long as `socket` is borrowed; the system writes at most `length` bytes into `info`, which
+    // has so many, and an older system, which knows fewer fields, leaves the rest zero.
+    let done =
+        unsafe { libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, (&raw mut info).cast(), &mut length) };
+    if done == 0 { Ok(info) } else { Err(io::Error::last_os_error()) }
 }
 
 fn canonical(addr: SocketAddr) -> SocketAddr {

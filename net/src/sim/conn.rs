@@ -5,6 +5,7 @@
 //! `BrokenPipe`. Deliberately absent: congestion control, bandwidth, Nagle, simultaneous open, urgent data.
 
 use super::segment::{Config, Segment};
+use crate::tcp::Delivery;
 use bytes::{Buf, Bytes, BytesMut};
 use std::{
     cmp::min,
@@ -65,6 +66,8 @@ pub struct Conn {
     fin: Option<u64>,
     closed_first: bool,
     retries: u32,
+    /// When bytes were last sent, for the first time or again.
+    sent: Instant,
     rto: Duration,
     srtt: Option<(Duration, Duration)>,
     timing: Option<(u64, Instant)>,
@@ -126,6 +129,7 @@ impl Conn {
             fin: None,
             closed_first: false,
             retries: 0,
+            sent: now,
             rto: cfg.rto_initial,
             srtt: None,
             timing: Some((isn + 1, now)),
@@ -168,6 +172,15 @@ impl Conn {
     /// Bytes waiting to be read, bytes waiting to be acknowledged.
     pub fn queues(&self) -> (usize, usize) {
         (self.recv.len(), self.send.len())
+    }
+
+    /// What has become of the bytes written.
+    pub fn delivery(&self, now: Instant) -> Delivery {
+        Delivery {
+            unacknowledged: self.snd_nxt > self.snd_una && self.state != State::Dead,
+            since_sent: now - self.sent,
+            round_trip: self.srtt.map_or(Duration::ZERO, |(srtt, _)| srtt),
+        }
     }
 
     /// The state as `netstat` names it.

@@ -1,7 +1,7 @@
 //! TCP over the simulated network. A stream knows its network and its socket, so it may be dropped anywhere.
 
 use super::{net::Net, world::SockId};
-use crate::tcp::{KEEPALIVE_PROBES, ListenOptions, keepalive_interval};
+use crate::tcp::{Delivery, KEEPALIVE_PROBES, ListenOptions, keepalive_interval};
 use std::{
     future::poll_fn,
     io::{self, IoSlice},
@@ -112,6 +112,13 @@ impl Stream {
     /// restores the system's limit, about a quarter of an hour.
     pub fn set_user_timeout(&self, limit: Option<Duration>) -> io::Result<()> {
         self.net.adjust(self.id, |c| c.user_timeout = limit)
+    }
+
+    /// What has become of the bytes written.
+    pub fn delivery(&self) -> io::Result<Delivery> {
+        let mut delivery = None;
+        self.net.adjust(self.id, |c| delivery = Some(c.delivery(crate::time::now())))?;
+        delivery.ok_or_else(|| io::ErrorKind::NotConnected.into())
     }
 
     /// Sizes of the socket's buffers in bytes.

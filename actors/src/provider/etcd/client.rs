@@ -3,12 +3,13 @@
 //! Owns endpoints as operators write them, names resolved anew at each connect, TLS, and the token. Deliberately absent:
 //! retries and the choice of the endpoint, which are the session's.
 
+use super::super::tls::client_config;
 use super::proto::{
     self, AuthenticateRequest, AuthenticateResponse, RangeRequest, RangeResponse, WatchRequest, WatchResponse, method,
 };
 use fairlead_core::config::static_::{ClientTls, EtcdProvider as Options};
 use fairlead_net::{
-    dns, fs,
+    dns,
     grpc::{Channel, Code, Receiver, Sender, Status},
     http2::client::{Settings, handshake},
     task::{Owned, spawn},
@@ -105,7 +106,7 @@ impl Client {
     pub(super) async fn connect(endpoint: &Endpoint, options: Option<&ClientTls>) -> Result<Self, String> {
         let late = || format!("no connection within {CONNECT:?}");
         let tls = match endpoint.secure {
-            true => Some(client_config(options).await?),
+            true => Some(client_config(options, &["h2"], "--providers.etcd.tls").await?),
             false => None,
         };
         let resolved = timeout(CONNECT, dns::resolve(&endpoint.host)).await;
@@ -236,34 +237,6 @@ async fn open<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(stream: S, end
     };
     let channel = Channel::new(client, endpoint.authority());
     Ok(Client { channel, token: None, answered: AtomicBool::new(false), _driver: spawn(run).owned() })
-}
-
-async fn client_config(options: Option<&ClientTls>) -> Result<std::sync::Arc<tls::ClientConfig>, String> {
-    let mut config = tls::ClientOptions { alpn: vec!["h2".into()], ..Default::default() };
-    if let Some(options) = options {
-        config.insecure_skip_verify = options.insecure_skip_verify;
-        if let Some(ca) = &options.ca {
-            config.root_cas = vec![pem(ca, "--providers.etcd.tls.ca").await?];
-        }
-        match (&options.cert, &options.key) {
-            (None, None) => {}
-            (Some(cert), Some(key)) => {
-                let key = pem(key.reveal(), "--providers.etcd.tls.key").await?;
-                config.client_cert = Some((pem(cert, "--providers.etcd.tls.cert").await?, key));
-            }
-            _ => return Err("--providers.etcd.tls.cert and --providers.etcd.tls.key are given together or not at all".into()),
-        }
-    }
-    tls::client_config(&config).map_err(|e| format!("--providers.etcd.tls: {e}"))
-}
-
-/// PEM text as it is, or that of the file it names.
-async fn pem(text_or_path: &str, flag: &str) -> Result<tls::Pem, String> {
-    if text_or_path.contains("-----BEGIN") {
-        return Ok(tls::Pem::new(flag, text_or_path));
-    }
-    let bytes = fs::read(text_or_path, tls::MAX_PEM).await.map_err(|e| format!("{flag}: {text_or_path} cannot be read: {e}"))?;
-    Ok(tls::Pem::new(text_or_path, bytes))
 }
 
 #[cfg(test)]

@@ -189,8 +189,9 @@ fn own(out: &mut Text, names: &Names) {
             out.sample("fairlead_responses_total", &labels, count);
         }
     }
-    let of_services: [(&str, &str, Of<super::ServiceSeries>); 3] = [
+    let of_services: [(&str, &str, Of<super::ServiceSeries>); 4] = [
         ("traefik_service_retries_total", "Attempts beyond the first.", |s| s.retries.get()),
+        ("fairlead_service_races_total", "Connection attempts that joined one that was slower than usual.", |s| s.races.get()),
         ("fairlead_service_ejections_total", "Servers taken out because requests failed at them.", |s| s.ejections.get()),
         ("fairlead_service_retries_refused_total", "Retries that the budget refused.", |s| s.retries_refused.get()),
     ];

@@ -200,6 +200,8 @@ pub struct ServiceSeries {
     pub(super) table: Arc<Table>,
     /// Attempts beyond the first.
     pub retries: Counter,
+    /// Connection attempts that joined one that was slow.
+    pub races: Counter,
     /// Servers taken out because requests failed at them.
     pub ejections: Counter,
     /// Retries that the budget refused.
@@ -213,6 +215,7 @@ impl ServiceSeries {
             name: name.into(),
             table,
             retries: Counter::default(),
+            races: Counter::default(),
             ejections: Counter::default(),
             retries_refused: Counter::default(),
             attempts: Default::default(),

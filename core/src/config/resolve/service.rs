@@ -112,10 +112,26 @@ fn load_balancer(
             Strategy::Wrr
         }
     };
+    let hash_cookie = raw.hash_cookie.clone().filter(|name| !name.is_empty());
+    let strategy = match (&hash_cookie, strategy) {
+        (Some(name), _) if !name.chars().all(is_token) => {
+            let message = format!("expected the name of a cookie, found {}", quote(name));
+            notes.error(&["loadBalancer", "hashCookie"], message, "write letters, digits and dashes");
+            strategy
+        }
+        (Some(_), Strategy::Wrr) if raw.strategy.is_none() => Strategy::Hrw,
+        (None, _) | (Some(_), Strategy::Hrw) => strategy,
+        (Some(_), _) => {
+            let message = "a cookie's value picks the server, and the strategy is another";
+            notes.error(&["loadBalancer", "hashCookie"], message, "remove `strategy`, or write hrw");
+            strategy
+        }
+    };
     let transport = raw.servers_transport.as_deref().filter(|text| !text.is_empty());
     LoadBalancer {
         servers,
         strategy,
+        hash_cookie,
         sticky: raw.sticky.0.as_ref().and_then(|sticky| cookie(sticky, name, &["loadBalancer"], notes)),
         health_check: raw.health_check.as_ref().map(|check| health_check(check, config, notes)),
         passive_health_check: raw.passive_health_check.as_ref().map(|check| passive(check, notes)),
@@ -216,11 +232,15 @@ pub(super) fn server_url(text: &str) -> Result<ServerUrl, String> {
     Ok(ServerUrl { scheme, host, port, path, text: text.to_owned() })
 }
 
+/// What a cookie's name may hold. `_` is Traefik's stand-in for the rest.
+fn is_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
+}
+
 fn cookie(raw: &raw::Sticky, service: &Name, base: &[&str], notes: &mut Notes<'_>) -> Option<StickyCookie> {
     let raw = raw.cookie.0.as_ref()?;
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^`|~".contains(c);
     let name = match raw.name.as_deref().filter(|name| !name.is_empty()) {
-        Some(name) => name.chars().map(|c| if token(c) { c } else { '_' }).collect(),
+        Some(name) => name.chars().map(|c| if is_token(c) { c } else { '_' }).collect(),
         None => {
             let digest = Sha1::digest(format!("_TRAEFIK_BACKEND_{service}"));
             let hex: String = digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect();

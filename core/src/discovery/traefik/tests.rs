@@ -77,7 +77,7 @@ fn labels_are_taken_over_and_completed() {
     assert!(router.tls.is_some());
     assert_eq!(router.middlewares[0].as_str(), "strip@swarm");
     assert_eq!(router.service.as_str(), "shop@swarm", "the only service there is");
-    assert_eq!(router.source, "service shop_web: traefik.http.routers.shop");
+    assert_eq!(router.source, "service shop_web: traefik.http.routers.shop.rule");
     let balancer = balancer(&config, "shop@swarm");
     assert_eq!(balancer.servers[0].url.text, "https://10.0.1.11:9000");
     assert_eq!(balancer.servers[0].weight, 3);

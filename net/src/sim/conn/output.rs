@@ -17,6 +17,7 @@ impl Conn {
             if n > 0 && !silly {
                 let data = Bytes::copy_from_slice(&self.send[flying..flying + n]);
                 self.emit(self.snd_nxt, Flag::Ack, data, out);
+                self.sent = now;
                 self.snd_nxt += n as u64;
                 self.timing.get_or_insert((self.snd_nxt, now));
             } else if self.fin == Some(self.snd_nxt) {
@@ -48,6 +49,7 @@ impl Conn {
                 self.emit(self.snd_una, Flag::Ack, Bytes::copy_from_slice(&self.send[..n]), out);
             }
         }
+        self.sent = now;
         self.rexmit_at = Some(now + self.rto);
     }
 

@@ -1,7 +1,7 @@
 //! CPU time and memory of a process and its children, from `/proc`.
 
 use crate::proxies::{Field, Proxy};
-use fairlead_tests::Connection;
+use fairlead_tests::{Connection, process::tree};
 use serde_json::{Value, json};
 use std::{
     fs,
@@ -19,28 +19,6 @@ pub fn median(values: impl Iterator<Item = f64>) -> f64 {
         n if n % 2 == 1 => values[n / 2],
         n => (values[n / 2 - 1] + values[n / 2]) / 2.0,
     }
-}
-
-/// Seconds of CPU that a process and its children have used.
-pub fn cpu_seconds(id: u32) -> f64 {
-    // The unit of /proc is a hundredth of a second on every Linux there is.
-    tree(id).iter().map(|id| ticks(*id)).sum::<u64>() as f64 / 100.0
-}
-
-fn ticks(id: u32) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-    let after_name = stat.rsplit(')').next().unwrap_or_default();
-    // User and system time: fields 14 and 15 of the line, 12 and 13 behind the name.
-    after_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum()
-}
-
-fn tree(id: u32) -> Vec<u32> {
-    let mut ids = vec![id];
-    for task in fs::read_dir(format!("/proc/{id}/task")).into_iter().flatten().flatten() {
-        let children = fs::read_to_string(task.path().join("children")).unwrap_or_default();
-        ids.extend(children.split_whitespace().filter_map(|child| child.parse().ok()).flat_map(tree));
-    }
-    ids
 }
 
 /// Proportional share of memory in bytes.

@@ -1,10 +1,10 @@
 //! What is measured: one kind of load each, by wrk or h2load.
 
-use crate::{
-    measure::cpu_seconds,
-    proxies::{Field, Proxy},
+use crate::proxies::{Field, Proxy};
+use fairlead_tests::{
+    load::{Tally, h2load_tally, wrk_tally},
+    process::cpu_seconds,
 };
-use fairlead_tests::load::{Tally, h2load_tally, wrk_tally};
 use std::{process::Command, time::Instant};
 
 /// One kind of load.
