@@ -345,7 +345,7 @@ fn a_port_that_nobody_knows_is_asked_for() {
     let text = format!("service web: {label}: it is not known on which port it listens (set it to that port)");
 
     let (config, rejections) = served(unknown(&[]));
-    assert_eq!(config.services.contains_key("web@swarm"), false);
+    assert!(!config.services.contains_key("web@swarm"));
     assert_eq!(rejections, [format!("Warning {text}")], "nobody spoke of it");
 
     let (_, rejections) = served(unknown(&[("traefik.enable", "true")]));
