@@ -8,7 +8,7 @@ use fairlead_net::{
 };
 use std::future::Future;
 
-/// A session that lasted so long makes its endpoint a good one: the round starts anew.
+/// A session that was good for so long makes its endpoint a good one: the round starts anew.
 const STEADY: Duration = Duration::from_secs(5);
 
 /// What only the operator can mend is not asked again sooner.
@@ -62,10 +62,13 @@ pub async fn run(name: &str, endpoints: Result<Vec<Endpoint>, Failure>, of: &mut
         let failure = of.session(endpoint, out).await;
         let why = format!("{endpoint}: {failure}");
         tracing::info!(provider = name, %why, "session ended");
-        if now().saturating_duration_since(since) >= STEADY {
-            failed.clear();
+        let good = of.round().good;
+        out.send(EventKind::Failing { message: why.clone(), since: good.unwrap_or(began) });
+        match good.is_some_and(|good| good.saturating_duration_since(since) >= STEADY) {
+            // The next is tried at once, and a whole round of them.
+            true => failed.clear(),
+            false => failed.push((failure.kind, why)),
         }
-        failed.push((failure.kind, why));
     }
     let kind = failed.iter().map(|(kind, _)| *kind).min().unwrap_or(FailureKind::Configuration);
     let mut messages: Vec<String> = failed.into_iter().map(|(_, why)| why).collect();
