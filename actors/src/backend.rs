@@ -8,9 +8,10 @@ use crate::{
 };
 use fairlead_core::{
     Name,
-    balance::{Balancer, Pick, Sticky},
+    balance::{Balancer, Key, Pick, Sticky, by_cookie},
     config::dynamic::{LoadBalancer, Service, Transport},
     endpoint::PanicFloor,
+    http::Fields,
     outlier::Outcome,
     race::ConnectTimes,
     retry::{Budget, BudgetConfig},
@@ -71,9 +72,15 @@ impl Backend {
         }
     }
 
+    /// What stands for the client of this request when a server is picked.
+    pub fn client_key<F: Fields>(&self, fields: &F, client: IpAddr) -> Key {
+        let cookie = self.config.hash_cookie.as_deref().and_then(|name| by_cookie(fields, name));
+        cookie.unwrap_or_else(|| client.into())
+    }
+
     /// The server for one attempt. Ejection and suspicion are guesses from traffic: rather such a server than one on which this request
     /// has failed, or none.
-    pub fn pick(&self, tried: &[usize], client: IpAddr) -> Option<usize> {
+    pub fn pick(&self, tried: &[usize], client: Key) -> Option<usize> {
         let usable = |i: usize| self.endpoints[i].takes_new();
         let suspected = |i: usize| self.endpoints[i].would_take_new();
         let random = random::u64();
@@ -89,15 +96,15 @@ impl Backend {
     }
 
     /// A server to ask beside those that are slow to answer: one that nothing speaks against, at another address.
-    pub fn pick_beside(&self, tried: &[usize], client: IpAddr) -> Option<usize> {
+    pub fn pick_beside(&self, tried: &[usize], client: Key) -> Option<usize> {
         let place = |i: usize| (&self.endpoints[i].url.host, self.endpoints[i].url.port);
         let elsewhere = |i: usize| !tried.iter().any(|t| *t == i || place(*t) == place(i));
         self.turn(random::u64(), client, &|i| self.endpoints[i].takes_new() && elsewhere(i))
     }
 
-    fn turn(&self, random: u64, client: IpAddr, admits: &dyn Fn(usize) -> bool) -> Option<usize> {
+    fn turn(&self, random: u64, client: Key, admits: &dyn Fn(usize) -> bool) -> Option<usize> {
         let in_flight = |i: usize| self.endpoints[i].in_flight();
-        self.balancer.lock().pick(&Pick { usable: admits, in_flight: &in_flight, tried: &[], random, client })
+        self.balancer.lock().pick(&Pick { usable: admits, in_flight: &in_flight, tried: &[], random, key: client })
     }
 
     /// Why no server can be given a request, where discovery says so of all of them.
@@ -136,7 +143,7 @@ impl Backend {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{endpoint::Key, telemetry};
+    use crate::{endpoint, telemetry};
     use fairlead_core::{
         config::dynamic::{Server, ServerUrl, UpstreamScheme},
         endpoint::Event,
@@ -157,7 +164,7 @@ mod tests {
         backend.balancer = Mutex::new(Balancer::new(&backend.config));
         let policy = OutlierPolicy::of(None, false);
         let endpoint = |port: &u16| {
-            let key = Key {
+            let key = endpoint::Key {
                 service: backend.name.clone(),
                 url: url(*port).text,
                 instance: String::new(),
@@ -181,7 +188,7 @@ mod tests {
             now += Duration::from_millis(10);
             assert!(now < Duration::from_secs(60), "failures in a row eject a server");
         }
-        let client = "10.9.9.9".parse().expect("an address");
+        let client = "10.9.9.9".parse::<IpAddr>().expect("an address").into();
         assert_eq!([backend.pick(&[], client), backend.pick(&[], client)], [Some(1); 2], "an ejected server is passed over");
         assert_eq!(backend.pick(&[1], client), Some(0));
         assert!(backend.pick(&[0, 1], client).is_some(), "where all have failed, any is better than none");
@@ -190,7 +197,7 @@ mod tests {
     #[test]
     fn a_suspected_server_is_passed_over_until_it_answers_or_its_time_is_over() {
         let backend = backend(&[1, 2]);
-        let client = "10.9.9.9".parse().expect("an address");
+        let client = "10.9.9.9".parse::<IpAddr>().expect("an address").into();
         let [one, two] = [&backend.endpoints[0], &backend.endpoints[1]];
         one.suspect(Duration::from_secs(5));
         assert_eq!([backend.pick(&[], client), backend.pick(&[], client)], [Some(1); 2]);
@@ -209,14 +216,14 @@ mod tests {
     #[test]
     fn two_instances_at_one_address_are_not_raced_against_each_other() {
         let backend = backend(&[1, 1, 2]);
-        let client = "10.9.9.9".parse().expect("an address");
+        let client = "10.9.9.9".parse::<IpAddr>().expect("an address").into();
         assert_eq!([backend.pick_beside(&[0], client), backend.pick_beside(&[1, 2], client)], [Some(2), None]);
     }
 
     #[test]
     fn an_unreachable_server_is_never_picked_and_says_why() {
         let backend = backend(&[1, 2]);
-        let client = "10.9.9.9".parse().expect("an address");
+        let client = "10.9.9.9".parse::<IpAddr>().expect("an address").into();
         backend.endpoints[0].set_unreachable(Some("no shared network"));
         assert_eq!([backend.pick(&[], client), backend.pick(&[], client), backend.pick(&[1], client)], [Some(1); 3]);
         assert!(!backend.endpoints[0].serves_sessions() && !backend.has_other(&[1]) && backend.is_usable());

@@ -4,7 +4,14 @@
 
 use crate::{
     config_watch::Make,
-    provider::{Provider, etcd::EtcdProvider, file::FileProvider},
+    provider::{
+        Provider,
+        docker::{PlainProvider, SwarmProvider},
+        etcd::EtcdProvider,
+        file::FileProvider,
+        kontena::KontenaProvider,
+        rancher::RancherProvider,
+    },
     telemetry::{self, AccessLogOptions, FieldMode, HeaderMode, LogFormat, MetricsOptions, StatusRange, TracingOptions},
 };
 use fairlead_core::config::static_::{self, AccessLog, AccessLogFormat, StaticConfig};
@@ -19,6 +26,23 @@ pub fn providers(config: &StaticConfig) -> Vec<(String, Make)> {
     if let Some(options) = config.providers.etcd.clone() {
         let make: Make = Box::new(move || Box::new(EtcdProvider::new(&options)) as Box<dyn Provider>);
         providers.push(("etcd".into(), make));
+    }
+    if let Some(options) = config.providers.kontena.clone() {
+        let make: Make = Box::new(move || Box::new(KontenaProvider::new(&options)) as Box<dyn Provider>);
+        providers.push(("kontena".into(), make));
+    }
+    for options in config.providers.docker.iter().chain(&config.providers.swarm).cloned() {
+        let name = options.settings.provider.clone();
+        let make: Make = if options.swarm {
+            Box::new(move || Box::new(SwarmProvider::new(&options)))
+        } else {
+            Box::new(move || Box::new(PlainProvider::new(&options)))
+        };
+        providers.push((name, make));
+    }
+    if let Some(options) = config.providers.rancher.clone() {
+        let make: Make = Box::new(move || Box::new(RancherProvider::new(&options)) as Box<dyn Provider>);
+        providers.push(("rancher".into(), make));
     }
     providers
 }

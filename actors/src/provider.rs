@@ -7,11 +7,14 @@
 //! Deliberately absent: back-off, deduplication and health book-keeping (`config_watch`), and any judgement about what
 //! the configuration means (`fairlead_core`).
 
+pub mod docker;
 pub mod etcd;
 #[cfg(test)]
 mod fake;
 pub mod file;
 pub mod http;
+pub mod kontena;
+pub mod rancher;
 mod tls;
 
 use fairlead_core::config::{RawDynamic, Rejection};

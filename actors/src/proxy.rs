@@ -13,6 +13,7 @@ pub mod fields;
 mod forward;
 mod http1;
 mod http2;
+mod info;
 mod respond;
 pub mod stream;
 #[cfg(all(test, not(madsim)))]

@@ -39,6 +39,8 @@ pub struct Route {
     pub retry: RetryPolicy,
     /// No stage forbids `X-Forwarded-For`.
     pub adds_forwarded_for: bool,
+    /// Responses tell how they came about.
+    pub informs: bool,
     pub series: Arc<RouterSeries>,
 }
 

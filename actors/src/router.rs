@@ -306,6 +306,7 @@ impl State {
         Arc::new(Route {
             retry,
             adds_forwarded_for: !stages.iter().any(|slot| slot.stage.omits_forwarded_for()),
+            informs: stages.iter().any(|slot| slot.stage.informs()),
             series: telemetry.router(router.name.as_str(), service),
             stages,
         })

@@ -6,6 +6,7 @@
 //! Deliberately absent: connections, health, and randomness of its own. A balancer is not shared: each worker has one.
 
 mod composite;
+mod hash;
 mod rendezvous;
 mod sticky;
 #[cfg(test)]
@@ -13,10 +14,10 @@ mod tests;
 mod wheel;
 
 pub use composite::{Choice, WeightedPicker, failover};
+pub use hash::{Key, by_cookie};
 pub use sticky::Sticky;
 
 use crate::config::dynamic::{LoadBalancer, Server, Strategy};
-use std::net::IpAddr;
 use wheel::Wheel;
 
 /// What a pick depends on besides the balancer's own state. Servers are meant by their index in the load balancer.
@@ -29,8 +30,8 @@ pub struct Pick<'a> {
     pub tried: &'a [usize],
     /// Uniform over all 64 bits; only `p2c` looks at it.
     pub random: u64,
-    /// The connection's peer; only `hrw` looks at it.
-    pub client: IpAddr,
+    /// What stands for the client; only `hrw` looks at it.
+    pub key: Key,
 }
 
 /// The servers of one load balancer and whose turn it is.
@@ -68,7 +69,7 @@ impl Balancer {
             Strategy::Wrr => self.wheel.next(admits),
             Strategy::P2c => self.less_busy_of_two(ctx, admits),
             Strategy::LeastConn => self.least_busy(ctx, admits),
-            Strategy::Hrw => rendezvous::highest(&self.wheel, ctx.client, admits),
+            Strategy::Hrw => rendezvous::highest(&self.wheel, ctx.key, admits),
         }
     }
 

@@ -17,7 +17,7 @@ mod resolve;
 pub mod static_;
 pub(crate) mod tree;
 
-pub(crate) use decode::remedy_for_name;
+pub(crate) use decode::{nearest, parse_duration, quote, remedy_for_name};
 pub use dynamic::Config;
 pub use raw::{Join, RawDynamic, Unions, decode};
 pub use rejection::{Rejection, Severity};

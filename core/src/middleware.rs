@@ -6,7 +6,7 @@
 //! ```
 //!
 //! Stages act on the canonical escaped path, so that what is forwarded is what was decided on. Chains are flattened and
-//! Retry is read by the caller ([`Stage::retry`]) before any stage runs.
+//! Retry and InfoHeaders are read by the caller ([`Stage::retry`], [`Stage::informs`]) before any stage runs.
 //!
 //! Deliberately absent: waiting. A rate limit refuses at once, and a password is checked by whoever called.
 
@@ -19,8 +19,10 @@ mod rate_limit;
 mod redirect;
 #[cfg(test)]
 mod tests;
+mod upgrade_paths;
 
 pub use basic_auth::{AuthCheck, Verdict};
+pub(crate) use password::is_hash as is_password_hash;
 
 use crate::{
     Name,
@@ -51,6 +53,8 @@ enum Kind {
     BasicAuth(basic_auth::BasicAuth),
     AllowList(allow_list::AllowList),
     Retry(RetryPolicy),
+    InfoHeaders,
+    UpgradePaths(upgrade_paths::UpgradePaths),
     Unflattened,
 }
 
@@ -105,6 +109,8 @@ impl Stage {
             MiddlewareKind::Retry { attempts, initial_interval } => {
                 Kind::Retry(RetryPolicy::with_middleware(*attempts, *initial_interval))
             }
+            MiddlewareKind::InfoHeaders => Kind::InfoHeaders,
+            MiddlewareKind::UpgradePaths { prefixes } => Kind::UpgradePaths(upgrade_paths::UpgradePaths::new(prefixes)),
             MiddlewareKind::Chain { .. } => Kind::Unflattened,
         };
         Self { name: middleware.name.clone(), kind }
@@ -129,6 +135,11 @@ impl Stage {
         matches!(&self.kind, Kind::Headers(headers) if headers.omits_forwarded_for())
     }
 
+    /// Whether this is InfoHeaders: the caller knows what they say.
+    pub fn informs(&self) -> bool {
+        matches!(self.kind, Kind::InfoHeaders)
+    }
+
     /// Whether [`Stage::response`] does anything.
     pub fn edits_response(&self) -> bool {
         matches!(&self.kind, Kind::Headers(headers) if headers.edits_response())
@@ -146,7 +157,8 @@ impl Stage {
             Kind::RateLimit(stage) => stage.request(state.sources(), req, ctx.now),
             Kind::BasicAuth(stage) => stage.request(state.credentials(), req, ctx),
             Kind::AllowList(stage) => stage.request(req),
-            Kind::Retry(_) => Flow::Continue,
+            Kind::UpgradePaths(stage) => stage.request(req),
+            Kind::Retry(_) | Kind::InfoHeaders => Flow::Continue,
             // The snapshot flattens chains. Should one come here, what it guards must not go unguarded.
             Kind::Unflattened => Flow::Respond(LocalResponse::of(Reason::Internal)),
         }

@@ -10,7 +10,7 @@ pub enum Reason {
     InvalidHost,
     /// 400: the path holds what could be read in two ways.
     InvalidPath,
-    /// 404: no router matches.
+    /// 404, or what the entry point says: no router matches.
     NoRoute,
     /// 405: TRACE, or CONNECT where no route takes it.
     MethodNotAllowed,
@@ -135,8 +135,8 @@ impl Reason {
         }
     }
 
-    /// The status code unless the middleware that answers has its own: redirects choose among 301, 302, 307 and 308, and
-    /// IPAllowList's is configured. What is only recorded (499, a response broken off) has the code of the record.
+    /// The status code unless who answers has another: redirects choose among 301, 302, 307 and 308, and those of
+    /// IPAllowList and of an entry point without a route are configured. What is only recorded (499, a response broken off) has the code of the record.
     pub fn status(self) -> u16 {
         match self {
             Self::Redirect => 302,

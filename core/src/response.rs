@@ -25,6 +25,14 @@ impl LocalResponse {
         response
     }
 
+    /// No router matches, where the entry point answers that with `status`.
+    pub fn unmatched(status: u16) -> Self {
+        match status == Reason::NoRoute.status() {
+            true => Self::of(Reason::NoRoute),
+            false => Self::text(Reason::NoRoute, status, phrase(status)),
+        }
+    }
+
     /// A plain-text response.
     pub fn text(reason: Reason, status: u16, body: impl Into<Cow<'static, str>>) -> Self {
         let body = match body.into() {

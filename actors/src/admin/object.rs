@@ -156,6 +156,7 @@ fn load_balancer(balancer: &LoadBalancer) -> Object {
         Strategy::Hrw => "hrw",
     };
     put(&mut out, "strategy", strategy);
+    put(&mut out, "hashCookie", balancer.hash_cookie.as_deref().unwrap_or_default());
     if let Some(check) = &balancer.health_check {
         out.insert("healthCheck".into(), health_check(check).into());
     }
@@ -232,6 +233,8 @@ fn settings(kind: &MiddlewareKind) -> (&'static str, Object) {
         MiddlewareKind::Headers(edits) => {
             put_headers(&mut out, "customRequestHeaders", &edits.request);
             put_headers(&mut out, "customResponseHeaders", &edits.response);
+            put_headers(&mut out, "appendRequestHeaders", &edits.append_request);
+            put_headers(&mut out, "appendResponseHeaders", &edits.append_response);
             "headers"
         }
         MiddlewareKind::RateLimit(limit) => {
@@ -262,6 +265,11 @@ fn settings(kind: &MiddlewareKind) -> (&'static str, Object) {
         MiddlewareKind::Chain { middlewares } => {
             put_names(&mut out, "middlewares", middlewares);
             "chain"
+        }
+        MiddlewareKind::InfoHeaders => "infoHeaders",
+        MiddlewareKind::UpgradePaths { prefixes } => {
+            out.insert("prefixes".into(), json!(prefixes));
+            "upgradePaths"
         }
     };
     (key, out)

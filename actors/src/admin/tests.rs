@@ -47,6 +47,7 @@ fn balancer(servers: Vec<Server>) -> ServiceKind {
     ServiceKind::LoadBalancer(LoadBalancer {
         servers,
         strategy: Strategy::Wrr,
+        hash_cookie: None,
         sticky: None,
         health_check: None,
         passive_health_check: None,
@@ -71,6 +72,7 @@ fn config() -> Config {
     let edits = HeaderEdits {
         request: vec![("X-Auth-Token".into(), "s3cr3t-token".into()), ("X-Team".into(), "blue".into())],
         response: vec![("Set-Cookie".into(), "letmein".into())],
+        ..HeaderEdits::default()
     };
     let limit = RateLimit { average: 5, period: Duration::from_secs(1), burst: 10, source: SourceCriterion::RequestHost };
     let tls = RouterTls { options: name("default"), cert_resolver: None, domains: vec![vec!["a.b".into(), "c.d".into()]] };

@@ -2,10 +2,13 @@
 
 use super::Exit;
 use fairlead_actors::provider::{self, EventKind};
-use fairlead_core::config::{
-    RawDynamic, Rejection, StaticConfig, Style, Tree, env,
-    file::{self, Format},
-    flags, resolve_static,
+use fairlead_core::{
+    config::{
+        RawDynamic, Rejection, StaticConfig, Style, Tree, env,
+        file::{self, Format},
+        flags, resolve_static,
+    },
+    discovery::kontena,
 };
 use fairlead_net::time::{self, Duration};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -29,7 +32,14 @@ pub fn load(arguments: &[String]) -> Result<(StaticConfig, Vec<Rejection>), Exit
         Some(path) => read(&path)?,
         None => Tree::empty("no configuration file", Style::File),
     };
-    let tree = file.overlaid(environment).overlaid(flags);
+    let given = file.overlaid(environment).overlaid(flags);
+    let tree = match kontena::profile(variables.iter().map(|(name, value)| (name.as_str(), value.as_str())), &given) {
+        Some((profile, more)) => {
+            warnings.extend(more);
+            profile.overlaid(given)
+        }
+        None => given,
+    };
     let (config, more) = resolve_static(&tree).map_err(|rejections| Exit::unusable(&rejections))?;
     warnings.extend(more);
     Ok((config, warnings))

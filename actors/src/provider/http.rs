@@ -113,6 +113,16 @@ impl Client {
         Self { endpoint, options, authorization, kept: None }
     }
 
+    /// A client of the same server with a connection of its own.
+    pub fn fork(&self) -> Self {
+        Self {
+            endpoint: self.endpoint.clone(),
+            options: self.options.clone(),
+            authorization: self.authorization.clone(),
+            kept: None,
+        }
+    }
+
     /// Where it asks.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint

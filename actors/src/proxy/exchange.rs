@@ -7,6 +7,7 @@ use super::{
     connection::Client,
     fields::View,
     forward::{self, Forwarded, Tunnelled},
+    info::Info,
     respond,
 };
 use crate::{
@@ -16,7 +17,7 @@ use crate::{
     telemetry::{Observe, Phases, Record, TlsInfo, Trace},
 };
 use fairlead_core::{
-    http::{Fields as _, FieldsMut as _, HostMemo, Request, forwarded, hop, path, target},
+    http::{Fields as _, FieldsMut, HostMemo, Request, forwarded, hop, path, target},
     middleware::{Ctx, Flow},
     reason::Reason,
     response::LocalResponse,
@@ -64,6 +65,8 @@ pub struct Facts {
     /// What a trusted peer says of who the client is.
     pub forwarded_for: Option<String>,
     pub request_id: Option<String>,
+    /// What the response tells of how it came about, where the router asks for that.
+    pub info: Option<Box<Info>>,
     pub client_gone: bool,
     pub truncated: bool,
     /// For the log, where something went wrong.
@@ -85,6 +88,22 @@ impl Open {
     /// How long the exchange has run.
     pub fn elapsed(&self) -> Duration {
         time::now().duration_since(self.started)
+    }
+
+    /// The attempt at this server has failed.
+    pub fn attempt_over(&mut self, server: &Arc<Endpoint>) {
+        let now = self.elapsed();
+        if let Some(info) = &mut self.facts.info {
+            info.attempt_over(server, now);
+        }
+    }
+
+    /// Writes into a response how it came about, where the router asks for that.
+    pub fn inform<F: FieldsMut>(&self, client: &Client, fields: &mut F) {
+        if let Some(info) = &self.facts.info {
+            let id = self.facts.request_id.as_deref().unwrap_or_default();
+            info.write(fields, id, &client.entry.forwarded.server, self.elapsed());
+        }
     }
 }
 
@@ -219,8 +238,10 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
 
     let published = open.published.clone();
     let Some(router) = published.snapshot.route(entry.id, client.tls.is_some(), &request) else {
-        let reason = if client.worker.shared.is_synced() { Reason::NoRoute } else { Reason::Starting };
-        return Err(Refused(reason, String::new()));
+        return match client.worker.shared.is_synced() {
+            true => Ok(Decided::Answer(LocalResponse::unmatched(entry.config.http.unmatched_status))),
+            false => Err(Refused(Reason::Starting, String::new())),
+        };
     };
     open.facts.router = Some(router.id);
     open.facts.phases.routed = Some(open.elapsed());
@@ -230,6 +251,10 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
         return Err(Refused(Reason::Misdirected, "the TLS options of this connection are not those of the host".into()));
     }
     write_host(&mut request);
+    let route = published.route(router);
+    if route.informs {
+        inform(open, &mut request);
+    }
     if let Some(answer) = pass_stages(client, open, &published, router, &mut request).await {
         return Ok(Decided::Answer(answer));
     }
@@ -237,7 +262,6 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
         let answer = client.worker.shared.internals.respond(*internal, client, &request, &published);
         return Ok(Decided::Internal(answer));
     }
-    let route = published.route(router);
     if route.adds_forwarded_for {
         forwarded::append_for(&entry.forwarded, &mut request.fields, client.peer.ip());
     }
@@ -245,6 +269,8 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
         let received = if *version == Version::Http2 { "2.0" } else { "1.1" };
         hop::append_via(&mut request.fields, received, &client.worker.shared.pseudonym);
     }
+    // A middleware may have taken the upgrade out of it.
+    *upgrade = *upgrade && request.fields.get("upgrade").is_some();
     // What goes to the server is what was decided on. The authority is what HTTP/2 servers are told.
     let host = request.fields.get("host").unwrap_or_default();
     let authority = (host != raw_authority.as_bytes()).then(|| String::from_utf8_lossy(host).into_owned());
@@ -285,10 +311,22 @@ fn identify(client: &Client, open: &mut Open, request: &mut Request<'_, View<'_>
     let brought = request.fields.get(&wanted.header).filter(|id| trusted && id.len() <= 128);
     let id = match brought {
         Some(id) => String::from_utf8_lossy(id).into_owned(),
-        None => format!("{:016x}{:016x}", random::u64(), random::u64()),
+        None => new_id(),
     };
     request.fields.set(&wanted.header, id.as_bytes());
     open.facts.request_id = Some(id);
+}
+
+/// Has the response tell how it came about. The server is told the identifier; what a client sends as one is not believed.
+fn inform(open: &mut Open, request: &mut Request<'_, View<'_>>) {
+    let id = open.facts.request_id.get_or_insert_with(new_id);
+    request.fields.set(Info::REQUEST_ID, id.as_bytes());
+    open.facts.info = Some(Box::default());
+}
+
+/// 32 hexadecimal digits.
+fn new_id() -> String {
+    format!("{:016x}{:016x}", random::u64(), random::u64())
 }
 
 /// The middlewares in order; `Some` when one of them answers. An answer passes back through those outside of it.
@@ -336,11 +374,12 @@ async fn answer<D: Downstream>(
     response: &mut ResponseHead,
     down: &mut D,
     open: &mut Open,
-    answer: LocalResponse,
+    mut answer: LocalResponse,
     served: bool,
 ) -> End {
     open.facts.reason = Some(answer.reason);
     open.facts.status = answer.status;
+    open.inform(client, &mut respond::Local(&mut answer.fields));
     let mut stamps = respond::Stamps::new(&client.worker.shared, open.facts.request_id.as_deref());
     stamps.served = served;
     if client.token.is_draining() {

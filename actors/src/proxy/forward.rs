@@ -15,6 +15,7 @@ use crate::{
     telemetry::AttemptOutcome,
 };
 use fairlead_core::{
+    balance::Key,
     outlier::Outcome,
     reason::Reason,
     response::LocalResponse,
@@ -74,7 +75,7 @@ pub async fn run<D: Downstream>(
     let outcome = loop {
         let to = bound.take().filter(|_| same.is_none());
         exchange.bound = to.is_some();
-        let Some(index) = same.or(to).or_else(|| backend.pick(&exchange.tried, client.peer.ip())) else {
+        let Some(index) = same.or(to).or_else(|| backend.pick(&exchange.tried, exchange.key)) else {
             let reason = if backend.endpoints.is_empty() { Reason::NoServer } else { Reason::NoHealthyServer };
             exchange.open.facts.detail = backend.unreachable().unwrap_or_default();
             break Forwarded::Answer(LocalResponse::of(reason));
@@ -87,6 +88,7 @@ pub async fn run<D: Downstream>(
             Err(failed) => failed,
         };
         backend.series.attempt(failed.outcome);
+        exchange.open.attempt_over(&backend.endpoints[failed.index]);
         exchange.open.facts.detail = failed.detail;
         let attempt = Attempt {
             failure: failed.failure,
@@ -184,6 +186,8 @@ struct Exchange<'a, D> {
     response: &'a mut ResponseHead,
     down: &'a mut D,
     open: &'a mut Open,
+    /// What stands for the client when a server is picked.
+    key: Key,
     /// Servers that this request was, or is being, tried on.
     tried: SmallVec<[usize; 8]>,
     upload: Progress,
@@ -213,6 +217,7 @@ impl<'a, D: Downstream> Exchange<'a, D> {
         set_child_cookie: Option<String>,
     ) -> Self {
         Self {
+            key: backend.client_key(&View(&mut head.fields), client.peer.ip()),
             names_server: !backend.config.pass_host_header || head.authority.is_empty(),
             continued: false,
             client,

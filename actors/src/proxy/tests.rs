@@ -2,6 +2,7 @@
 
 mod http2;
 mod instances;
+mod label_style;
 mod vanished;
 
 use crate::testing::{Server, Site, answering, balanced, field, nobody, until};

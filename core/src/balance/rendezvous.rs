@@ -1,17 +1,13 @@
 //! Highest random weight: a client keeps its server while that one is usable, and only its clients move when it is not.
 
-use super::wheel::{Wheel, fnv};
-use std::net::IpAddr;
+use super::{Key, wheel::Wheel};
 
 /// The admitted seat with the highest score for this client.
 ///
 /// Traefik's score, `weight / -ln(hash / 2^64)`, over a better mixed hash: FNV-1a alone leaves the high bits of URLs that
 /// differ in their last byte nearly equal, which would give the heavier of two such servers every client.
-pub(super) fn highest(wheel: &Wheel, client: IpAddr, admits: &dyn Fn(usize) -> bool) -> Option<usize> {
-    let client = mix(match client.to_canonical() {
-        IpAddr::V4(address) => fnv(&address.octets()),
-        IpAddr::V6(address) => fnv(&address.octets()),
-    });
+pub(super) fn highest(wheel: &Wheel, client: Key, admits: &dyn Fn(usize) -> bool) -> Option<usize> {
+    let client = mix(client.0);
     let hashes = wheel
         .members()
         .filter(|(seat, weight, _)| *weight > 0 && admits(*seat))

@@ -7,7 +7,10 @@ use crate::{
     http::VecFields,
 };
 use proptest::prelude::*;
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr},
+};
 
 const STRATEGIES: [Strategy; 4] = [Strategy::Wrr, Strategy::P2c, Strategy::LeastConn, Strategy::Hrw];
 
@@ -19,6 +22,7 @@ fn service(strategy: Strategy, servers: &[(&str, u32)]) -> LoadBalancer {
     LoadBalancer {
         servers: servers.iter().map(server).collect(),
         strategy,
+        hash_cookie: None,
         sticky: None,
         health_check: None,
         passive_health_check: None,
@@ -49,7 +53,7 @@ fn pick(balancer: &mut Balancer, given: &Given<'_>) -> Option<usize> {
         in_flight: &|server| given.busy.get(server).copied().unwrap_or(0),
         tried: given.tried,
         random: given.random,
-        client: Ipv4Addr::from_bits(given.client).into(),
+        key: IpAddr::from(Ipv4Addr::from_bits(given.client)).into(),
     })
 }
 
@@ -225,7 +229,7 @@ proptest! {
                     in_flight: &|_| 0,
                     tried: &tried,
                     random,
-                    client: Ipv4Addr::LOCALHOST.into(),
+                    key: IpAddr::from(Ipv4Addr::LOCALHOST).into(),
                 });
                 prop_assert_eq!(has_other, fresh);
             }

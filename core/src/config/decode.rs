@@ -40,7 +40,7 @@ pub(super) fn read<T: for<'de> Deserialize<'de>>(tree: &Tree) -> (Option<T>, Vec
 }
 
 /// `duration` as Traefik reads one: a whole number is seconds; else numbers with the units ns, us, ms, s, m, h.
-pub(super) fn parse_duration(text: &str) -> Option<i64> {
+pub(crate) fn parse_duration(text: &str) -> Option<i64> {
     if let Ok(seconds) = text.parse::<i64>() {
         return seconds.checked_mul(1_000_000_000);
     }
@@ -83,7 +83,7 @@ pub(super) fn parse_duration(text: &str) -> Option<i64> {
 }
 
 /// The known name nearest to `name`, if one is near, or the only one that `name` is a part of.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
     let lower = name.to_lowercase();
     let mut whole = known.clone().into_iter().filter(|candidate| lower.len() > 3 && candidate.to_lowercase().contains(&lower));
     if let (Some(only), None) = (whole.next(), whole.next()) {
@@ -109,7 +109,7 @@ pub(crate) fn remedy_for_name<'a>(name: &str, known: impl IntoIterator<Item = &'
 }
 
 /// A text of a message: short, and without control characters.
-pub(super) fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let short: String = text.chars().take(60).collect();
     let dots = if short.len() < text.len() { "…" } else { "" };
     format!("`{}{dots}`", short.escape_debug())

@@ -96,6 +96,8 @@ pub enum Internal {
 pub struct LoadBalancer {
     pub servers: Vec<Server>,
     pub strategy: Strategy,
+    /// With [`Strategy::Hrw`]: the cookie, set by the application, whose value takes the place of the client's address.
+    pub hash_cookie: Option<String>,
     pub sticky: Option<StickyCookie>,
     pub health_check: Option<HealthCheck>,
     pub passive_health_check: Option<PassiveHealthCheck>,
@@ -151,7 +153,7 @@ pub enum Strategy {
     P2c,
     /// Fewest requests in flight relative to weight.
     LeastConn,
-    /// Highest random weight of the client's address.
+    /// Highest random weight of the client's address, or of a cookie's value.
     Hrw,
 }
 
@@ -179,6 +181,7 @@ impl LoadBalancer {
         Self {
             servers: Vec::new(),
             strategy: Strategy::Wrr,
+            hash_cookie: None,
             sticky: None,
             health_check: None,
             passive_health_check: None,
@@ -345,6 +348,12 @@ pub enum MiddlewareKind {
     Chain {
         middlewares: Vec<Name>,
     },
+    /// Fairlead's own: responses tell who answered, for which request, and from where.
+    InfoHeaders,
+    /// Fairlead's own: a request may change to another protocol only where its path begins with one of these.
+    UpgradePaths {
+        prefixes: Vec<String>,
+    },
 }
 
 /// Custom header edits. An empty value removes.
@@ -352,6 +361,10 @@ pub enum MiddlewareKind {
 pub struct HeaderEdits {
     pub request: Vec<(String, String)>,
     pub response: Vec<(String, String)>,
+    /// Beside what is there, after the edits above.
+    pub append_request: Vec<(String, String)>,
+    /// Beside what is there, after the edits above.
+    pub append_response: Vec<(String, String)>,
 }
 
 /// A token bucket per source.
@@ -389,7 +402,7 @@ pub enum Depth {
 /// User names and password hashes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BasicAuth {
-    /// User to hash (bcrypt, apr1, SHA-1), in htpasswd's spelling.
+    /// User to hash (bcrypt, SHA-crypt, apr1, SHA-1), in htpasswd's spelling.
     pub users: BTreeMap<String, String>,
     pub realm: String,
     /// The `Authorization` field does not reach the server.

@@ -23,26 +23,33 @@ pub fn tree<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>, root: &str, na
         if !head.eq_ignore_ascii_case(root) {
             continue;
         }
-        match segments(below) {
-            Ok(path) => builder.insert(&path, Some(label), Value::Text(value.to_owned())),
-            Err(message) => {
-                // As far as the label can be read, it spoils what it belongs to.
-                let readable: Vec<&str> = below.split(['.', '[']).take_while(|part| !part.is_empty()).take(4).collect();
-                let remedy = "write names separated by single dots";
-                if readable.len() < 3 {
-                    let rejection = builder.root().reject(Severity::Error, message, remedy);
-                    rejections.push(Rejection { key: label.to_owned(), ..rejection });
-                } else {
-                    builder.insert(&readable, Some(label), Value::Unreadable { message, remedy: remedy.to_owned() });
-                }
-            }
-        }
+        rejections.extend(put(&mut builder, label, below, value));
     }
     (builder.finish(), rejections)
 }
 
+/// Puts one label's value where its name below the root says. A name that cannot be read spoils what it belongs to as far as it can; the
+/// rejection returned belongs to nothing.
+pub(crate) fn put(builder: &mut Builder, label: &str, below: &str, value: &str) -> Option<Rejection> {
+    let message = match segments(below) {
+        Ok(path) => {
+            builder.insert(&path, Some(label), Value::Text(value.to_owned()));
+            return None;
+        }
+        Err(message) => message,
+    };
+    let readable: Vec<&str> = below.split(['.', '[']).take_while(|part| !part.is_empty()).take(4).collect();
+    let remedy = "write names separated by single dots";
+    if readable.len() < 3 {
+        let rejection = builder.root().reject(Severity::Error, message, remedy);
+        return Some(Rejection { key: label.to_owned(), ..rejection });
+    }
+    builder.insert(&readable, Some(label), Value::Unreadable { message, remedy: remedy.to_owned() });
+    None
+}
+
 /// `a.b[0].c` in parts: a, b, 0, c.
-pub(super) fn segments(key: &str) -> Result<Vec<&str>, String> {
+pub(crate) fn segments(key: &str) -> Result<Vec<&str>, String> {
     let mut path = Vec::new();
     for part in key.split('.') {
         let (name, indexes) = match part.find('[') {

@@ -3,7 +3,8 @@
 //! Every value keeps the label that it came from, so that whatever is found wrong later names that label and the workload.
 
 use super::Place;
-use crate::config::{self, RawDynamic, Rejection, Severity, Style, Value, tree::Builder};
+use crate::config::{self, RawDynamic, Rejection, Severity, Style, Tree, Value, labels, tree::Builder};
+use indexmap::IndexMap;
 
 /// See the module.
 #[derive(Debug)]
@@ -16,6 +17,26 @@ impl Draft {
     /// Nothing yet, by `source`, such as `service shop_web`.
     pub fn new(source: &str) -> Self {
         Self { builder: Builder::new(source, Style::Labels, ""), rejections: Vec::new() }
+    }
+
+    /// Nothing yet, from labels below `root`: what no label says itself has a key below it too.
+    pub fn below(source: &str, root: &str) -> Self {
+        Self { builder: Builder::new(source, Style::Labels, root), rejections: Vec::new() }
+    }
+
+    /// Takes one label over, whose name below the root is `below`.
+    pub fn label(&mut self, label: &str, below: &str, value: &str) {
+        self.rejections.extend(labels::put(&mut self.builder, label, below, value));
+    }
+
+    /// Makes sure that there is something at `path`, if only with its defaults.
+    pub fn declare(&mut self, path: &[&str]) {
+        self.builder.insert(path, None, Value::Map { own: None, entries: IndexMap::new() });
+    }
+
+    /// What is written so far.
+    pub fn written(&self) -> &Tree {
+        self.builder.root()
     }
 
     /// Puts `value` at `path` (`http`, `routers`, `web`, `rule`), because of `label`. The first value at a place stays.
@@ -37,6 +58,7 @@ impl Draft {
 
     /// Gives the service `name` these servers, because of `label`.
     pub fn servers(&mut self, name: &str, label: &str, scheme: &str, places: &[Place]) {
+        self.declare(&["http", "services", name, "loadBalancer", "servers"]);
         for (index, place) in places.iter().enumerate() {
             let index = index.to_string();
             let mut put = |key: &str, value: String| {

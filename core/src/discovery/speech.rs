@@ -10,7 +10,7 @@ const TRAEFIK1: [&str; 8] = ["frontend", "backend", "port", "portindex", "portna
 const SEGMENT: [&str; 7] = ["frontend", "backend", "port", "portindex", "portname", "protocol", "weight"];
 
 /// Heads below `traefik.` that are no segment, whatever follows.
-const RESERVED: [&str; 9] = ["enable", "tags", "http", "tcp", "udp", "tls", "docker", "swarm", "rancher"];
+const RESERVED: [&str; 8] = ["enable", "tags", "http", "tcp", "udp", "tls", "docker", "swarm"];
 
 impl Language {
     /// The language that says with `label` how something is served. None for labels of nobody's, and for those that several share, such as

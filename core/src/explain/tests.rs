@@ -54,6 +54,7 @@ fn servers_are_found_through_services() {
         ServiceKind::LoadBalancer(LoadBalancer {
             servers: vec![Server::new(url, 1)],
             strategy: Strategy::Wrr,
+            hash_cookie: None,
             sticky: None,
             health_check: None,
             passive_health_check: None,

@@ -93,7 +93,7 @@ fn begins_cleanly(path: &str) -> bool {
 
 /// The canonical form of a configured path: unreserved characters plain, what cannot stand in a path escaped, other percent
 /// triplets in upper case.
-fn escape(path: &str) -> String {
+pub(super) fn escape(path: &str) -> String {
     let mut out = String::with_capacity(path.len());
     let mut bytes = path.bytes();
     while let Some(byte) = bytes.next() {

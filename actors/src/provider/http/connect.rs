@@ -20,9 +20,9 @@ const MAX_ADDRESSES: usize = 8;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// Any stream. The indirection costs nothing beside a system call.
-pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send {}
+pub(super) trait Io: AsyncRead + AsyncWrite + Unpin + Send + Sync {}
 
-impl<T: AsyncRead + AsyncWrite + Unpin + Send> Io for T {}
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + Sync> Io for T {}
 
 /// See the module.
 pub(super) type Connection = ClientConn<Box<dyn Io>>;

@@ -78,6 +78,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 Step::Fell(at, e) => {
                     let loser = runners.swap_remove(at);
                     self.observe(loser.served.endpoint(), Outcome::Failure);
+                    self.open.attempt_over(loser.served.endpoint());
                     let failed = failed(loser.index, e);
                     if runners.is_empty() {
                         return Connected::Failed(failed);
@@ -88,7 +89,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 Step::Overdue => {
                     let now = self.now();
                     runners.iter().for_each(|runner| runner.served.endpoint().suspect(now));
-                    let next = backend.pick_beside(&self.tried, self.client.peer.ip());
+                    let next = backend.pick_beside(&self.tried, self.key);
                     let begins = race.overdue(now, next.is_some(), &mut backend.budget.lock());
                     #[cfg(planted = "race_skipped")]
                     let begins = begins && !fairlead_net::sim::is_planted("race_skipped");
@@ -114,6 +115,10 @@ impl<D: Downstream> Exchange<'_, D> {
     fn enter(&mut self, index: usize) -> InFlight {
         let served = self.backend.endpoints[index].enter();
         self.open.facts.endpoint = Some(served.endpoint().clone());
+        let begun = self.open.elapsed();
+        if let Some(info) = &mut self.open.facts.info {
+            info.attempt(served.endpoint(), begun);
+        }
         served
     }
 
@@ -163,6 +168,9 @@ impl<D: Downstream> Exchange<'_, D> {
         // The first that is tried is the one that a client is bound to; at another one it gets a new cookie.
         self.bound &= self.tried.first() == Some(&way.index);
         self.open.facts.endpoint = Some(way.served.endpoint().clone());
+        if let Some(info) = &mut self.open.facts.info {
+            info.settled(way.served.endpoint());
+        }
         way
     }
 }

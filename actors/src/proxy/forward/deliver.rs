@@ -46,6 +46,7 @@ impl<D: Downstream> Exchange<'_, D> {
             self.response.fields.append("Set-Cookie", cookie.as_bytes());
         }
         self.client.worker.shared.stamp(self.response, self.open.facts.request_id.as_deref());
+        self.open.inform(self.client, &mut View(&mut self.response.fields));
     }
 
     pub(super) async fn deliver(&mut self, mut up: Connection, served: InFlight) -> Forwarded {

@@ -60,19 +60,18 @@ pub(crate) struct Misplaced;
 pub(super) fn old(key: &str) -> (String, String) {
     let name = key.trim_start_matches('-').rsplit(['.', '/']).next().unwrap_or_default().to_ascii_lowercase();
     let remedy = match name.as_str() {
-        "web" => "use `api.insecure` for the administration API and `ping` for health",
-        "loglevel" | "traefiklog" | "debug" => "use `log.level`, `log.format` and `log.filePath`",
-        "accesslogsfile" => "use `accessLog.filePath`",
-        "defaultentrypoints" => "mark entry points with `entryPoints.<name>.asDefault`",
-        "rootcas" | "insecureskipverify" | "maxidleconnsperhost" | "forwardingtimeouts" => {
-            "use the same key below `serversTransport`"
-        }
+        "traefiklog" => "use `log.level`, `log.format` and `log.filePath`",
         "respondingtimeouts" | "lifecycle" => "use `entryPoints.<name>.transport`",
         "gracetimeout" => "use `entryPoints.<name>.transport.lifeCycle.graceTimeOut`",
-        "file" => "use `providers.file.filename` or `providers.file.directory`",
-        "etcd" | "etcdv3" => "use `providers.etcd.endpoints` and its neighbours",
+        "file" => {
+            "use `providers.file.filename` or `providers.file.directory`, with routers and services instead of frontends and backends"
+        }
+        "etcd" | "etcdv3" => {
+            "use `providers.etcd.endpoints` and its neighbours, with routers and services instead of frontends and backends"
+        }
         "retry" => "declare a middleware of kind `retry`",
-        _ => "remove it; `providers.file` and `providers.etcd` are what is read today",
+        "acme" => "list certificates under `tls.certificates` of the dynamic configuration",
+        _ => "remove it",
     };
     ("is Traefik 1's spelling, and not supported yet".to_owned(), remedy.to_owned())
 }

@@ -54,6 +54,8 @@ raw! {
         /// The one server that labels describe.
         server: Option<Server>,
         strategy: Option<String>,
+        /// Fairlead's own: name of a cookie that the application sets.
+        hash_cookie: Option<String>,
         sticky: Switch<Sticky>,
         health_check: Option<HealthCheck>,
         passive_health_check: Option<PassiveHealthCheck>,
@@ -139,6 +141,10 @@ raw! {
         ip_allow_list: Option<IpAllowList>,
         ip_white_list: Option<IpAllowList>,
         chain: Option<Chain>,
+        /// Fairlead's own.
+        info_headers: Switch<Nothing>,
+        /// Fairlead's own.
+        upgrade_paths: Switch<UpgradePaths>,
         buffering: Option<Unsupported>,
         circuit_breaker: Option<Unsupported>,
         compress: Option<Unsupported>,
@@ -169,6 +175,10 @@ raw! {
     Headers {
         custom_request_headers: IndexMap<String, String>,
         custom_response_headers: IndexMap<String, String>,
+        /// Fairlead's own: fields that go beside others of their name.
+        append_request_headers: Vec<Field>,
+        /// Fairlead's own: fields that go beside others of their name.
+        append_response_headers: Vec<Field>,
         access_control_allow_credentials: Option<Unsupported>,
         access_control_allow_headers: Option<Unsupported>,
         access_control_allow_methods: Option<Unsupported>,
@@ -203,6 +213,8 @@ raw! {
         ssl_host: Option<Ignored>,
         ssl_force_host: Option<Ignored>,
     }
+
+    Field { name: Option<String>, value: Option<String> }
 
     RateLimit {
         average: i64,
@@ -242,6 +254,8 @@ raw! {
     IpAllowList { source_range: Vec<String>, ip_strategy: Switch<IpStrategy>, reject_status_code: Option<u16> }
 
     Chain { middlewares: Vec<String> }
+
+    UpgradePaths { prefixes: Vec<String> }
 
     Transport {
         server_name: Option<String>,

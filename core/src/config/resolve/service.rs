@@ -4,13 +4,14 @@ use super::{Notes, source_of};
 use crate::{
     Name,
     config::{
-        StaticConfig,
-        decode::{Span, quote, remedy_for_name},
+        StaticConfig, Tree,
+        decode::{Span, quote, read, remedy_for_name},
         dynamic::{
             Failover, HealthCheck, LoadBalancer, PassiveHealthCheck, SameSite, Server, ServerUrl, Service, ServiceKind,
             StickyCookie, Strategy, UpstreamScheme, Weighted,
         },
         raw,
+        tree::index_order,
     },
 };
 use sha1::{Digest, Sha1};
@@ -53,6 +54,29 @@ pub(super) fn build(
     Some(Service { name: name.clone(), kind, source: source_of(notes.tree) })
 }
 
+/// `last` with the servers that are written now, if those it has were found by discovery. Which instances there are is a fact, and no part of
+/// the settings that stay until they are mended: the address of one that is gone may be another's by now.
+pub(super) fn among_instances(tree: &Tree, last: &Service) -> Option<Service> {
+    let ServiceKind::LoadBalancer(balancer) = &last.kind else { return None };
+    if balancer.servers.iter().all(|server| server.instance.is_empty()) {
+        return None;
+    }
+    let written = tree.child("loadBalancer").and_then(|balancer| balancer.child("servers"));
+    let mut written: Vec<(&str, &Tree)> = written.into_iter().flat_map(Tree::children).collect();
+    written.sort_by_key(|(index, _)| index_order(index));
+    let server = |tree: &Tree| {
+        let readable = read::<raw::Server>(tree).0.and_then(|raw| server(&[], &raw, &mut Notes::new(tree, Vec::new())));
+        let instance = tree.text(&["instance"]).filter(|instance| !instance.is_empty());
+        readable.or_else(|| balancer.servers.iter().find(|server| Some(server.instance.as_str()) == instance).cloned())
+    };
+    let servers: Vec<Server> = written.into_iter().filter_map(|(_, tree)| server(tree)).collect();
+    if servers == balancer.servers {
+        return None;
+    }
+    let kind = ServiceKind::LoadBalancer(LoadBalancer { servers, ..balancer.clone() });
+    Some(Service { kind, ..last.clone() })
+}
+
 /// Services that a service sends requests to.
 pub(super) fn children(kind: &ServiceKind) -> Vec<Name> {
     match kind {
@@ -88,10 +112,26 @@ fn load_balancer(
             Strategy::Wrr
         }
     };
+    let hash_cookie = raw.hash_cookie.clone().filter(|name| !name.is_empty());
+    let strategy = match (&hash_cookie, strategy) {
+        (Some(name), _) if !name.chars().all(is_token) => {
+            let message = format!("expected the name of a cookie, found {}", quote(name));
+            notes.error(&["loadBalancer", "hashCookie"], message, "write letters, digits and dashes");
+            strategy
+        }
+        (Some(_), Strategy::Wrr) if raw.strategy.is_none() => Strategy::Hrw,
+        (None, _) | (Some(_), Strategy::Hrw) => strategy,
+        (Some(_), _) => {
+            let message = "a cookie's value picks the server, and the strategy is another";
+            notes.error(&["loadBalancer", "hashCookie"], message, "remove `strategy`, or write hrw");
+            strategy
+        }
+    };
     let transport = raw.servers_transport.as_deref().filter(|text| !text.is_empty());
     LoadBalancer {
         servers,
         strategy,
+        hash_cookie,
         sticky: raw.sticky.0.as_ref().and_then(|sticky| cookie(sticky, name, &["loadBalancer"], notes)),
         health_check: raw.health_check.as_ref().map(|check| health_check(check, config, notes)),
         passive_health_check: raw.passive_health_check.as_ref().map(|check| passive(check, notes)),
@@ -192,11 +232,15 @@ pub(super) fn server_url(text: &str) -> Result<ServerUrl, String> {
     Ok(ServerUrl { scheme, host, port, path, text: text.to_owned() })
 }
 
+/// What a cookie's name may hold. `_` is Traefik's stand-in for the rest.
+fn is_token(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c)
+}
+
 fn cookie(raw: &raw::Sticky, service: &Name, base: &[&str], notes: &mut Notes<'_>) -> Option<StickyCookie> {
     let raw = raw.cookie.0.as_ref()?;
-    let token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^`|~".contains(c);
     let name = match raw.name.as_deref().filter(|name| !name.is_empty()) {
-        Some(name) => name.chars().map(|c| if token(c) { c } else { '_' }).collect(),
+        Some(name) => name.chars().map(|c| if is_token(c) { c } else { '_' }).collect(),
         None => {
             let digest = Sha1::digest(format!("_TRAEFIK_BACKEND_{service}"));
             let hex: String = digest.iter().take(3).map(|byte| format!("{byte:02x}")).collect();

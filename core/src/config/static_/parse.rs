@@ -86,3 +86,10 @@ pub(super) fn endpoint(text: &str) -> Option<String> {
     };
     (host_ok && port.parse::<u16>().is_ok_and(|port| port > 0)).then(|| bare.to_owned())
 }
+
+/// `http://host[:port]`, the scheme not needed: a server of ours that speaks in the clear.
+pub(super) fn http_endpoint(text: &str) -> Option<()> {
+    let bare = text.strip_prefix("http://").unwrap_or(text).trim_end_matches('/');
+    let has_port = bare.ends_with(|c: char| c.is_ascii_digit()) && bare.rsplit_once(':').is_some();
+    endpoint(&if has_port { bare.to_owned() } else { format!("{bare}:80") }).filter(|_| !bare.contains("://")).map(drop)
+}

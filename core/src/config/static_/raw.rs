@@ -1,5 +1,8 @@
 //! The static configuration as written. Every key of Traefik v3 is here: those that Fairlead has not, marked so.
 
+pub(super) mod docker;
+pub(super) mod rancher;
+
 use crate::config::decode::{Ignored, Old, Span, Switch, Unsupported};
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -67,11 +70,9 @@ raw! {
         tcp: Option<Dynamic>,
         udp: Option<Dynamic>,
         tls: Option<Dynamic>,
-        // Traefik 1.
-        rancher: Option<Old>,
-        constraints: Option<Old>,
-        web: Option<Old>,
-        docker: Option<Old>,
+        /// Traefik 1's, for every provider that reads labels.
+        constraints: Vec<String>,
+        // Traefik 1's spellings without an equivalent; the others were translated.
         consul: Option<Old>,
         #[serde(rename = "consulCatalog")]
         consul_catalog: Option<Old>,
@@ -88,23 +89,11 @@ raw! {
         file: Option<Old>,
         rest: Option<Old>,
         acme: Option<Old>,
-        debug: Option<Old>,
-        log_level: Option<Old>,
         traefik_log: Option<Old>,
-        access_logs_file: Option<Old>,
-        default_entry_points: Option<Old>,
-        check_new_version: Option<Old>,
-        send_anonymous_usage: Option<Old>,
-        insecure_skip_verify: Option<Old>,
-        #[serde(rename = "rootCAs")]
-        root_cas: Option<Old>,
         retry: Option<Old>,
         responding_timeouts: Option<Old>,
-        forwarding_timeouts: Option<Old>,
         life_cycle: Option<Old>,
         grace_time_out: Option<Old>,
-        max_idle_conns_per_host: Option<Old>,
-        providers_throttle_duration: Option<Old>,
         keep_trailing_slash: Option<Old>,
         allow_min_weight_zero: Option<Old>,
     }
@@ -159,6 +148,8 @@ raw! {
         sanitize_path: Option<bool>,
         underscore_headers_strategy: Option<String>,
         encode_query_semicolons: bool,
+        /// Fairlead's own.
+        unmatched_status: Option<u16>,
     }
 
     Redirections { entry_point: Option<Redirection> }
@@ -199,8 +190,9 @@ raw! {
         precedence: Option<Ignored>,
         file: Option<File>,
         etcd: Switch<Etcd>,
-        docker: Option<Unsupported>,
-        swarm: Option<Unsupported>,
+        docker: docker::Provider,
+        swarm: docker::Provider,
+        kontena: Switch<Kontena>,
         consul: Option<Unsupported>,
         consul_catalog: Option<Unsupported>,
         redis: Option<Unsupported>,
@@ -209,7 +201,7 @@ raw! {
         rest: Option<Unsupported>,
         nomad: Option<Unsupported>,
         ecs: Option<Unsupported>,
-        rancher: Option<Unsupported>,
+        rancher: Switch<rancher::Rancher>,
         marathon: Option<Unsupported>,
         kubernetes_ingress: Option<Unsupported>,
         #[serde(rename = "kubernetesIngressNGINX")]
@@ -234,6 +226,23 @@ raw! {
         username: Option<String>,
         password: Option<String>,
         tls: Option<ClientTls>,
+    }
+
+    Kontena {
+        endpoints: Vec<String>,
+        load_balancer: Option<String>,
+        stack: Option<String>,
+        api: Option<String>,
+        refresh_seconds: Option<Span>,
+        username: Option<String>,
+        password: Option<String>,
+        tls: Option<ClientTls>,
+        ssl_certs: Option<String>,
+        /// One certificate each, by a name of the operator's.
+        ssl_cert: IndexMap<String, String>,
+        ssl_ciphers: Option<String>,
+        http2: Option<bool>,
+        health_uri: Option<String>,
     }
 
     ClientTls { ca: Option<String>, cert: Option<String>, key: Option<String>, insecure_skip_verify: bool }

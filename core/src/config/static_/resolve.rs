@@ -1,11 +1,15 @@
 //! From the merged tree to the static configuration: all that is wrong with it is found in one go.
 
+mod discovery;
+mod docker;
 mod entry_point;
+mod kontena;
 mod observe;
 mod providers;
+mod rancher;
 
 use super::{defaults::ADMIN_ENTRY_POINT, *};
-use super::{parse, raw};
+use super::{old, parse, raw};
 use crate::config::{
     Rejection, Severity, Tree,
     decode::{self, Span, quote, remedy_for_name},
@@ -18,8 +22,10 @@ use std::net::Ipv4Addr;
 ///
 /// At least one of the rejections is an error: nothing is to be served under a configuration that was not understood.
 pub fn resolve_static(tree: &Tree) -> Result<(StaticConfig, Vec<Rejection>), Vec<Rejection>> {
-    let (raw, rejections) = decode::read::<raw::Static>(tree);
-    let mut at = Resolver { tree, rejections };
+    let (tree, mut rejections) = old::translated(tree);
+    let (raw, more) = decode::read::<raw::Static>(&tree);
+    rejections.extend(more);
+    let mut at = Resolver { tree: &tree, rejections };
     let config = raw.map(|raw| at.config(raw));
     match config {
         Some(config) if at.rejections.iter().all(|rejection| rejection.severity == Severity::Warning) => {
@@ -70,6 +76,7 @@ impl Resolver<'_> {
         let admin = raw.fairlead.admin.address.clone();
         self.own(raw.fairlead, &mut config);
         self.listen(&mut config, admin);
+        self.for_labels(&raw.constraints, &mut config);
         self.redirections(&mut config);
         config
     }
@@ -77,11 +84,14 @@ impl Resolver<'_> {
     /// The entry points that nobody wrote, and those that routers use by default.
     fn listen(&mut self, config: &mut StaticConfig, admin: Option<String>) {
         if config.entry_points.keys().all(|name| name == ADMIN_ENTRY_POINT) && self.tree.child("entryPoints").is_none() {
-            let address = Address { ip: None, port: 80, protocol: Protocol::Tcp };
-            config.entry_points.insert("http".to_owned(), EntryPoint::new("http", address));
+            for (name, port) in [("http", 80), ("https", 443)] {
+                let mut point = EntryPoint::new(name, Address { ip: None, port, protocol: Protocol::Tcp });
+                point.http.tls = (port == 443).then(EntryPointTls::default);
+                config.entry_points.insert(name.to_owned(), point);
+            }
             self.warning(
                 &["entryPoints"],
-                "no entry point is declared, so `http` listens on :80 as in Traefik",
+                "no entry point is declared, so `http` listens on :80, and `https` on :443 with TLS",
                 "declare those you need, such as `entryPoints.web.address: \":80\"` and `entryPoints.websecure.address: \":443\"`",
             );
         }

@@ -29,11 +29,13 @@ fn loopback(port: u16) -> Address {
 }
 
 #[test]
-fn nothing_at_all_listens_on_80_and_says_so() {
+fn nothing_at_all_listens_on_80_and_443_and_says_so() {
     let (config, rejections) = resolve_static(&flags("")).unwrap();
-    assert_eq!(config.entry_points.keys().collect::<Vec<_>>(), ["http"]);
+    assert_eq!(config.entry_points.keys().collect::<Vec<_>>(), ["http", "https"]);
     assert_eq!(config.entry_points["http"].address, Address { ip: None, port: 80, protocol: Protocol::Tcp });
-    assert_eq!(config.default_entry_points, ["http"]);
+    assert_eq!(config.entry_points["https"].address, Address { ip: None, port: 443, protocol: Protocol::Tcp });
+    assert!(config.entry_points["http"].http.tls.is_none() && config.entry_points["https"].http.tls.is_some());
+    assert_eq!(config.default_entry_points, ["http", "https"]);
     assert_eq!(rejections.len(), 1);
     assert!(rejections[0].severity == Severity::Warning && rejections[0].to_string().contains(":80"), "{}", rejections[0]);
 }
@@ -82,6 +84,15 @@ fn the_administration_listens_on_loopback_unless_told_otherwise() {
     assert_eq!(config.entry_points["traefik"].address.port, 9000);
     let config = resolved(&flags("--ping --fairlead.admin.address=127.0.0.1:9001"));
     assert_eq!(config.entry_points["traefik"].address, loopback(9001));
+}
+
+#[test]
+fn an_entry_point_answers_what_nobody_takes_with_404_or_503() {
+    let status =
+        |more: &str| resolved(&flags(&format!("--entryPoints.web.address=:80 {more}"))).entry_points["web"].http.unmatched_status;
+    assert_eq!((status(""), status("--entryPoints.web.http.unmatchedStatus=503")), (404, 503));
+    let refused = refused(&flags("--entryPoints.web.address=:80 --entryPoints.web.http.unmatchedStatus=200"));
+    assert!(refused[0].key.ends_with("unmatchedStatus") && refused[0].message.contains("expected 404 or 503"), "{refused:?}");
 }
 
 #[test]
@@ -244,7 +255,14 @@ fn wrong_static_configurations_say_where_what_and_what_to_do() {
             &["underscoreHeadersStrategy:", "`drop`", "keep, delete or reject"],
         ),
         ("--certificatesResolvers.le.acme.email=a@b", &["flag: --certificatesResolvers:", "not supported yet", "remove it"]),
-        ("--providers.docker", &["--providers.docker:", "not supported yet", "remove it"]),
+        ("--providers.consul", &["--providers.consul:", "not supported yet", "remove it"]),
+        (
+            "--providers.swarm.endpoint=ssh://me@host",
+            &["--providers.swarm.endpoint:", "`ssh://me@host`", "unix:///var/run/docker.sock"],
+        ),
+        ("--providers.swarm.labels=traefik,nomad", &["--providers.swarm.labels:", "`nomad`", "every language"]),
+        ("--providers.swarm.swarmMode", &["--providers.swarm.swarmMode:", "not an option", "refreshSeconds"]),
+        ("--providers.swarm.refreshSeconds=1ms", &["refreshSeconds:", "100ms", "write 1s"]),
         ("--providers.dokcer", &["--providers.dokcer:", "unknown key `dokcer`", "did you mean `docker`?"]),
         ("--providers.file.filname=x", &["--providers.file.filname:", "unknown key", "did you mean `filename`?"]),
         ("--providers.file.watch", &["--providers.file:", "expected `filename` or `directory`", "name the file"]),
@@ -267,12 +285,33 @@ fn wrong_static_configurations_say_where_what_and_what_to_do() {
         ("--fairlead.limits.headerTimeout=0", &["headerTimeout:", "more than nothing", "10s"]),
         ("--fairlead.admin.address=localhost", &["--fairlead.admin.address:", "expected", "127.0.0.1:8080"]),
         ("--http.routers.web.rule=x", &["flag: --http:", "dynamic configuration", "providers.file.filename"]),
-        // The seeds' older spellings.
-        ("--rancher.metadata=true", &["flag: --rancher:", "Traefik 1's spelling", "providers.file"]),
-        ("--constraints=tag==x", &["flag: --constraints:", "Traefik 1's spelling", "remove it"]),
-        ("--web", &["flag: --web:", "Traefik 1's spelling", "api.insecure"]),
-        ("--logLevel=DEBUG", &["flag: --logLevel:", "Traefik 1's spelling", "log.level"]),
-        ("--defaultEntryPoints=http", &["flag: --defaultEntryPoints:", "Traefik 1's spelling", "asDefault"]),
+        ("--providers.rancher.metadata=false", &["--providers.rancher.metadata:", "API", "write true"]),
+        ("--providers.rancher.accessKey=x", &["--providers.rancher.accessKey:", "not supported yet", "remove it"]),
+        (
+            "--providers.rancher.endpoint=ftp://x",
+            &["--providers.rancher.endpoint:", "`ftp://x`", "rancher-metadata.rancher.internal"],
+        ),
+        ("--providers.rancher.prefix=a/b", &["--providers.rancher.prefix:", "`a/b`", "latest"]),
+        ("--providers.rancher.refreshSeconds=10ms", &["--providers.rancher.refreshSeconds:", "at least 1s", "15s"]),
+        ("--providers.rancher.labels=interlock", &["--providers.rancher.labels:", "`interlock`", "traefik1"]),
+        (
+            "--providers.rancher.constraints=Label(`a`)",
+            &["--providers.rancher.constraints:", "expected `tag==`", "tag==my-stack"],
+        ),
+        // What Traefik 1 had and has no equivalent.
+        ("--rancher --constraints=name==x", &["flag: --constraints:", "expected `tag==`", "`name==x`"]),
+        ("--rancher.metadata=false", &["flag: --rancher.metadata:", "API", "write true"]),
+        ("--rancher.api.endpoint=http://x", &["flag: --rancher.api:", "not supported yet"]),
+        ("--etcd.endpoint=x:2379", &["flag: --etcd:", "Traefik 1's spelling", "providers.etcd.endpoints"]),
+        ("--file", &["flag: --file:", "Traefik 1's spelling", "providers.file.filename"]),
+        ("--acme.email=a@b", &["flag: --acme:", "Traefik 1's spelling", "tls.certificates"]),
+        ("--web.auth.basic.users=a:b", &["flag: --web.auth:", "no equivalent", "middlewares"]),
+        ("--traefikLog.maxSize=1", &["flag: --traefikLog:", "Traefik 1's spelling", "log.filePath"]),
+        ("--entryPoints=Address::80", &["flag: --entryPoints:", "expected `Name:", "Name:http Address::80"]),
+        (
+            "--defaultEntryPoints=web --entryPoints.http.address=:80",
+            &["--defaultEntryPoints:", "no entry point `web`", "declare it"],
+        ),
     ];
     for (args, words) in table {
         let tree = flags(args);
@@ -287,12 +326,34 @@ fn wrong_static_configurations_say_where_what_and_what_to_do() {
 }
 
 #[test]
-fn the_command_line_of_seed_003_is_answered_by_name() {
-    let rejections = refused(&flags("--rancher --rancher.metadata=true --constraints=tag==x --web --accessLog"));
-    let errors: Vec<&str> = rejections
-        .iter()
-        .filter(|rejection| rejection.severity == Severity::Error)
-        .map(|rejection| rejection.key.as_str())
-        .collect();
-    assert_eq!(errors, ["--rancher", "--constraints", "--web"], "and --accessLog is understood");
+fn docker_and_swarm_have_traefiks_options_and_defaults() {
+    let (config, _) = resolve_static(&flags("--providers.swarm --providers.docker.endpoint=tcp://proxy:2375")).unwrap();
+    let (swarm, docker) = (config.providers.swarm.unwrap(), config.providers.docker.unwrap());
+    assert_eq!(swarm.endpoints, ["unix:///var/run/docker.sock"]);
+    assert_eq!((swarm.swarm, swarm.refresh, swarm.watch), (true, Duration::from_secs(1), true));
+    assert_eq!((docker.swarm, docker.settings.provider.as_str()), (false, "docker"));
+    assert!(swarm.settings.exposed_by_default && swarm.settings.languages.len() == 4);
+
+    let (config, rejections) = resolve_static(&flags(
+        "--providers.swarm.endpoint=https://a:2376,tcp://b:2375 --providers.swarm.tls.insecureSkipVerify --providers.swarm.refreshSeconds=3 \
+         --providers.swarm.network=front --providers.swarm.exposedByDefault=false --providers.swarm.useBindPortIP \
+         --providers.swarm.labels=interlock,mesh --providers.swarm.interlock.serviceCluster=eu --providers.swarm.httpClientTimeout=300"
+    )).unwrap();
+    assert!(!rejections.iter().any(|rejection| rejection.key.contains("providers")), "{rejections:?}");
+    let swarm = config.providers.swarm.unwrap();
+    assert_eq!(swarm.endpoints, ["https://a:2376", "tcp://b:2375"]);
+    assert_eq!((swarm.refresh, swarm.timeout), (Duration::from_secs(3), Some(Duration::from_secs(300))));
+    assert!(swarm.tls.unwrap().insecure_skip_verify && swarm.settings.use_bind_port_ip && !swarm.settings.exposed_by_default);
+    assert_eq!((swarm.settings.network.as_str(), swarm.settings.interlock.service_cluster.as_str()), ("front", "eu"));
+    assert_eq!(swarm.settings.languages.len(), 2);
+}
+
+#[test]
+fn the_swarm_mode_of_traefik_2_is_understood_with_a_warning() {
+    let (config, rejections) =
+        resolve_static(&flags("--providers.docker.swarmMode --providers.docker.swarmModeRefreshSeconds=15")).unwrap();
+    let docker = config.providers.docker.unwrap();
+    assert_eq!((docker.swarm, docker.refresh, docker.settings.provider.as_str()), (true, Duration::from_secs(15), "docker"));
+    let told = rejections.iter().find(|rejection| rejection.key.ends_with("swarmMode")).unwrap();
+    assert!(told.remedy.contains("providers.swarm"), "{told}");
 }

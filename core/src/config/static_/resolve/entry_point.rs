@@ -127,6 +127,11 @@ impl Resolver<'_> {
                 "remove it for the default, 32768",
             );
         }
+        let unmatched_status = http.unmatched_status.unwrap_or(EntryPointHttp::default().unmatched_status);
+        if !matches!(unmatched_status, 404 | 503) {
+            let message = format!("expected 404 or 503, found {unmatched_status}");
+            fault(error, &["http", "unmatchedStatus"], message, "remove it for the default, 404");
+        }
         let redirection = http.redirections.entry_point.and_then(|redirection| {
             let below = |key| ["http", "redirections", "entryPoint", key];
             let scheme = redirection
@@ -197,6 +202,7 @@ impl Resolver<'_> {
                 sanitize_path: http.sanitize_path.unwrap_or(true),
                 underscore_headers,
                 encode_query_semicolons: http.encode_query_semicolons,
+                unmatched_status,
             },
             http2,
             observability: Observability {

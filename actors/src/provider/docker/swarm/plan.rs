@@ -1,0 +1,212 @@
+//! When to look at a Swarm again, and at what. Pure: the present, the news and random numbers are arguments.
+//!
+//! Rules
+//! - At rest: tasks every interval (one second, give or take a tenth), services every fifth time while the stream of events
+//!   is open, and every time while it is not.
+//! - In motion (an event in the last three seconds; an update, a rollback, tasks fewer or more than wanted in the last
+//!   minute): every 250 ms. Never so often that asking takes more than an eighth of the time.
+//! - An event is looked after at once, the next at least 100 ms later.
+//! - An event about a few services that are known: those alone, and their tasks.
+//! - Everything, with networks, nodes and this gateway's own container: at first, when the stream of events was opened anew,
+//!   and every 30 s.
+
+use crate::provider::docker::events::News;
+use fairlead_net::time::{Duration, Instant};
+use std::collections::BTreeSet;
+
+/// Between two looks while something is in motion.
+pub const BRISK: Duration = Duration::from_millis(250);
+
+/// Between two looks because of events.
+pub const APART: Duration = Duration::from_millis(100);
+
+/// Between two looks at everything.
+pub const EVERYTHING: Duration = Duration::from_secs(30);
+
+/// How long after an event, or a change, something may still be on its way.
+const AFTERMATH: Duration = Duration::from_secs(3);
+
+/// How long what is in motion and does not change is taken for being in motion.
+const STUCK: Duration = Duration::from_secs(60);
+
+/// Looks between two at services, while events tell of them.
+const SERVICES_EVERY: u32 = 5;
+
+/// Asking takes at most one part in so many of the time.
+const SHARE: u32 = 8;
+
+/// What to look at.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    pub services: bool,
+    pub tasks: bool,
+    pub networks: bool,
+    pub nodes: bool,
+    /// These services, each with its tasks, and none else.
+    pub only: BTreeSet<String>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Plan {
+    interval: Duration,
+    /// When everything was looked at.
+    everything: Option<Instant>,
+    /// When the last look began, of any kind.
+    last: Option<Instant>,
+    /// When all tasks were looked at.
+    polled: Option<Instant>,
+    /// How long that took.
+    took: Duration,
+    stirred: Option<Instant>,
+    changed: Option<Instant>,
+    since_services: u32,
+}
+
+impl Plan {
+    /// At rest there is a look every `interval`.
+    pub fn new(interval: Duration) -> Self {
+        Self {
+            interval,
+            everything: None,
+            last: None,
+            polled: None,
+            took: Duration::ZERO,
+            stirred: None,
+            changed: None,
+            since_services: 0,
+        }
+    }
+
+    /// When to look without being told. `random` is any number.
+    pub fn due(&self, in_motion: bool, now: Instant, random: u64) -> Instant {
+        let Some(polled) = self.polled else { return now };
+        let recent = |at: Option<Instant>, span| at.is_some_and(|at| now.saturating_duration_since(at) < span);
+        let moves =
+            recent(self.stirred, AFTERMATH) || recent(self.changed, AFTERMATH) || (in_motion && recent(self.changed, STUCK));
+        let interval = if moves { BRISK.max(self.took * SHARE).min(self.interval) } else { self.interval };
+        // Between nine and eleven tenths, so that several gateways do not ask in step.
+        let tenth = interval / 10;
+        polled + interval - tenth + tenth.mul_f64((random % 1024) as f64 / 512.0)
+    }
+
+    /// When to look because of an event.
+    pub fn early(&self, now: Instant) -> Instant {
+        self.last.map_or(now, |last| (last + APART).max(now))
+    }
+
+    /// What to look at now. `heard`: what events said since the last look; `hears`: their stream is open; `wants_services`: the tasks
+    /// seen last make services worth a look.
+    pub fn look(&mut self, heard: &News, hears: bool, wants_services: bool, now: Instant) -> Look {
+        if !heard.is_empty() {
+            self.stirred = Some(now);
+        }
+        let all = heard.connected || self.everything.is_none_or(|at| now.saturating_duration_since(at) >= EVERYTHING);
+        let only_services = !heard.services.is_empty() && *heard == News { services: heard.services.clone(), ..News::default() };
+        if only_services && !all && !wants_services {
+            self.last = Some(now);
+            return Look { only: heard.services.clone(), ..Look::default() };
+        }
+        self.since_services += 1;
+        let services =
+            all || !hears || wants_services || heard.many || !heard.services.is_empty() || self.since_services >= SERVICES_EVERY;
+        if services {
+            self.since_services = 0;
+        }
+        if all {
+            self.everything = Some(now);
+        }
+        (self.last, self.polled) = (Some(now), Some(now));
+        Look { services, tasks: true, networks: all || heard.networks, nodes: all || heard.nodes, only: BTreeSet::new() }
+    }
+
+    /// A look ended, and brought a change or not.
+    pub fn looked(&mut self, changed: bool, now: Instant) {
+        if let Some(polled) = self.polled.filter(|polled| self.last == Some(*polled)) {
+            self.took = now.saturating_duration_since(polled);
+        }
+        if changed {
+            self.changed = Some(now);
+        }
+    }
+
+    /// The connection is a new one: nothing is taken for granted.
+    pub fn restart(&mut self) {
+        (self.everything, self.last, self.polled, self.since_services) = (None, None, None, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use fairlead_net::time::now;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn services(ids: &[&str]) -> News {
+        News { services: ids.iter().map(|id| (*id).to_owned()).collect(), ..News::default() }
+    }
+
+    #[test]
+    fn at_rest_tasks_are_looked_at_every_interval_and_services_every_fifth_time() {
+        let mut plan = Plan::new(SECOND);
+        let mut at = now();
+        assert_eq!(plan.due(false, at, 0), at);
+        let first = plan.look(&News::default(), true, false, at);
+        assert!(first.services && first.tasks && first.networks && first.nodes);
+        plan.looked(false, at);
+        let mut pattern = Vec::new();
+        for n in 0..10 {
+            let due = plan.due(false, at, n * 97);
+            let pause = due.saturating_duration_since(at);
+            assert!(pause >= SECOND * 9 / 10 && pause <= SECOND * 11 / 10, "{pause:?}");
+            at = due;
+            let look = plan.look(&News::default(), true, false, at);
+            assert!(look.tasks && !look.networks);
+            pattern.push(look.services);
+            plan.looked(false, at);
+        }
+        assert_eq!(pattern, [false, false, false, false, true, false, false, false, false, true]);
+        assert!(plan.look(&News::default(), false, false, at).services, "without events");
+        assert!(plan.look(&News::default(), true, true, at).services, "because of the tasks");
+        assert!(plan.look(&News::default(), true, false, at + EVERYTHING).nodes);
+    }
+
+    #[test]
+    fn in_motion_looks_are_brisk_until_it_is_stuck_and_never_take_all_the_time() {
+        let mut plan = Plan::new(SECOND);
+        let at = now();
+        plan.look(&News::default(), true, false, at);
+        plan.looked(true, at);
+        assert!(plan.due(true, at, 0) <= at + BRISK);
+        let later = at + AFTERMATH;
+        plan.polled = Some(later);
+        assert!(plan.due(true, later, 0) <= later + BRISK && plan.due(false, later, 0) > later + BRISK * 2);
+        let much_later = at + STUCK;
+        plan.polled = Some(much_later);
+        assert!(plan.due(true, much_later, 0) > much_later + BRISK * 2);
+        // An answer that takes 100 ms is not asked for every 250.
+        plan.look(&News::default(), true, false, much_later);
+        plan.looked(true, much_later + SECOND / 10);
+        let pause = plan.due(true, much_later, 0).saturating_duration_since(much_later);
+        assert!(pause >= SECOND * 7 / 10 && pause <= SECOND, "{pause:?}");
+    }
+
+    #[test]
+    fn an_event_is_looked_after_at_once_and_alone_where_that_is_enough() {
+        let mut plan = Plan::new(SECOND);
+        let at = now();
+        plan.look(&News { connected: true, ..News::default() }, true, false, at);
+        plan.looked(false, at);
+        assert_eq!(plan.early(at), at + APART);
+        assert_eq!(plan.early(at + SECOND), at + SECOND);
+        let look = plan.look(&services(&["a", "b"]), true, false, at + SECOND);
+        assert_eq!((look.only.len(), look.tasks, look.services), (2, false, false));
+        let look = plan.look(&News { many: true, ..services(&["a"]) }, true, false, at + SECOND);
+        assert!(look.only.is_empty() && look.tasks && look.services);
+        let look = plan.look(&News { nodes: true, ..News::default() }, true, false, at + SECOND);
+        assert!(look.nodes && look.tasks && !look.networks);
+        let look = plan.look(&News { networks: true, ..services(&["a"]) }, true, false, at + SECOND);
+        assert!(look.only.is_empty() && look.services && look.networks);
+    }
+}

@@ -1,0 +1,416 @@
+//! What is known of a Swarm, and what a further look at it means. Pure: answers come in as arguments, workloads come out.
+//!
+//! Rules
+//! - **Order of reading.** A list is one state of the managers' store, but two lists are two states. Tasks are read after
+//!   services. A task of a service that was not there yet is an orphan: it is kept aside, and its service is looked for in the
+//!   next reading ([`State::has_orphans`]). A service that went between the two is served without tasks, since tasks that
+//!   are to run are all that is asked for: what the later list lacks is not running by the managers' own word. New labels
+//!   with older tasks exist in truth, for as long as an update lasts. Older labels with newer tasks would not, and cannot last: a
+//!   task takes a container's start to run, and a task that was not there before lets services be read again
+//!   ([`State::wants_services`]).
+//! - **An instance** is a task that is meant to run and runs, of a service that exists. Swarm calls a task `running` only
+//!   after its health check passed, and no longer means it to run when that fails.
+//! - **A node** that is `unknown` keeps its tasks: during an election all are. One that is `down` loses those that run
+//!   elsewhere already, in the same slot.
+//! - **Doubt.** A reading is not believed, as a whole, if it is older than what is known: an object's version fell, or,
+//!   over another manager, nothing is as new as what was seen already. It is not believed either where everything vanished at once: all
+//!   services; or all tasks of several services that want some. Nothing is withdrawn on doubt. What is still read after the time given to
+//!   [`State::new`] is believed, and what is older, after [`STALE`]: then somebody restored a backup.
+//!
+//! Deliberately absent: when to read what ([`super::plan`]), and what labels mean (`fairlead_core`).
+
+use super::translate;
+use crate::provider::docker::api::{Network, Node, Service, Task};
+use fairlead_core::discovery::Workload;
+use fairlead_net::time::{Duration, Instant};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// How long managers may answer with an older state before it is taken for the present one. A leader that lost its followers
+/// gives up after 10 s.
+pub const STALE: Duration = Duration::from_secs(15);
+
+/// What was read in one go.
+#[derive(Debug, Default)]
+pub struct Reading {
+    pub services: Seen<Vec<Service>>,
+    /// Those that are meant to run.
+    pub tasks: Seen<Vec<Task>>,
+    pub networks: Seen<Vec<Network>>,
+    pub nodes: Seen<Vec<Node>>,
+    /// Networks that this gateway's container is on; `None`: there is no such container here.
+    pub inspected: Seen<Option<BTreeSet<String>>>,
+}
+
+/// One answer.
+#[derive(Debug, Default)]
+pub enum Seen<T> {
+    #[default]
+    Unasked,
+    /// Byte for byte what was applied last.
+    Same,
+    New(T),
+}
+
+impl<T> Seen<T> {
+    fn new(&self) -> Option<&T> {
+        match self {
+            Self::New(value) => Some(value),
+            Self::Unasked | Self::Same => None,
+        }
+    }
+}
+
+/// What a reading meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum News {
+    Nothing,
+    /// [`State::workloads`] differ from what they were.
+    Changed,
+    /// It is not believed, for this reason; the workloads stay.
+    Doubt(String),
+}
+
+/// See the head of this file.
+#[derive(Debug)]
+pub struct State {
+    pub(super) services: BTreeMap<String, Service>,
+    /// By service; each by id.
+    pub(super) tasks: BTreeMap<String, Vec<Task>>,
+    pub(super) networks: BTreeMap<String, Network>,
+    pub(super) nodes: BTreeMap<String, Node>,
+    /// The beginning of this gateway's container's id.
+    me: Option<String>,
+    inspected: Option<BTreeSet<String>>,
+    /// Networks that this gateway shares, as far as that is known.
+    pub(super) shared: Option<BTreeSet<String>>,
+    confirm: Duration,
+    doubt: Option<(Suspicion, Instant)>,
+    /// Over another manager: nothing older than this is believed.
+    reach: Option<u64>,
+    /// A task appeared that was not there before the services were last read.
+    fresh: bool,
+    /// Services differed from what was known when they were last read.
+    moved: bool,
+    /// Sorted by id.
+    workloads: Arc<Vec<Workload>>,
+}
+
+/// Why a reading is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Suspicion {
+    NoServices,
+    NoTasks,
+    Older,
+}
+
+/// Which workloads are to be made anew.
+enum Dirty {
+    Some(BTreeSet<String>),
+    All,
+}
+
+impl State {
+    /// Nothing is known yet. `me` is the beginning of the id of the container that this gateway runs in; `confirm` how long everything
+    /// has to be gone before it is gone.
+    pub fn new(me: Option<String>, confirm: Duration) -> Self {
+        Self {
+            services: BTreeMap::new(),
+            tasks: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            me,
+            inspected: None,
+            shared: None,
+            confirm,
+            doubt: None,
+            reach: None,
+            fresh: false,
+            moved: false,
+            workloads: Arc::default(),
+        }
+    }
+
+    /// From now on another manager is asked.
+    pub fn switched(&mut self) {
+        self.reach = self.newest();
+    }
+
+    /// A reading of whole lists.
+    pub fn apply(&mut self, reading: Reading, now: Instant) -> News {
+        if let Some(suspicion) = self.suspicion(&reading) {
+            let (known, since) = *self.doubt.get_or_insert((suspicion, now));
+            let patience = if suspicion == Suspicion::Older { STALE } else { self.confirm };
+            if known != suspicion {
+                self.doubt = Some((suspicion, now));
+            }
+            if known != suspicion || now.saturating_duration_since(since) < patience {
+                return News::Doubt(self.message(suspicion));
+            }
+        }
+        // What was not asked for says nothing about a doubt in what was.
+        let answers = (&reading.services, &reading.tasks);
+        match self.doubt {
+            Some((Suspicion::NoServices, _)) if matches!(answers.0, Seen::Unasked) => {}
+            Some((Suspicion::NoTasks, _)) if matches!(answers.1, Seen::Unasked) => {}
+            _ => self.doubt = None,
+        }
+        if !matches!(answers, (Seen::Unasked, _) | (_, Seen::Unasked)) {
+            self.reach = None;
+        }
+        self.fresh &= matches!(answers.0, Seen::Unasked);
+        let mut dirty = BTreeSet::new();
+        let mut all = false;
+        if let Seen::New(list) = reading.services {
+            let list: BTreeMap<String, Service> = list.into_iter().map(|service| (service.id.clone(), service)).collect();
+            mark(&self.services, &list, &mut dirty);
+            self.moved = !dirty.is_empty();
+            self.services = list;
+        }
+        if let Seen::New(list) = reading.tasks {
+            let list = by_service(list);
+            self.fresh |= self.has_fresh(&list);
+            mark(&self.tasks, &list, &mut dirty);
+            self.tasks = list;
+        }
+        if let Seen::New(list) = reading.networks {
+            let list: BTreeMap<String, Network> = list.into_iter().map(|network| (network.id.clone(), network)).collect();
+            all |= list != self.networks;
+            self.networks = list;
+        }
+        if let Seen::New(list) = reading.nodes {
+            let list: BTreeMap<String, Node> = list.into_iter().map(|node| (node.id.clone(), node)).collect();
+            all |= list != self.nodes;
+            self.nodes = list;
+        }
+        if let Seen::New(inspected) = reading.inspected {
+            self.inspected = inspected;
+        }
+        self.settle(if all { Dirty::All } else { Dirty::Some(dirty) })
+    }
+
+    /// One service was read, and its tasks after it. `None`: the managers say that there is no such service.
+    pub fn apply_one(&mut self, id: &str, service: Option<Service>, tasks: Vec<Task>) -> News {
+        let Some(service) = service.filter(|service| service.id == id) else {
+            self.services.remove(id);
+            self.tasks.remove(id);
+            return self.settle(Dirty::Some([id.to_owned()].into()));
+        };
+        let older = self.services.get(id).is_some_and(|known| known.version.index > service.version.index);
+        if older {
+            return News::Doubt(self.message(Suspicion::Older));
+        }
+        self.services.insert(id.to_owned(), service);
+        let mut tasks = by_service(tasks).remove(id).unwrap_or_default();
+        std::mem::swap(self.tasks.entry(id.to_owned()).or_default(), &mut tasks);
+        self.settle(Dirty::Some([id.to_owned()].into()))
+    }
+
+    /// Everything that is to be served, by id.
+    pub fn workloads(&self) -> Arc<Vec<Workload>> {
+        self.workloads.clone()
+    }
+
+    /// Whether anything was read yet.
+    pub fn is_known(&self) -> bool {
+        !self.services.is_empty() || !self.tasks.is_empty()
+    }
+
+    /// Whether this service was read already.
+    pub fn knows(&self, id: &str) -> bool {
+        self.services.contains_key(id)
+    }
+
+    /// Whether the last reading is not believed.
+    pub fn is_doubted(&self) -> bool {
+        self.doubt.is_some()
+    }
+
+    /// Whether tasks are there whose services are not.
+    pub fn has_orphans(&self) -> bool {
+        self.tasks.keys().any(|service| !self.services.contains_key(service))
+    }
+
+    /// Whether services may have changed with the tasks that were seen.
+    pub fn wants_services(&self) -> bool {
+        self.fresh || self.has_orphans()
+    }
+
+    /// Whether something is on its way: an update or a rollback under way, tasks fewer or more than wanted, or not running yet.
+    pub fn is_in_motion(&self) -> bool {
+        self.has_orphans() || self.services.values().any(|service| self.moves(service))
+    }
+
+    /// Whether the last list of services brought a change, which is forgotten here.
+    pub fn take_moved(&mut self) -> bool {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// The id of the container that this gateway runs in was found out.
+    pub fn is_me(&mut self, id: &str) {
+        self.me = Some(id.to_owned());
+    }
+
+    /// Whether it is known which networks this gateway is on.
+    pub fn is_located(&self) -> bool {
+        self.shared.is_some()
+    }
+
+    /// For messages: how much is known.
+    pub fn extent(&self) -> (usize, usize) {
+        (self.services.len(), self.tasks.values().map(Vec::len).sum())
+    }
+
+    fn moves(&self, service: &Service) -> bool {
+        if matches!(service.update_status.state.as_str(), "updating" | "rollback_started") {
+            return true;
+        }
+        let tasks = self.tasks.get(&service.id).map_or(&[][..], Vec::as_slice);
+        let running = tasks.iter().filter(|task| translate::runs(task)).count() as u64;
+        let wanted = service.spec.mode.replicated.as_ref().map(|mode| mode.replicas.unwrap_or(1));
+        running != wanted.unwrap_or(tasks.len() as u64) || running != tasks.len() as u64
+    }
+
+    fn suspicion(&self, reading: &Reading) -> Option<Suspicion> {
+        let (services, tasks) = (reading.services.new().map(Vec::as_slice), reading.tasks.new().map(Vec::as_slice));
+        let fell =
+            |service: &Service| self.services.get(&service.id).is_some_and(|known| known.version.index > service.version.index);
+        if services.is_some_and(|list| list.iter().any(fell)) || tasks.is_some_and(|list| self.has_fallen(list)) {
+            return Some(Suspicion::Older);
+        }
+        if let (Some(reach), Some(services)) = (self.reach, services) {
+            let indices = services.iter().map(|service| service.version.index);
+            let newest = indices.chain(tasks.unwrap_or_default().iter().map(|task| task.version.index)).max();
+            let as_before = matches!(reading.tasks, Seen::Same);
+            if !services.is_empty() && !as_before && newest.is_none_or(|newest| newest < reach) {
+                return Some(Suspicion::Older);
+            }
+        }
+        if !self.services.is_empty() && services.is_some_and(<[Service]>::is_empty) {
+            return Some(Suspicion::NoServices);
+        }
+        let wants_some = |service: &Service| service.spec.mode.replicated.as_ref().is_none_or(|mode| mode.replicas != Some(0));
+        let bereft = |id: &String| {
+            let service = match services {
+                Some(list) => list.iter().find(|service| service.id == *id),
+                None => self.services.get(id),
+            };
+            service.is_some_and(wants_some)
+        };
+        if tasks.is_some_and(<[Task]>::is_empty) && self.tasks.keys().filter(|id| bereft(id)).nth(1).is_some() {
+            return Some(Suspicion::NoTasks);
+        }
+        None
+    }
+
+    /// Whether a task that is known comes in an older version.
+    fn has_fallen(&self, list: &[Task]) -> bool {
+        let known = |task: &Task| {
+            let tasks = self.tasks.get(&task.service)?;
+            Some(&tasks[tasks.binary_search_by(|known| known.id.cmp(&task.id)).ok()?])
+        };
+        list.iter().any(|task| known(task).is_some_and(|known| known.version.index > task.version.index))
+    }
+
+    fn has_fresh(&self, list: &BTreeMap<String, Vec<Task>>) -> bool {
+        let is_known = |task: &Task| {
+            self.tasks.get(&task.service).is_some_and(|known| known.binary_search_by(|known| known.id.cmp(&task.id)).is_ok())
+        };
+        list.values().flatten().any(|task| !is_known(task))
+    }
+
+    /// The newest version that was seen of anything.
+    fn newest(&self) -> Option<u64> {
+        let services = self.services.values().map(|service| service.version.index);
+        services.chain(self.tasks.values().flatten().map(|task| task.version.index)).max()
+    }
+
+    fn message(&self, suspicion: Suspicion) -> String {
+        let (services, tasks) = self.extent();
+        match suspicion {
+            Suspicion::NoServices => format!(
+                "the manager suddenly lists no service: a Swarm that was left or made anew? The {services} services known stay in force until it says so again"
+            ),
+            Suspicion::NoTasks => format!(
+                "the manager suddenly lists no task of any service: the {tasks} tasks known stay in force until it says so again"
+            ),
+            Suspicion::Older => format!(
+                "the manager answers with an older state than was seen already: it lags behind, or was restored from a backup. What is known stays in force, for {STALE:?} at most"
+            ),
+        }
+    }
+
+    /// Makes the workloads anew that may have changed.
+    fn settle(&mut self, dirty: Dirty) -> News {
+        let shared = self.locate();
+        let dirty = if shared == self.shared { dirty } else { Dirty::All };
+        self.shared = shared;
+        match dirty {
+            Dirty::All => {
+                let made = self.services.values().map(|service| translate::workload(self, service)).collect();
+                if *self.workloads == made {
+                    return News::Nothing;
+                }
+                self.workloads = Arc::new(made);
+                News::Changed
+            }
+            Dirty::Some(ids) => self.renew(ids),
+        }
+    }
+
+    fn renew(&mut self, ids: BTreeSet<String>) -> News {
+        let mut changed = false;
+        for id in ids {
+            let made = self.services.get(&id).map(|service| translate::workload(self, service));
+            match (self.workloads.binary_search_by(|workload| workload.id.cmp(&id)), made) {
+                (Ok(at), Some(made)) if self.workloads[at] == made => continue,
+                (Ok(at), Some(made)) => Arc::make_mut(&mut self.workloads)[at] = made,
+                (Ok(at), None) => drop(Arc::make_mut(&mut self.workloads).remove(at)),
+                (Err(at), Some(made)) => Arc::make_mut(&mut self.workloads).insert(at, made),
+                (Err(_), None) => continue,
+            }
+            changed = true;
+        }
+        if changed { News::Changed } else { News::Nothing }
+    }
+
+    /// Networks of this gateway's own container: as its task says, and as the daemon says that runs it. Once found, they
+    /// stay until found otherwise.
+    fn locate(&self) -> Option<BTreeSet<String>> {
+        let mine = |task: &&Task| self.me.as_ref().is_some_and(|me| task.status.container.id.starts_with(me.as_str()));
+        let task = self.tasks.values().flatten().find(mine);
+        let attached = task.map(|task| task.attachments.iter().map(|attachment| attachment.network.id.clone()).collect());
+        match (attached, self.inspected.clone()) {
+            (None, None) => self.shared.clone(),
+            (Some(set), None) | (None, Some(set)) => Some(set),
+            (Some(set), Some(more)) => Some(&set | &more),
+        }
+    }
+}
+
+fn by_service(list: Vec<Task>) -> BTreeMap<String, Vec<Task>> {
+    let mut map: BTreeMap<String, Vec<Task>> = BTreeMap::new();
+    for task in list {
+        // A proxy or a manager that ignores the filter is borne.
+        if task.desired == "running" {
+            map.entry(task.service.clone()).or_default().push(task);
+        }
+    }
+    for tasks in map.values_mut() {
+        tasks.sort_by(|a, b| a.id.cmp(&b.id));
+        tasks.dedup_by(|a, b| a.id == b.id);
+    }
+    map
+}
+
+/// Notes the keys whose values differ.
+fn mark<T: PartialEq>(old: &BTreeMap<String, T>, new: &BTreeMap<String, T>, dirty: &mut BTreeSet<String>) {
+    let changed = new.iter().filter(|(id, value)| old.get(*id) != Some(value)).map(|(id, _)| id);
+    let gone = old.keys().filter(|id| !new.contains_key(*id));
+    dirty.extend(changed.chain(gone).cloned());
+}
+
+#[cfg(test)]
+mod tests;
