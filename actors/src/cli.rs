@@ -28,7 +28,7 @@ pub enum Command {
 /// Commands with their place in the help text.
 const COMMANDS: [(&str, &str); 6] = [
     ("run", "serve (the default)"),
-    ("check", "validate the configuration and print every rejection"),
+    ("check", "validate the configuration and print every rejection; [--provider NAME,…] --once: and what would be served"),
     ("explain", "METHOD URL [-H 'Name: value']…: which router, middlewares, service and servers a request would meet"),
     ("demo", "three built-in backends behind a gateway; needs nothing else"),
     ("healthcheck", "ask a running gateway's /ping; for container health checks"),

@@ -9,6 +9,7 @@ use crate::{
         docker::{PlainProvider, SwarmProvider},
         etcd::EtcdProvider,
         file::FileProvider,
+        kontena::KontenaProvider,
         rancher::RancherProvider,
     },
     telemetry::{self, AccessLogOptions, FieldMode, HeaderMode, LogFormat, MetricsOptions, StatusRange, TracingOptions},
@@ -25,6 +26,10 @@ pub fn providers(config: &StaticConfig) -> Vec<(String, Make)> {
     if let Some(options) = config.providers.etcd.clone() {
         let make: Make = Box::new(move || Box::new(EtcdProvider::new(&options)) as Box<dyn Provider>);
         providers.push(("etcd".into(), make));
+    }
+    if let Some(options) = config.providers.kontena.clone() {
+        let make: Make = Box::new(move || Box::new(KontenaProvider::new(&options)) as Box<dyn Provider>);
+        providers.push(("kontena".into(), make));
     }
     for options in config.providers.docker.iter().chain(&config.providers.swarm).cloned() {
         let name = options.settings.provider.clone();

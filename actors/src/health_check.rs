@@ -82,7 +82,10 @@ impl Actor for HealthCheck {
             .collect();
         let mut state = State { arguments, config: Arc::new(config), servers };
         for index in 0..state.servers.len() {
-            state.wait(&me, index);
+            // One that discovery knows to be out of reach is not asked in vain; once it is not, there is another check.
+            if state.arguments.backend.config.servers[index].unreachable.is_none() {
+                state.wait(&me, index);
+            }
         }
         Ok(state)
     }

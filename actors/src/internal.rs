@@ -160,23 +160,28 @@ fn endpoints(published: &Published) -> Vec<EndpointView> {
         .flat_map(|backend| &backend.endpoints)
         .map(|endpoint| {
             let standing = endpoint.standing();
+            let unreachable = endpoint.unreachable();
             let (state, detail) = match standing.life {
                 Life::Joining => (EndpointState::Joining, "not yet ready"),
                 Life::Draining | Life::Gone => (EndpointState::Draining, "no longer configured"),
+                Life::Active if !standing.reachable => (EndpointState::Unreachable, unreachable.as_deref().unwrap_or_default()),
                 Life::Active if !standing.probe_up => (EndpointState::Unhealthy, "its health check fails"),
                 Life::Active if standing.ejected => (EndpointState::Ejected, "requests to it fail"),
+                Life::Active if endpoint.is_suspected() => (EndpointState::Active, "slow to answer: others are asked first"),
                 Life::Active => (EndpointState::Active, ""),
             };
             EndpointView {
                 service: endpoint.key.service.to_string(),
                 url: endpoint.url.text.clone(),
+                instance: endpoint.key.instance.clone(),
+                node: endpoint.node.clone(),
                 state,
                 in_flight: u64::from(endpoint.in_flight()),
                 detail: detail.to_owned(),
             }
         })
         .collect();
-    views.sort_by(|a, b| (&a.service, &a.url).cmp(&(&b.service, &b.url)));
+    views.sort_by(|a, b| (&a.service, &a.url, &a.instance).cmp(&(&b.service, &b.url, &b.instance)));
     views
 }
 

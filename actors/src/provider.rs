@@ -13,6 +13,7 @@ pub mod etcd;
 mod fake;
 pub mod file;
 pub mod http;
+pub mod kontena;
 pub mod rancher;
 mod tls;
 

@@ -21,6 +21,7 @@ pub mod draft;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod interlock;
+pub mod kontena;
 pub mod mesh;
 pub mod naming;
 pub mod placement;
@@ -82,7 +83,7 @@ impl Discovery {
     }
 
     /// What `workloads`, all that there are, ask for. What did not change since the last call is taken from it; the outcome depends neither on
-    /// that nor on the order of `workloads`.
+    /// that nor on the order of `workloads`, but for Interlock's labels that cannot be read: of those the last that could stay in force.
     ///
     /// Of several that declare one name, the oldest by creation, then by id, has it; the others are refused, and it is told of them. What
     /// they declare alike is no conflict, and containers that declare a service alike but for its servers are one service.
@@ -127,16 +128,7 @@ impl Discovery {
                 Some(known) if known.workload == **workload => known.round = self.round,
                 known => {
                     let last = known.map(|known| std::mem::take(&mut known.asked)).unwrap_or_default();
-                    let concerned =
-                        self.settings.constraints.as_ref().is_none_or(|constraints| constraints.admit(&workload.labels));
-                    let (asked, own) = match concerned {
-                        true => interlock::read(workload, &self.settings, mounts, &last),
-                        false => Default::default(),
-                    };
-                    let languages = self.settings.languages.iter().filter(|_| concerned);
-                    let readings = languages.filter_map(|language| read(*language, workload, &self.settings, mounts));
-                    let readings = readings.chain([own]).map(Arc::new).collect();
-                    let known = Known { workload: (*workload).clone(), readings, asked, round: self.round };
+                    let known = self.make_of(workload, mounts, &last);
                     self.known.insert(workload.id.clone(), known);
                 }
             }
@@ -144,6 +136,21 @@ impl Discovery {
         if self.known.len() > workloads.len() {
             self.known.retain(|_, known| known.round == self.round);
         }
+    }
+
+    /// Reads one workload in every language. `last`: what it asked for until now.
+    fn make_of(&self, workload: &Workload, mounts: &Mounts, last: &[Arc<interlock::Asked>]) -> Known {
+        let settings = &self.settings;
+        let mut known = Known { workload: workload.clone(), readings: Vec::new(), asked: Vec::new(), round: self.round };
+        if settings.constraints.as_ref().is_none_or(|constraints| constraints.admit(&workload.labels)) {
+            let languages = settings.languages.iter();
+            let readings = languages.filter_map(|language| read(*language, workload, settings, mounts));
+            known.readings = readings.map(Arc::new).collect();
+            let (asked, own) = interlock::read(workload, settings, mounts, last);
+            known.readings.push(Arc::new(own));
+            known.asked = asked;
+        }
+        known
     }
 }
 

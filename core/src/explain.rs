@@ -8,7 +8,7 @@ mod tests;
 mod text;
 
 use crate::{
-    config::dynamic::ServiceKind,
+    config::dynamic::{Server, ServiceKind},
     http::{Fields, Request, path},
     route::admits_host,
     rule::{ExprText, Subject},
@@ -41,6 +41,8 @@ pub struct Explanation {
 pub struct Winner {
     pub router: String,
     pub priority: i64,
+    /// Who declared it, and where: `service shop_web: traefik.http.routers.web.rule`.
+    pub source: String,
     pub middlewares: Vec<String>,
     /// Tries, the first included.
     pub attempts: u32,
@@ -55,6 +57,14 @@ pub struct Winner {
 pub struct Target {
     pub service: String,
     pub url: String,
+    /// Which task or container it is; empty where nobody knows, and so the node that it runs on.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub instance: String,
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub node: String,
+    /// Why no request can get there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreachable: Option<String>,
 }
 
 /// A router and what decided about it.
@@ -174,6 +184,7 @@ fn describe_winner(router: &CompiledRouter, snapshot: &Snapshot) -> Winner {
     Winner {
         router: router.name.to_string(),
         priority: router.router.priority,
+        source: router.router.source.clone(),
         middlewares: router.stages.iter().map(|stage| stage.name.to_string()).collect(),
         attempts: router.retry.map_or(1, |retry| retry.attempts),
         service: snapshot.service(router.service).map_or_else(String::new, |service| service.name.to_string()),
@@ -198,8 +209,14 @@ fn servers(service: ServiceId, snapshot: &Snapshot) -> Vec<Target> {
             }
         }
         if let ServiceKind::LoadBalancer(balancer) = &compiled.service.kind {
-            let target = |url: &str| Target { service: compiled.name.to_string(), url: url.to_owned() };
-            found.extend(balancer.servers.iter().map(|server| target(&server.url.text)));
+            let target = |server: &Server| Target {
+                service: compiled.name.to_string(),
+                url: server.url.text.clone(),
+                instance: server.instance.clone(),
+                node: server.node.clone(),
+                unreachable: server.unreachable.clone(),
+            };
+            found.extend(balancer.servers.iter().take(MAX_LISTED).map(target));
         }
     }
     found.truncate(MAX_LISTED);

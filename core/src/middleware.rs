@@ -22,6 +22,7 @@ mod tests;
 mod upgrade_paths;
 
 pub use basic_auth::{AuthCheck, Verdict};
+pub(crate) use password::is_hash as is_password_hash;
 
 use crate::{
     Name,

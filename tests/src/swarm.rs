@@ -65,6 +65,8 @@ impl Swarm {
         let mut command = Command::new("dockerd");
         command.args(["--data-root", &format!("{HOME}/data"), "--exec-root", &format!("{HOME}/exec")]);
         command.args(["--host", &format!("unix://{HOME}/docker.sock"), "--pidfile", &format!("{HOME}/pid")]);
+        // Where stack files look for it.
+        command.args(["--host", "unix:///run/docker.sock"]);
         // Published ports answer on the loopback without a process that copies bytes between.
         command.args(["--bridge=none", "--userland-proxy=false"]);
         command.args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", &namespaces::group()]);
@@ -118,6 +120,18 @@ impl Swarm {
         out.into_owned()
     }
 
+    /// Deploys a stack of this repository's folder `deploy`, with these variables.
+    ///
+    /// # Panics
+    /// It is refused.
+    pub fn deploy(&self, stack: &str, file: &str, variables: &[(&str, &str)]) {
+        let mut command = self.command();
+        command.args(["stack", "deploy", "--resolve-image", "never", "--compose-file"]);
+        command.arg(process::root().join("deploy").join(file)).arg(stack).envs(variables.iter().copied());
+        let output = command.stdin(Stdio::null()).output().expect("docker starts; `cargo verify` installs it");
+        assert!(output.status.success(), "{file}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Runs `docker` with these arguments.
     pub fn attempt(&self, arguments: &[&str]) -> Output {
         self.command().args(arguments).stdin(Stdio::null()).output().expect("docker starts; `cargo verify` installs it")
@@ -132,9 +146,9 @@ impl Swarm {
         answer.unwrap_or_else(|e| panic!("GET {path}: {e}"))
     }
 
-    /// Makes an image of one program.
-    pub fn image(&self, tag: &str, program: &Path, files: &[(&str, &str)]) {
-        image::import(self.command(), tag, program, files);
+    /// Makes an image of one program and the arguments that it has unless a service gives others.
+    pub fn image(&self, tag: &str, program: &Path, arguments: &[&str]) {
+        image::import(self.command(), tag, program, arguments);
     }
 
     /// Makes the image `fairlead:test` of the gateway's binary.

@@ -46,6 +46,28 @@ fn version_and_help() {
 }
 
 #[test]
+fn check_once_prints_what_a_provider_would_serve() {
+    let dir = Dir::new();
+    let web = "--entryPoints.web.address=127.0.0.1:0";
+    let server = "url: 'http://127.0.0.1:9001'";
+    let known = GOOD.replace(server, &format!("{server}, instance: 5kq2x, node: worker-1, unreachable: not attached"));
+    // etcd is not there, and not asked.
+    let etcd = "--providers.etcd.endpoints=127.0.0.1:1";
+    let (code, text) = fairlead(&["check", "--provider", "file", "--once", web, etcd, &dynamic(&dir, &known)]);
+    assert_eq!(code, 0, "{text}");
+    let line = |words: &[&str]| text.lines().any(|line| words.iter().all(|word| line.contains(word)));
+    assert!(line(&["app@file", "web", "Host(`a.example`) && PathPrefix(`/app`)", "strip@file"]), "{text}");
+    assert!(line(&["app@file", "http://127.0.0.1:9001", "worker-1", "5kq2x", "no: not attached"]), "{text}");
+
+    let (code, text) = fairlead(&["check", "--provider=file", "--once", web]);
+    assert!(code == 64 && text.contains("filename"), "it is switched on, and lacks what it needs: {code} {text}");
+    let (code, text) = fairlead(&["check", "--provider", "nowhere", "--once", web]);
+    assert!(code == 64 && text.contains("nowhere"), "{code} {text}");
+    let (code, text) = fairlead(&["check", "--provider", "--once", web]);
+    assert!(code == 64 && text.contains("--provider needs"), "{code} {text}");
+}
+
+#[test]
 fn check_prints_every_rejection() {
     let dir = Dir::new();
     let web = "--entryPoints.web.address=127.0.0.1:0";

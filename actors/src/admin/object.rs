@@ -8,8 +8,8 @@ use fairlead_core::{
     config::{
         Rejection,
         dynamic::{
-            Depth, HealthCheck, LoadBalancer, Middleware, MiddlewareKind, RateLimit, Router, SameSite, Service, ServiceKind,
-            SourceCriterion, StickyCookie, Strategy, UpstreamScheme,
+            Depth, HealthCheck, LoadBalancer, Middleware, MiddlewareKind, RateLimit, Router, SameSite, Server, Service,
+            ServiceKind, SourceCriterion, StickyCookie, Strategy, UpstreamScheme,
         },
     },
 };
@@ -78,12 +78,20 @@ pub(super) fn service(service: &Service, verdicts: &Verdicts<'_>, endpoints: &[E
     standing(&mut out, verdicts, Kind::Service, &service.name);
     put_used_by(&mut out, verdicts, Kind::Service, &service.name);
     if let ServiceKind::LoadBalancer(balancer) = &service.kind {
-        let state = |url: &str| endpoints.iter().find(|e| e.url == url).map_or(EndpointState::Active, |e| e.state);
-        let servers = balancer.servers.iter().map(|server| {
-            let up = state(&server.url.text) == EndpointState::Active;
-            (redact_url(&server.url.text), Value::from(if up { "UP" } else { "DOWN" }))
-        });
-        out.insert("serverStatus".into(), servers.collect::<Object>().into());
+        let state = |server: &Server| {
+            let found = endpoints.iter().find(|e| e.url == server.url.text && e.instance == server.instance);
+            found.map_or(EndpointState::Active, |e| e.state)
+        };
+        let mut status = Object::new();
+        for server in &balancer.servers {
+            // Of several at one address, one that is up is enough.
+            let up = server.unreachable.is_none() && state(server) == EndpointState::Active;
+            let known = status.entry(redact_url(&server.url.text)).or_insert("DOWN".into());
+            if up {
+                *known = "UP".into();
+            }
+        }
+        out.insert("serverStatus".into(), status.into());
     }
     out
 }
@@ -131,6 +139,10 @@ fn load_balancer(balancer: &LoadBalancer) -> Object {
             object.insert("weight".into(), server.weight.into());
         }
         put_true(&mut object, "preservePath", server.preserve_path);
+        // Fairlead's own: what discovery knows of it.
+        put(&mut object, "instance", &server.instance);
+        put(&mut object, "node", &server.node);
+        put(&mut object, "unreachable", server.unreachable.as_deref().unwrap_or_default());
         Value::from(object)
     });
     let servers: Vec<Value> = servers.collect();
@@ -221,6 +233,8 @@ fn settings(kind: &MiddlewareKind) -> (&'static str, Object) {
         MiddlewareKind::Headers(edits) => {
             put_headers(&mut out, "customRequestHeaders", &edits.request);
             put_headers(&mut out, "customResponseHeaders", &edits.response);
+            put_headers(&mut out, "appendRequestHeaders", &edits.append_request);
+            put_headers(&mut out, "appendResponseHeaders", &edits.append_response);
             "headers"
         }
         MiddlewareKind::RateLimit(limit) => {
@@ -406,12 +420,42 @@ pub(super) fn go_duration(d: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use fairlead_core::config::{Config, dynamic::ServerUrl};
 
     #[test]
     fn durations_are_written_as_go_writes_them() {
         let of = |nanos| go_duration(Duration::from_nanos(nanos));
         assert_eq!([0, 1, 1_500, 100_000_000, 1_000_000_000].map(of), ["0s", "1ns", "1.5µs", "100ms", "1s"]);
         assert_eq!([1_500_000_000, 90_000_000_000, 3_600_000_000_000].map(of), ["1.5s", "1m30s", "1h0m0s"]);
+    }
+
+    #[test]
+    fn servers_show_what_discovery_knows_and_count_by_address() {
+        let server = |port: u16, instance: &str, unreachable: Option<&str>| {
+            let text = format!("http://10.0.0.1:{port}");
+            let url = ServerUrl { scheme: UpstreamScheme::Http, host: "10.0.0.1".into(), port, path: String::new(), text };
+            let (instance, node) = (instance.to_owned(), "worker-1".to_owned());
+            Server { instance, node, unreachable: unreachable.map(str::to_owned), ..Server::new(url, 1) }
+        };
+        let servers = vec![server(1, "a", None), server(1, "b", None), server(2, "c", Some("no shared network"))];
+        let name = Name::whole("s@swarm");
+        let kind = ServiceKind::LoadBalancer(LoadBalancer { servers, ..LoadBalancer::new(Name::whole("default@internal")) });
+        let service = Service { name: name.clone(), kind, source: String::new() };
+        let endpoint = |instance: &str, state| EndpointView {
+            service: name.to_string(),
+            url: "http://10.0.0.1:1".into(),
+            instance: instance.into(),
+            node: String::new(),
+            state,
+            in_flight: 0,
+            detail: String::new(),
+        };
+        let endpoints = [endpoint("a", EndpointState::Unhealthy), endpoint("b", EndpointState::Active)];
+        let config = Config::default();
+        let shown = super::service(&service, &Verdicts::new(&config, &[]), &endpoints);
+        assert_eq!(shown["serverStatus"], json!({ "http://10.0.0.1:1": "UP", "http://10.0.0.1:2": "DOWN" }));
+        let last = json!({ "url": "http://10.0.0.1:2", "instance": "c", "node": "worker-1", "unreachable": "no shared network" });
+        assert_eq!(shown["loadBalancer"]["servers"][2], last);
     }
 
     #[test]

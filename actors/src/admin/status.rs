@@ -29,6 +29,8 @@ pub enum EndpointState {
     /// Known, not yet to be given work.
     Joining,
     Active,
+    /// Discovery says that no request can get there.
+    Unreachable,
     /// An active check finds it down.
     Unhealthy,
     /// Requests failed at it.
@@ -43,6 +45,7 @@ impl EndpointState {
         match self {
             Self::Joining => "joining",
             Self::Active => "active",
+            Self::Unreachable => "unreachable",
             Self::Unhealthy => "unhealthy",
             Self::Ejected => "ejected",
             Self::Draining => "draining",
@@ -56,6 +59,10 @@ pub struct EndpointView {
     pub service: String,
     /// As configured.
     pub url: String,
+    /// Which task or container it is; empty where nobody knows.
+    pub instance: String,
+    /// Where it runs; empty where nobody knows.
+    pub node: String,
     pub state: EndpointState,
     pub in_flight: u64,
     /// Why it is not active; empty otherwise.
@@ -95,6 +102,7 @@ pub(super) fn status(state: &AdminState<'_>) -> Value {
         "endpoints": {
             "joining": count(EndpointState::Joining),
             "active": count(EndpointState::Active),
+            "unreachable": count(EndpointState::Unreachable),
             "unhealthy": count(EndpointState::Unhealthy),
             "ejected": count(EndpointState::Ejected),
             "draining": count(EndpointState::Draining),
@@ -112,6 +120,8 @@ pub(super) fn endpoints(state: &AdminState<'_>, query: &Query) -> Vec<Value> {
         json!({
             "service": e.service,
             "url": redact_url(&e.url),
+            "instance": e.instance,
+            "node": e.node,
             "state": e.state.as_str(),
             "inFlight": e.in_flight,
             "detail": e.detail,

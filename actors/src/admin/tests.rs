@@ -72,6 +72,7 @@ fn config() -> Config {
     let edits = HeaderEdits {
         request: vec![("X-Auth-Token".into(), "s3cr3t-token".into()), ("X-Team".into(), "blue".into())],
         response: vec![("Set-Cookie".into(), "letmein".into())],
+        ..HeaderEdits::default()
     };
     let limit = RateLimit { average: 5, period: Duration::from_secs(1), burst: 10, source: SourceCriterion::RequestHost };
     let tls = RouterTls { options: name("default"), cert_resolver: None, domains: vec![vec!["a.b".into(), "c.d".into()]] };
@@ -123,6 +124,8 @@ impl World {
         let endpoint = |url: &str, state| EndpointView {
             service: "s@file".into(),
             url: url.into(),
+            instance: String::new(),
+            node: String::new(),
             state,
             in_flight: 1,
             detail: String::new(),
@@ -377,7 +380,10 @@ fn status_tells_freshness_and_rejections() {
     let status = World::new().json("/api/fairlead/status");
     assert_eq!((&status["snapshot"], &status["configHash"], &status["uptimeSeconds"]), (&json!(7), &json!("cafe"), &json!(60)));
     assert_eq!(status["providers"][0]["stalenessSeconds"], 1.5);
-    assert_eq!(status["endpoints"], json!({ "joining": 0, "active": 1, "unhealthy": 0, "ejected": 1, "draining": 0 }));
+    assert_eq!(
+        status["endpoints"],
+        json!({ "joining": 0, "active": 1, "unreachable": 0, "unhealthy": 0, "ejected": 1, "draining": 0 })
+    );
     assert_eq!(
         status["rejections"][1],
         json!({

@@ -33,7 +33,7 @@ pub fn explain(arguments: &[String]) -> Outcome {
         return ask_gateway(admin, &question);
     }
     let (config, _) = load::load(&flags)?;
-    let (raws, _) = super::runtime()?.block_on(load::ask_providers(&config))?;
+    let (raws, _) = super::runtime()?.block_on(load::ask_providers(&config, &[]))?;
     let (dynamic, _) = resolve(&raws, &config, None);
     let specs: Vec<_> = config.entry_points.keys().map(|name| EntryPointSpec { name: name.clone() }).collect();
     let snapshot = Snapshot::build(1, &dynamic, &specs);

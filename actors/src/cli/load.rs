@@ -2,10 +2,13 @@
 
 use super::Exit;
 use fairlead_actors::provider::{self, EventKind};
-use fairlead_core::config::{
-    RawDynamic, Rejection, StaticConfig, Style, Tree, env,
-    file::{self, Format},
-    flags, resolve_static,
+use fairlead_core::{
+    config::{
+        RawDynamic, Rejection, StaticConfig, Style, Tree, env,
+        file::{self, Format},
+        flags, resolve_static,
+    },
+    discovery::kontena,
 };
 use fairlead_net::time::{self, Duration};
 use std::{collections::BTreeMap, path::PathBuf};
@@ -29,7 +32,14 @@ pub fn load(arguments: &[String]) -> Result<(StaticConfig, Vec<Rejection>), Exit
         Some(path) => read(&path)?,
         None => Tree::empty("no configuration file", Style::File),
     };
-    let tree = file.overlaid(environment).overlaid(flags);
+    let given = file.overlaid(environment).overlaid(flags);
+    let tree = match kontena::profile(variables.iter().map(|(name, value)| (name.as_str(), value.as_str())), &given) {
+        Some((profile, more)) => {
+            warnings.extend(more);
+            profile.overlaid(given)
+        }
+        None => given,
+    };
     let (config, more) = resolve_static(&tree).map_err(|rejections| Exit::unusable(&rejections))?;
     warnings.extend(more);
     Ok((config, warnings))
@@ -72,13 +82,17 @@ fn read(path: &std::path::Path) -> Result<Tree, Exit> {
 /// How long a provider may take to say what there is.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Asks every provider once.
+/// Asks each provider of these names once; all, if none is named.
 ///
 /// # Errors
 /// A provider that does not answer, with what it last said.
-pub async fn ask_providers(config: &StaticConfig) -> Result<(BTreeMap<String, RawDynamic>, Vec<Rejection>), Exit> {
+pub async fn ask_providers(
+    config: &StaticConfig,
+    only: &[String],
+) -> Result<(BTreeMap<String, RawDynamic>, Vec<Rejection>), Exit> {
     let (mut raws, mut rejections) = (BTreeMap::new(), Vec::new());
-    for (name, make) in fairlead_actors::compose::providers(config) {
+    let asked = |name: &String| only.is_empty() || only.contains(name);
+    for (name, make) in fairlead_actors::compose::providers(config).into_iter().filter(|(name, _)| asked(name)) {
         let mut provider = make();
         let (sender, mut heard) = provider::channel();
         let mut last = "it did not answer".to_owned();

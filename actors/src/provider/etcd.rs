@@ -14,6 +14,7 @@ pub mod proto;
 pub mod state;
 
 use super::{EventKind, Provider, ProviderError, Sender};
+use bytes::Bytes;
 use client::{CALL, Client, Endpoint, Watch, wants_token};
 use fairlead_core::config::{decode, kv, static_::EtcdProvider as Options};
 use fairlead_net::{
@@ -43,6 +44,9 @@ const GATHER: Duration = Duration::from_millis(20);
 /// Full reads in a row, with no good watch between, before the endpoint is given up.
 const MAX_READS: u32 = 5;
 
+/// Takes keys and values as they are, with the revision.
+pub(super) type Reader = Box<dyn Fn(Vec<(Bytes, Bytes)>, String) + Send + Sync>;
+
 /// The provider. Remembers the store's last state between runs.
 pub struct EtcdProvider {
     options: Options,
@@ -51,6 +55,8 @@ pub struct EtcdProvider {
     next: usize,
     /// The store's own words on why it is not believed.
     doubt: Option<String>,
+    /// `None`: the keys are Traefik's.
+    reader: Option<Reader>,
 }
 
 /// A session's end.
@@ -63,7 +69,12 @@ struct End {
 impl EtcdProvider {
     /// A provider that has read nothing yet.
     pub fn new(options: &Options) -> Self {
-        Self { state: State::new(&options.root_key), options: options.clone(), next: 0, doubt: None }
+        Self { state: State::new(&options.root_key), options: options.clone(), next: 0, doubt: None, reader: None }
+    }
+
+    /// The same over keys that mean something else: they go to `reader`, and only health is told.
+    pub(super) fn reading(options: &Options, reader: Reader) -> Self {
+        Self { reader: Some(reader), ..Self::new(options) }
     }
 
     /// Sessions with one endpoint after the other, until none of them works.
@@ -277,6 +288,9 @@ impl EtcdProvider {
             News::Changed => {
                 self.doubt = None;
                 let revision = self.state.revision().unwrap_or_default().to_string();
+                if let Some(reader) = &self.reader {
+                    return reader(self.state.snapshot(), revision);
+                }
                 let (pairs, root) = (self.state.snapshot(), self.options.root_key.clone());
                 // Tens of thousands of keys take their time, and other actors share this thread.
                 let decoded = task::spawn_blocking(move || {

@@ -1,6 +1,8 @@
 //! The data path over real sockets: what a client and a server see of each other through the gateway.
 
 mod http2;
+mod instances;
+mod label_style;
 mod vanished;
 
 use crate::testing::{Server, Site, answering, balanced, field, nobody, until};

@@ -71,6 +71,9 @@ pub struct Record<'a> {
     pub service: Option<&'a ServiceSeries>,
     /// As configured.
     pub server_url: Option<&'a str>,
+    /// Which task or container that was, and where it runs, where discovery knows.
+    pub server_instance: Option<&'a str>,
+    pub server_node: Option<&'a str>,
     pub server_addr: Option<SocketAddr>,
 
     /// The peer of the connection, after PROXY protocol.
@@ -140,6 +143,8 @@ impl<'a> Record<'a> {
             router: None,
             service: None,
             server_url: None,
+            server_instance: None,
+            server_node: None,
             server_addr: None,
             peer: None,
             client_host: "",

@@ -358,6 +358,10 @@ pub enum MiddlewareKind {
 pub struct HeaderEdits {
     pub request: Vec<(String, String)>,
     pub response: Vec<(String, String)>,
+    /// Beside what is there, after the edits above.
+    pub append_request: Vec<(String, String)>,
+    /// Beside what is there, after the edits above.
+    pub append_response: Vec<(String, String)>,
 }
 
 /// A token bucket per source.
@@ -395,7 +399,7 @@ pub enum Depth {
 /// User names and password hashes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct BasicAuth {
-    /// User to hash (bcrypt, apr1, SHA-1), in htpasswd's spelling.
+    /// User to hash (bcrypt, SHA-crypt, apr1, SHA-1), in htpasswd's spelling.
     pub users: BTreeMap<String, String>,
     pub realm: String,
     /// The `Authorization` field does not reach the server.

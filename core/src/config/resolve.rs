@@ -18,7 +18,7 @@ mod tls;
 mod transport;
 
 use super::{
-    Config, RawDynamic, Rejection, StaticConfig, Tree,
+    Config, RawDynamic, Rejection, StaticConfig, Style, Tree, Value,
     dynamic::{Middleware, MiddlewareKind, ServiceKind, Transport},
     raw::{Unit, Units},
 };
@@ -170,7 +170,19 @@ impl Settled for super::dynamic::Service {
     }
 }
 
-/// Where a unit was written, without line numbers: they change when nothing else does.
+/// Where a unit was written, without line numbers: they change when nothing else does. Of labels, one that was written: the rule's of a
+/// router, else the first.
 fn source_of(tree: &Tree) -> String {
-    format!("{}: {}", tree.source.name, tree.key)
+    let label = || tree.child("rule").unwrap_or_else(|| first_written(tree));
+    let written = if tree.source.style == Style::Labels { label() } else { tree };
+    format!("{}: {}", tree.source.name, written.key)
+}
+
+fn first_written(mut tree: &Tree) -> &Tree {
+    while let Value::Map { own: None, .. } = tree.value
+        && let Some((_, child)) = tree.children().next()
+    {
+        tree = child;
+    }
+    tree
 }

@@ -14,7 +14,8 @@ mod resolve;
 #[cfg(test)]
 mod tests;
 
-pub(super) use defaults::{ADMIN_ENTRY_POINT, PRIORITY_LIMIT};
+pub(crate) use defaults::ADMIN_ENTRY_POINT;
+pub(super) use defaults::PRIORITY_LIMIT;
 pub(super) use raw::{OWN_KEYS, TOP_LEVEL};
 pub use resolve::resolve_static;
 
@@ -204,9 +205,10 @@ pub struct Http2 {
 pub struct Providers {
     pub file: Option<FileProvider>,
     pub etcd: Option<EtcdProvider>,
+    pub rancher: Option<RancherProvider>,
     pub docker: Option<DockerProvider>,
     pub swarm: Option<DockerProvider>,
-    pub rancher: Option<RancherProvider>,
+    pub kontena: Option<KontenaProvider>,
     /// Longest time for which a burst of changes is gathered, at most 20 ms; the first of a burst is applied at once.
     /// `None`: the longest.
     pub throttle: Option<Duration>,
@@ -239,28 +241,6 @@ pub struct EtcdProvider {
     pub tls: Option<ClientTls>,
 }
 
-/// Providers `docker` and `swarm`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DockerProvider {
-    /// `unix:///path`, `tcp://host:port`, `http://…`, `https://…`; of several, the next is tried when one fails.
-    pub endpoints: Vec<String>,
-    /// Services of a Swarm are read, rather than the daemon's containers.
-    pub swarm: bool,
-    pub username: String,
-    pub password: Secret,
-    pub tls: Option<ClientTls>,
-    /// Otherwise it is read once.
-    pub watch: bool,
-    /// Until an answer begins; `None`: the client's own limit.
-    pub timeout: Option<Duration>,
-    /// Between two looks at a Swarm that is at rest.
-    pub refresh: Duration,
-    /// Where secrets are mounted; without a slash at the end.
-    pub secrets_directory: String,
-    /// How labels are read.
-    pub settings: Settings,
-}
-
 /// Provider `rancher`: the metadata service of Rancher 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RancherProvider {
@@ -286,6 +266,83 @@ impl Providers {
         let docker = self.docker.iter_mut().chain(&mut self.swarm).map(|docker| &mut docker.settings);
         docker.chain(self.rancher.iter_mut().map(|rancher| &mut rancher.settings))
     }
+}
+
+/// Providers `docker` and `swarm`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DockerProvider {
+    /// `unix:///path`, `tcp://host:port`, `http://…`, `https://…`; of several, the next is tried when one fails.
+    pub endpoints: Vec<String>,
+    /// Services of a Swarm are read, rather than the daemon's containers.
+    pub swarm: bool,
+    pub username: String,
+    pub password: Secret,
+    pub tls: Option<ClientTls>,
+    /// Otherwise it is read once.
+    pub watch: bool,
+    /// Until an answer begins; `None`: the client's own limit.
+    pub timeout: Option<Duration>,
+    /// Between two looks at a Swarm that is at rest.
+    pub refresh: Duration,
+    /// Where secrets are mounted; without a slash at the end.
+    pub secrets_directory: String,
+    /// How labels are read.
+    pub settings: Settings,
+}
+
+/// Provider `kontena`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KontenaProvider {
+    /// `host:port` each; none: this machine's default gateway, where Kontena's etcd listens.
+    pub endpoints: Vec<String>,
+    /// Name of the load balancer's service.
+    pub load_balancer: String,
+    /// Its stack; `None`: the default one.
+    pub stack: Option<String>,
+    pub api: EtcdApi,
+    /// Time between two looks at the whole tree.
+    pub refresh: Duration,
+    pub username: String,
+    pub password: Secret,
+    /// `None`: in the clear.
+    pub tls: Option<ClientTls>,
+    /// Certificates with their keys, by the name that messages use.
+    pub bundles: Vec<Bundle>,
+    /// An OpenSSL cipher string; empty: the default.
+    pub ssl_ciphers: String,
+    /// Whether HTTP/2 is offered over TLS.
+    pub http2: bool,
+    /// A path that is answered with 200 while the gateway is well.
+    pub health_uri: Option<String>,
+}
+
+impl KontenaProvider {
+    /// The key of everything that concerns the load balancer, without a slash at its end.
+    pub fn root(&self) -> String {
+        match &self.stack {
+            Some(stack) => format!("/kontena/haproxy/{stack}/{}", self.load_balancer),
+            None => format!("/kontena/haproxy/{}", self.load_balancer),
+        }
+    }
+}
+
+/// Which of etcd's interfaces is spoken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EtcdApi {
+    /// JSON over HTTP/1.1, as Kontena's agents do.
+    V2,
+    /// gRPC, with the same keys.
+    V3,
+}
+
+/// Certificates and keys in one text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bundle {
+    /// The variable or option that it was given in.
+    pub name: String,
+    pub text: Secret,
+    /// One certificate with its chain and its key, in any order; otherwise several, each before its key.
+    pub single: bool,
 }
 
 /// TLS towards a server of ours.

@@ -1,7 +1,11 @@
 use super::*;
 use crate::{
     Name,
-    config::dynamic::{Failover, LoadBalancer, Server, ServerUrl, ServiceKind, Strategy, UpstreamScheme},
+    config::{
+        dynamic::{Failover, LoadBalancer, Server, ServerUrl, ServiceKind, Strategy, UpstreamScheme},
+        flags, resolve, resolve_static,
+    },
+    discovery::{Draft, Place},
     http::VecFields,
     rule::tests as rules,
     snapshot::tests::{WEB, asked, config, host, request, router, service, snapshot, table},
@@ -25,6 +29,7 @@ fn the_first_failing_part_is_named() {
         explanation.to_string(),
         "GET http://a.x/b c at entry point web
   router      win@file (priority 50)
+  declared by test
   middlewares none
   service     s@file
   ✗ path@file (priority 60): PathPrefix(`/api`) did not hold; path /b c
@@ -73,6 +78,53 @@ fn servers_are_found_through_services() {
         "{text}"
     );
     assert!(text.starts_with("GET http://a/ [2J at entry point web\n"), "{text}");
+}
+
+/// A service's labels, as a provider writes them down: one task that can be reached and one that cannot.
+#[test]
+fn what_labels_declare_is_explained_by_label_service_and_node() {
+    let place = |ip: &str, instance: &str, node: &str, unreachable: Option<&str>| Place {
+        address: format!("{ip}:80").parse().unwrap(),
+        instance: instance.into(),
+        node: node.into(),
+        unreachable: unreachable.map(str::to_owned),
+    };
+    let mut draft = Draft::new("service shop_web");
+    draft.set(&["http", "routers", "web", "rule"], "traefik.http.routers.web.rule", "Host(`a.x`)");
+    draft.set(&["http", "routers", "web", "service"], "traefik.http.routers.web.rule", "web");
+    draft.set(&["http", "routers", "bad", "rule"], "traefik.http.routers.bad.rule", "Hots(`b.x`)");
+    draft.set(&["http", "routers", "bad", "service"], "traefik.http.routers.bad.service", "web");
+    let port = "traefik.http.services.web.loadbalancer.server.port";
+    let places = [place("10.0.1.7", "5kq2x", "worker-1", None), place("10.9.0.4", "9ab", "worker-2", Some("no shared network"))];
+    draft.servers("web", port, "http", &places);
+    let (raw, rejections) = draft.finish();
+    assert_eq!(rejections, []);
+    let flags = flags::tree(&["--entryPoints.web.address=:80".to_owned()]).unwrap();
+    let (static_, _) = resolve_static(&flags).unwrap();
+    let (config, rejections) = resolve(&[("swarm".to_owned(), raw)].into(), &static_, None);
+    let said: Vec<String> = rejections.iter().map(ToString::to_string).collect();
+    assert!(said.len() == 1 && said[0].starts_with("service shop_web: traefik.http.routers.bad.rule: "), "{said:?}");
+
+    let (host, fields) = (host("a.x"), VecFields::default());
+    let explanation = explain(&snapshot(&config), WEB, false, &request(&host, "/", "GET", &fields)).unwrap();
+    let text = explanation.to_string();
+    assert!(
+        text.contains(
+            "  router      web@swarm (priority 11)
+  declared by service shop_web: traefik.http.routers.web.rule
+  middlewares none
+  service     web@swarm
+  server      http://10.0.1.7:80 of web@swarm, instance 5kq2x on node worker-1
+  server      http://10.9.0.4:80 of web@swarm, instance 9ab on node worker-2; not reachable: no shared network
+"
+        ),
+        "{text}"
+    );
+    assert_eq!(config.services["web@swarm"].source, format!("service shop_web: {port}"));
+    let json = serde_json::to_value(&explanation.winner.unwrap().servers[0]).unwrap();
+    let wanted =
+        serde_json::json!({ "service": "web@swarm", "url": "http://10.0.1.7:80", "instance": "5kq2x", "node": "worker-1" });
+    assert_eq!(json, wanted);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Explanations in words, for a terminal.
 
-use super::{Explanation, Outcome};
+use super::{Explanation, Outcome, Target};
 use crate::{
     http::{Fields, query},
     rule::{Expr, Subject, Test},
@@ -19,13 +19,16 @@ impl Display for Explanation {
             Some(winner) => {
                 writeln!(f, "  router      {} (priority {})", winner.router, winner.priority)?;
                 let middlewares = if winner.middlewares.is_empty() { "none".to_owned() } else { winner.middlewares.join(", ") };
+                if !winner.source.is_empty() {
+                    writeln!(f, "  declared by {}", clip(&winner.source))?;
+                }
                 writeln!(f, "  middlewares {middlewares}")?;
                 if winner.attempts > 1 {
                     writeln!(f, "  attempts    {}", winner.attempts)?;
                 }
                 writeln!(f, "  service     {}", winner.service)?;
                 for server in &winner.servers {
-                    writeln!(f, "  server      {} of {}", server.url, server.service)?;
+                    writeln!(f, "  server      {server}")?;
                 }
             }
         }
@@ -43,6 +46,23 @@ impl Display for Explanation {
             writeln!(f, "  … and {} routers more", self.omitted)?;
         }
         Ok(())
+    }
+}
+
+/// `http://10.0.1.7:80 of web@swarm, instance 5kq2x on node worker-1`.
+impl Display for Target {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.url, self.service)?;
+        if !self.instance.is_empty() {
+            write!(f, ", instance {}", clip(&self.instance))?;
+        }
+        if !self.node.is_empty() {
+            write!(f, " on node {}", clip(&self.node))?;
+        }
+        match &self.unreachable {
+            Some(why) => write!(f, "; not reachable: {}", clip(why)),
+            None => Ok(()),
+        }
     }
 }
 

@@ -260,21 +260,28 @@ fn headers_set_and_remove_but_never_touch_framing() {
             ("X-Forwarded-For", ""),
         ]),
         response: edits(&[("Server", ""), ("X-Frame-Options", "DENY"), ("Content-Length", "3")]),
+        append_request: edits(&[("X-Set", "2"), ("Content-Length", "0")]),
+        append_response: edits(&[("Set-Cookie", "b=2"), ("Server", "")]),
     }));
     let mut exchange =
         get("/").field("X-Gone", "a").field("X-Set", "0").field("Transfer-Encoding", "chunked").field("Host", "example.test");
     assert!(exchange.through(&headers).is_none());
-    assert_eq!(exchange.fields, VecFields::of(&[("X-Set", "1"), ("Transfer-Encoding", "chunked"), ("Host", "other.test")]));
+    assert_eq!(
+        exchange.fields,
+        VecFields::of(&[("X-Set", "1"), ("Transfer-Encoding", "chunked"), ("Host", "other.test"), ("X-Set", "2")])
+    );
     assert!(headers.omits_forwarded_for() && headers.edits_response());
-    let mut response = VecFields::of(&[("Server", "x"), ("X-Frame-Options", "ALLOW"), ("Content-Length", "9")]);
+    let mut response =
+        VecFields::of(&[("Server", "x"), ("X-Frame-Options", "ALLOW"), ("Content-Length", "9"), ("Set-Cookie", "a=1")]);
     headers.response(&mut response);
-    assert_eq!(response, VecFields::of(&[("X-Frame-Options", "DENY"), ("Content-Length", "9")]));
+    let expected = [("X-Frame-Options", "DENY"), ("Content-Length", "9"), ("Set-Cookie", "a=1"), ("Set-Cookie", "b=2")];
+    assert_eq!(response, VecFields::of(&expected));
 }
 
 #[test]
 fn an_empty_custom_host_leaves_the_host() {
     let headers =
-        stage(MiddlewareKind::Headers(HeaderEdits { request: vec![("host".into(), String::new())], response: Vec::new() }));
+        stage(MiddlewareKind::Headers(HeaderEdits { request: vec![("host".into(), String::new())], ..Default::default() }));
     let mut exchange = get("/").field("Host", "example.test");
     assert!(exchange.through(&headers).is_none());
     assert!(exchange.fields.get("host").is_some() && !headers.omits_forwarded_for() && !headers.edits_response());
@@ -446,15 +453,28 @@ fn password_hashes_of_htpasswd_and_openssl() {
         ("my secret", "$apr1$abcdefgh$L2iLvynlfRkIRdPk0Gqkc0"),
         ("correct horse battery staple long password", "$1$abcdefgh$uaUGg0T117GwNMFdeNwAm."),
         ("", "$apr1$xy$43..WIhbfuznGvwoCyUek/"),
+        ("secret", "$5$saltsalt$0IyaXrmV7.sGNS6tirgqHLqX/G.FBvgkYA.lpPdS5sA"),
+        ("secret", "$6$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq.H91p5hVO1"),
+        // The specification's own vectors.
+        ("Hello world!", "$5$saltstring$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc5"),
+        (
+            "Hello world!",
+            "$6$rounds=10000$saltstringsaltst$OW1/O6BYHV6BcXZu8QVeXbDWra3Oeqh0sbHbbMCVNSnCM/UrjmM0Dp8vOuZeHBy/YTBmSK6H9qs/y3RnOaw5v.",
+        ),
         ("secret", "{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ="),
         ("secret", &bcrypt_hash()),
     ] {
         assert!(password::verify(password.as_bytes(), hash), "{hash}");
         assert!(!password::verify(format!("{password}x").as_bytes(), hash), "{hash}");
     }
-    for hash in ["", "secret", "$", "$apr1$", "$apr1$x", "$2y$", "$2y$99$abc", "{SHA}", "$apr1$é$x"] {
+    for hash in
+        ["", "secret", "$", "$apr1$", "$apr1$x", "$2y$", "$2y$99$abc", "{SHA}", "$apr1$é$x", "$5$salt$short", "$6$rounds=x$s$y"]
+    {
         assert!(!password::verify(b"secret", hash), "{hash}");
     }
+    let forever =
+        "$6$rounds=999999999$saltsalt$TVLlQcbpFVof5W3Yz4DTP6gRstiNuHwwTt6GLc1E5n0U0aDehy0S5knV8wiOQSpT0Y77vwPZN.Pq.H91p5hVO1";
+    assert!(!password::is_hash(forever) && !password::verify(b"secret", forever), "nobody waits for it");
     assert!(password::cost("$2y$10$x") > password::cost("$2y$04$x"));
     assert!(password::cost("$2y$04$x") > password::cost("$apr1$a$b") && password::cost("$apr1$a$b") > password::cost("{SHA}x"));
 }
@@ -514,6 +534,40 @@ fn retry_is_read_and_does_nothing_else() {
     let retry = stage(MiddlewareKind::Retry { attempts: 3, initial_interval: SECOND });
     assert_eq!(retry.retry(), Some(&RetryPolicy::with_middleware(3, SECOND)));
     assert!(get("/").through(&retry).is_none());
+}
+
+#[test]
+fn an_upgrade_is_passed_on_where_it_belongs() {
+    let paths = |prefixes: &[&str]| {
+        stage(MiddlewareKind::UpgradePaths { prefixes: prefixes.iter().map(|prefix| (*prefix).to_owned()).collect() })
+    };
+    let upgrade = |path: &str| get(path).field("Upgrade", "websocket").field("X-Forwarded-Proto", "wss");
+    for (prefixes, path, passes) in [
+        (&["/total"][..], "/total", true),
+        (&["/total"], "/totals/1", true),
+        (&["/total", "/live"], "/live/x", true),
+        (&["/total"], "/", false),
+        (&["/total"], "/a/total", false),
+        (&[], "/total", false),
+    ] {
+        let mut exchange = upgrade(path);
+        assert!(exchange.through(&paths(prefixes)).is_none());
+        let expected = if passes { (Some("websocket"), "wss") } else { (None, "https") };
+        let found = (
+            exchange.fields.all("Upgrade").first().map(String::as_str).map(str::to_owned),
+            exchange.fields.all("X-Forwarded-Proto"),
+        );
+        assert_eq!((found.0.as_deref(), found.1[0].as_str()), expected, "{prefixes:?} {path}");
+    }
+    let mut plain = get("/").field("X-Forwarded-Proto", "https");
+    assert!(plain.through(&paths(&[])).is_none());
+    assert_eq!(plain.fields.all("X-Forwarded-Proto"), ["https"]);
+}
+
+#[test]
+fn info_headers_are_read_and_do_nothing_else() {
+    let info = stage(MiddlewareKind::InfoHeaders);
+    assert!(info.informs() && !info.edits_response() && get("/").through(&info).is_none());
 }
 
 proptest! {

@@ -58,7 +58,7 @@ impl Certificate {
     ///
     /// # Errors
     /// Anything that would make it useless: not PEM, too large, no certificate or key, an encrypted key, a key of another certificate,
-    /// no subject alternative name, or expired at `now`.
+    /// no name, or expired at `now`.
     pub fn from_pem(chain: &Pem, key: &Pem, now: UnixTime) -> Result<Self, TlsError> {
         let origin = &chain.origin;
         let chain = read_certificates(chain)?;
@@ -69,12 +69,8 @@ impl Certificate {
             return Err(TlsError::material(origin, format!("the certificate expired {ago} days ago"), "renew it"));
         }
         if facts.names.is_empty() {
-            let problem = "the certificate has no subject alternative name";
-            return Err(TlsError::material(
-                origin,
-                problem,
-                "have it issued with its DNS names; a common name alone is not used",
-            ));
+            let problem = "the certificate has no subject alternative name, and no common name either";
+            return Err(TlsError::material(origin, problem, "have it issued with its DNS names"));
         }
         let kind = match signer.algorithm() {
             SignatureAlgorithm::RSA => KeyKind::Rsa,
@@ -150,6 +146,10 @@ impl Facts {
         let mut names = Vec::new();
         if let Some(alternatives) = cert.subject_alternative_name().map_err(|_| malformed())? {
             names.extend(alternatives.value.general_names.iter().filter_map(name));
+        } else {
+            // As `openssl req -x509 -subj` makes them. Clients that verify refuse it; who does not gets the one meant for the name.
+            let common = cert.subject().iter_common_name().filter_map(|name| name.as_str().ok());
+            names.extend(common.map(str::trim).filter(|name| !name.is_empty()).map(str::to_ascii_lowercase));
         }
         let seconds = |t: i64| u64::try_from(t).unwrap_or(0);
         Ok(Self {

@@ -77,11 +77,12 @@ fn main() -> anyhow::Result<()> {
             tokio::time::timeout(after, term.recv()).await.ok();
             bail!("ended by itself, as it was told to");
         }
-        while options.on_term == OnTerm::Ignore {
+        loop {
             term.recv().await;
+            if options.on_term != OnTerm::Ignore {
+                return Ok(());
+            }
         }
-        term.recv().await;
-        Ok(())
     })?;
     if options.on_term == OnTerm::Drain {
         backend.drain(options.listen);

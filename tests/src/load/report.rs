@@ -2,6 +2,9 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
+/// How many of the slowest requests are told one by one.
+const SHOWN: usize = 8;
+
 /// How a request failed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Failure {
@@ -49,8 +52,8 @@ pub struct Population {
     pub instances: BTreeMap<String, Seen>,
     /// What each took beyond the backend's own time, ascending.
     times: Vec<Duration>,
-    /// When the slowest was sent.
-    slowest_sent: Duration,
+    /// The slowest: what each took, when it was sent, who answered.
+    slowest: Vec<(Duration, Duration, String)>,
 }
 
 /// What a whole load came to.
@@ -67,13 +70,10 @@ impl Population {
     /// Counts.
     pub fn of(samples: Vec<Sample>) -> Self {
         let mut population = Self { requests: samples.len() as u64, ..Self::default() };
-        let mut slowest = Duration::ZERO;
         for sample in samples {
             let time = sample.took.saturating_sub(sample.own);
             population.times.push(time);
-            if time > slowest {
-                (slowest, population.slowest_sent) = (time, sample.sent);
-            }
+            population.slowest.push((time, sample.sent, sample.instance.clone()));
             match sample.failure {
                 Some(failure) => *population.failures.entry(failure).or_default() += 1,
                 None => {
@@ -82,6 +82,8 @@ impl Population {
             }
         }
         population.times.sort_unstable();
+        population.slowest.sort_unstable_by(|one, other| other.cmp(one));
+        population.slowest.truncate(SHOWN);
         population
     }
 }
@@ -136,7 +138,12 @@ impl fmt::Display for Report {
             let at = |percent| percentile(&population.times, percent).as_secs_f64() * 1e3;
             let (half, p99, worst) = (at(50.0), at(99.0), at(100.0));
             write!(f, "  {name}: {} requests, p50 {half:.1} ms, p99 {p99:.1} ms, worst {worst:.1} ms", population.requests)?;
-            writeln!(f, " (sent at {:.3}), failures {:?}", population.slowest_sent.as_secs_f64(), population.failures)?;
+            writeln!(f, ", failures {:?}", population.failures)?;
+            let slowest = population.slowest.iter().map(|(time, sent, instance)| {
+                let name = instance.get(..6).unwrap_or(instance);
+                format!("{:.0} ms at {:.3} by {name}", time.as_secs_f64() * 1e3, sent.as_secs_f64() % 1000.0)
+            });
+            writeln!(f, "    slowest: {}", slowest.collect::<Vec<_>>().join(", "))?;
         }
         Ok(())
     }

@@ -8,11 +8,11 @@ use std::{
     process::{Command, Stdio},
 };
 
-/// Imports an image that runs `program` and holds the libraries that it needs, and these other files: `(path, content)`.
+/// Imports an image that runs `program`, with these arguments unless a service has others, and holds the libraries that it needs.
 ///
 /// # Panics
 /// It cannot be made.
-pub fn import(docker: Command, tag: &str, program: &Path, files: &[(&str, &str)]) {
+pub fn import(docker: Command, tag: &str, program: &Path, arguments: &[&str]) {
     let root = Dir::new();
     let name = program.file_name().expect("a program has a name").to_string_lossy().into_owned();
     let inside = format!("usr/local/bin/{name}");
@@ -22,17 +22,15 @@ pub fn import(docker: Command, tag: &str, program: &Path, files: &[(&str, &str)]
     for library in libraries(program) {
         put(&root, library.trim_start_matches('/'), |to| copy(Path::new(&library), to));
     }
-    for (path, content) in files {
-        put(&root, path.trim_start_matches('/'), |to| fs::write(to, content).expect("the folder is writable"));
-    }
     put(&root, "tmp/.keep", |to| fs::write(to, "").expect("the folder is writable"));
     let archive = Command::new("tar").args(["-c", "--owner=0", "--group=0", "-C"]).arg(root.path()).arg(".").output();
     let archive = archive.expect("tar starts").stdout;
-    load(docker, tag, &format!("ENTRYPOINT [\"/{inside}\"]"), &archive);
+    let entry = format!("ENTRYPOINT [\"/{inside}\"]");
+    load(docker, tag, &[&entry, &format!("CMD {arguments:?}"), "ENV PATH=/usr/local/bin"], &archive);
 }
 
-fn load(mut docker: Command, tag: &str, change: &str, archive: &[u8]) {
-    docker.args(["import", "-c", change, "-c", "ENV PATH=/usr/local/bin", "-", tag]);
+fn load(mut docker: Command, tag: &str, changes: &[&str], archive: &[u8]) {
+    docker.arg("import").args(changes.iter().flat_map(|change| ["-c", change])).args(["-", tag]);
     let mut import = docker.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("docker starts");
     import.stdin.take().expect("it was asked for").write_all(archive).expect("docker reads the archive");
     assert!(import.wait().is_ok_and(|status| status.success()), "docker import {tag} failed");

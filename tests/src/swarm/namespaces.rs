@@ -8,18 +8,19 @@
 //! Deliberately absent: the way out to other machines. What is needed from there is fetched or built before.
 
 use crate::process;
-use std::{env, os::unix::process::CommandExt as _, process::Command};
+use std::{env, fs, os::unix::process::CommandExt as _, process::Command};
 
 /// Says, inside, which control group containers belong to.
 const GROUP: &str = "FAIRLEAD_TEST_CGROUP";
 
-/// Waits for the test, then removes its control groups: they may be busy for a moment longer than their processes.
+/// Waits for the test, at most as long as a busy machine may need, then removes its control groups: they may be busy for a
+/// moment longer than their processes.
 const OUTSIDE: &str = r#"
 trap : INT TERM
-unshare --net --mount --pid --fork --kill-child --mount-proc sh -c "$FAIRLEAD_TEST_INSIDE" sh "$@"
+timeout --foreground --verbose --signal KILL 20m unshare --net --mount --pid --fork --kill-child --mount-proc sh -c "$FAIRLEAD_TEST_INSIDE" sh "$@"
 code=$?
 for attempt in 1 2 3 4 5; do
-    find /sys/fs/cgroup -depth -type d -path "*/$FAIRLEAD_TEST_CGROUP*" -exec rmdir {} + 2>/dev/null
+    find /sys/fs/cgroup -depth -type d \( -path "*/$FAIRLEAD_TEST_CGROUP" -o -path "*/$FAIRLEAD_TEST_CGROUP/*" \) -exec rmdir {} + 2>/dev/null
     [ -z "$(find /sys/fs/cgroup -maxdepth 2 -name "$FAIRLEAD_TEST_CGROUP")" ] && break
     sleep 0.2
 done
@@ -31,6 +32,9 @@ exit $code
 const INSIDE: &str = r#"
 ip link set lo up
 mount -t tmpfs tmpfs /run
+# Numbers of processes begin anew in here, and names of temporary folders are made of them.
+mkdir /run/tmp
+export TMPDIR=/run/tmp
 "$@"
 exit $?
 "#;
@@ -56,7 +60,18 @@ pub fn enter() -> Result<(), String> {
     Err(format!("the test cannot be started again: {}", command.exec()))
 }
 
-/// The control group that containers are to be put under.
+/// The control group that containers are to be put under, with ten times the usual share of the processors.
+///
+/// All containers together would have no more than any one thread of dockerd, whose work it is to start others: the gateway
+/// would be measured at what dockerd leaves over.
 pub fn group() -> String {
-    format!("/{}", env::var(GROUP).unwrap_or_else(|_| "fairlead-test".to_owned()))
+    let group = format!("/{}", env::var(GROUP).unwrap_or_else(|_| "fairlead-test".to_owned()));
+    for (controller, key, share) in [("/cpu", "cpu.shares", "10240"), ("", "cpu.weight", "1000")] {
+        let folder = format!("/sys/fs/cgroup{controller}{group}");
+        // One of the two is there: the first or the second version of control groups.
+        if fs::create_dir(&folder).is_ok() {
+            fs::write(format!("{folder}/{key}"), share).ok();
+        }
+    }
+    group
 }

@@ -4,4 +4,9 @@
 //! takes root; without, every test says so and passes. Nothing here needs another machine: images are made of the programs
 //! that were built.
 
+mod containers;
 mod ground;
+mod ingress;
+mod labels;
+mod rolling;
+mod stacks;

@@ -1,6 +1,6 @@
 //! One JSON object per line. Traefik's keys in the order of their bytes, with Fairlead's own among them:
 //! `Attempts`, `ClientClosed`, `ConnectDuration`, `FirstByteDuration`, `Reason`, `RequestID`, `RoutingDuration`,
-//! `SnapshotNumber`, `TLSServerName`, `Truncated`. Durations are nanoseconds.
+//! `ServiceInstance`, `ServiceNode`, `SnapshotNumber`, `TLSServerName`, `Truncated`. Durations are nanoseconds.
 
 use super::{
     escape,
@@ -92,6 +92,8 @@ fn one(line: &mut Line<'_>, field: Field, r: &Record<'_>, count: u64, ids: Optio
         Field::RouterName => line.optional(name, r.router.map(|router| router.name())),
         Field::RoutingDuration => line.duration(name, r.phases.routed),
         Field::ServiceAddr => line.shown(name, r.server_addr),
+        Field::ServiceInstance => line.optional(name, r.server_instance),
+        Field::ServiceNode => line.optional(name, r.server_node),
         Field::ServiceName => line.optional(name, r.service.map(|service| service.name())),
         Field::ServiceURL => line.optional(name, r.server_url),
         Field::SnapshotNumber => line.number(name, r.snapshot),

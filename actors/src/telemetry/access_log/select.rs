@@ -65,7 +65,7 @@ fields! {
     Attempts, ClientAddr, ClientClosed, ClientHost, ClientPort, ClientUsername, ConnectDuration, DownstreamContentSize, DownstreamStatus,
     Duration, FirstByteDuration, GzipRatio, OriginContentSize, OriginDuration, OriginStatus, Overhead, Reason, RequestAddr,
     RequestContentSize, RequestCount, RequestHost, RequestID, RequestMethod, RequestPath, RequestPort, RequestProtocol, RequestScheme,
-    RetryAttempts, RouterName, RoutingDuration, ServiceAddr, ServiceName, ServiceURL, SnapshotNumber, SpanId, StartLocal, StartUTC,
+    RetryAttempts, RouterName, RoutingDuration, ServiceAddr, ServiceInstance, ServiceName, ServiceNode, ServiceURL, SnapshotNumber, SpanId, StartLocal, StartUTC,
     TLSCipher, TLSClientSubject, TLSServerName, TLSVersion, TraceId, Truncated, entryPointName, span_id, trace_id,
 }
 

@@ -175,6 +175,10 @@ raw! {
     Headers {
         custom_request_headers: IndexMap<String, String>,
         custom_response_headers: IndexMap<String, String>,
+        /// Fairlead's own: fields that go beside others of their name.
+        append_request_headers: Vec<Field>,
+        /// Fairlead's own: fields that go beside others of their name.
+        append_response_headers: Vec<Field>,
         access_control_allow_credentials: Option<Unsupported>,
         access_control_allow_headers: Option<Unsupported>,
         access_control_allow_methods: Option<Unsupported>,
@@ -209,6 +213,8 @@ raw! {
         ssl_host: Option<Ignored>,
         ssl_force_host: Option<Ignored>,
     }
+
+    Field { name: Option<String>, value: Option<String> }
 
     RateLimit {
         average: i64,

@@ -8,6 +8,7 @@ use crate::{
         dynamic::{BasicAuth, Depth, HeaderEdits, IpRange, Middleware, MiddlewareKind, RateLimit, SourceCriterion},
         raw,
     },
+    middleware::is_password_hash,
 };
 use indexmap::IndexMap;
 use regex::{Regex, RegexBuilder};
@@ -88,12 +89,16 @@ pub(super) fn build(
         kinds.push(("redirectRegex", redirect_regex(raw, last, notes)));
     }
     if let Some(raw) = &raw.headers {
-        let request = edits("customRequestHeaders", &raw.custom_request_headers, notes);
-        let response = edits("customResponseHeaders", &raw.custom_response_headers, notes);
-        if raw.custom_request_headers.is_empty() && raw.custom_response_headers.is_empty() {
+        let edits = HeaderEdits {
+            request: edits("customRequestHeaders", pairs(&raw.custom_request_headers), notes),
+            response: edits("customResponseHeaders", pairs(&raw.custom_response_headers), notes),
+            append_request: edits("appendRequestHeaders", listed(&raw.append_request_headers), notes),
+            append_response: edits("appendResponseHeaders", listed(&raw.append_response_headers), notes),
+        };
+        if edits == HeaderEdits::default() {
             notes.error(&["headers"], "nothing is edited", "give `customRequestHeaders` or `customResponseHeaders`");
         }
-        kinds.push(("headers", Some(MiddlewareKind::Headers(HeaderEdits { request, response }))));
+        kinds.push(("headers", Some(MiddlewareKind::Headers(edits))));
     }
     if let Some(raw) = &raw.rate_limit {
         kinds.push(("rateLimit", rate_limit(raw, notes)));
@@ -220,9 +225,18 @@ fn redirect_regex(raw: &raw::RedirectRegex, last: Option<&Arc<Middleware>>, note
     }
 }
 
-fn edits(key: &str, headers: &IndexMap<String, String>, notes: &mut Notes<'_>) -> Vec<(String, String)> {
+fn pairs(headers: &IndexMap<String, String>) -> Vec<(String, String)> {
+    headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+}
+
+fn listed(fields: &[raw::Field]) -> Vec<(String, String)> {
+    let text = |text: &Option<String>| text.clone().unwrap_or_default();
+    fields.iter().map(|field| (text(&field.name), text(&field.value))).collect()
+}
+
+fn edits(key: &str, headers: Vec<(String, String)>, notes: &mut Notes<'_>) -> Vec<(String, String)> {
     let token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-    for (name, value) in headers {
+    for (name, value) in &headers {
         if name.is_empty() || !name.bytes().all(token) {
             notes.error(&["headers", key, name], format!("{} is no field name", quote(name)), "write letters, digits and dashes");
         }
@@ -234,7 +248,7 @@ fn edits(key: &str, headers: &IndexMap<String, String>, notes: &mut Notes<'_>) -
             );
         }
     }
-    headers.iter().map(|(name, value)| (name.clone(), value.clone())).collect()
+    headers
 }
 
 fn rate_limit(raw: &raw::RateLimit, notes: &mut Notes<'_>) -> Option<MiddlewareKind> {
@@ -301,13 +315,13 @@ fn basic_auth(raw: &raw::BasicAuth, notes: &mut Notes<'_>) -> Option<MiddlewareK
     let mut users = BTreeMap::new();
     for (index, text) in raw.users.iter().enumerate() {
         match text.trim().split_once(':') {
-            Some((user, hash)) if !user.is_empty() && !hash.contains(':') && is_hash(hash) => {
+            Some((user, hash)) if !user.is_empty() && !hash.contains(':') && is_password_hash(hash) => {
                 users.insert(user.to_owned(), hash.to_owned());
             }
             // The text is not shown: it may hold a password.
             _ => notes.error(
                 &path,
-                format!("entry {} is not `name:hash` with a hash of bcrypt, apr1 or SHA-1", index + 1),
+                format!("entry {} is not `name:hash` with a hash of bcrypt, SHA-crypt, apr1 or SHA-1", index + 1),
                 "write what `htpasswd -nB name` prints; in Compose files double each `$`",
             ),
         }
@@ -321,12 +335,6 @@ fn basic_auth(raw: &raw::BasicAuth, notes: &mut Notes<'_>) -> Option<MiddlewareK
         notes.error(&["basicAuth", "realm"], "expected a text without quotes and control characters", "remove them");
     }
     Some(MiddlewareKind::BasicAuth(BasicAuth { users, realm, remove_header: raw.remove_header, header_field }))
-}
-
-fn is_hash(hash: &str) -> bool {
-    ["$2a$", "$2b$", "$2x$", "$2y$"].iter().any(|prefix| hash.starts_with(prefix) && hash.len() == 60)
-        || hash.strip_prefix("{SHA}").is_some_and(|digest| digest.len() == 28)
-        || ["$apr1$", "$1$"].iter().any(|prefix| hash.strip_prefix(prefix).is_some_and(|rest| rest.contains('$')))
 }
 
 fn allow_list(kind: &str, raw: &raw::IpAllowList, notes: &mut Notes<'_>) -> Option<MiddlewareKind> {

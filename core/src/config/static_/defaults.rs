@@ -4,7 +4,7 @@ use super::*;
 use crate::Name;
 
 /// Named so in Traefik; Fairlead binds it to loopback unless the operator says otherwise.
-pub(in crate::config) const ADMIN_ENTRY_POINT: &str = "traefik";
+pub(crate) const ADMIN_ENTRY_POINT: &str = "traefik";
 
 /// The highest priority that an operator may give.
 pub(in crate::config) const PRIORITY_LIMIT: i64 = i64::MAX - 1000;

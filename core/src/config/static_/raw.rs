@@ -192,6 +192,7 @@ raw! {
         etcd: Switch<Etcd>,
         docker: docker::Provider,
         swarm: docker::Provider,
+        kontena: Switch<Kontena>,
         consul: Option<Unsupported>,
         consul_catalog: Option<Unsupported>,
         redis: Option<Unsupported>,
@@ -225,6 +226,23 @@ raw! {
         username: Option<String>,
         password: Option<String>,
         tls: Option<ClientTls>,
+    }
+
+    Kontena {
+        endpoints: Vec<String>,
+        load_balancer: Option<String>,
+        stack: Option<String>,
+        api: Option<String>,
+        refresh_seconds: Option<Span>,
+        username: Option<String>,
+        password: Option<String>,
+        tls: Option<ClientTls>,
+        ssl_certs: Option<String>,
+        /// One certificate each, by a name of the operator's.
+        ssl_cert: IndexMap<String, String>,
+        ssl_ciphers: Option<String>,
+        http2: Option<bool>,
+        health_uri: Option<String>,
     }
 
     ClientTls { ca: Option<String>, cert: Option<String>, key: Option<String>, insecure_skip_verify: bool }

@@ -3,6 +3,7 @@
 mod discovery;
 mod docker;
 mod entry_point;
+mod kontena;
 mod observe;
 mod providers;
 mod rancher;

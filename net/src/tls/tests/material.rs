@@ -28,9 +28,15 @@ fn material_that_cannot_serve_is_refused_by_name() {
     assert!(message.contains("expired 3 days ago") && message.contains("renew"), "{message}");
 
     let (nameless, nameless_key) = ca.issue_with(&[], &rcgen::PKCS_ECDSA_P256_SHA256, |p| {
-        p.distinguished_name.push(rcgen::DnType::CommonName, "a.test");
+        p.distinguished_name = rcgen::DistinguishedName::new();
     });
     assert!(refused(&nameless, &nameless_key).contains("no subject alternative name"));
+    // What `openssl req -x509 -subj /CN=a.test` makes.
+    let (common, common_key) = ca.issue_with(&[], &rcgen::PKCS_ECDSA_P256_SHA256, |p| {
+        p.distinguished_name = rcgen::DistinguishedName::new();
+        p.distinguished_name.push(rcgen::DnType::CommonName, "A.test");
+    });
+    assert_eq!(Certificate::from_pem(&common, &common_key, now()).unwrap().names(), ["a.test"]);
 
     let sealed = Pem::new("sealed.pem", "-----BEGIN ENCRYPTED PRIVATE KEY-----\nMIIB\n-----END ENCRYPTED PRIVATE KEY-----\n");
     let message = refused(&chain, &sealed);

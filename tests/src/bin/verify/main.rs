@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         eprintln!("there is no rung {unknown}; `cargo verify --list` names them");
         return ExitCode::from(64);
     }
-    let missing = tools::provide(tools::FOR_TESTS);
+    let missing = tools::provide(&[tools::FOR_TESTS, tools::FOR_SWARM].concat());
     if !missing.is_empty() {
         let words: Vec<_> = missing.iter().map(|(program, package)| format!("{program} (package {package})")).collect();
         println!("missing, and not to be installed by this user: {}; tests that need them will fail", words.join(", "));

@@ -33,6 +33,11 @@ pub fn rungs(quick: bool) -> Vec<Rung> {
         Rung::cargo("sweep", "every scenario on many seeds", &["sim", "sweep", "--seeds", seeds]),
     ];
     if !quick {
+        let swarm = ["test", "--package", "fairlead-tests", "--test", "swarm", "--no-fail-fast"];
+        rungs.insert(
+            4,
+            Rung::cargo("swarm", "a real Swarm: discovery, and rolling changes under load; 20 minutes at most", &swarm),
+        );
         rungs.push(Rung::cargo("planted", "each planted bug is caught", &["planted", "hunt", "--seeds", "0..200"]));
     }
     rungs.push(

@@ -52,9 +52,10 @@ impl Resolver<'_> {
             let tls = etcd.tls.and_then(|tls| self.client_tls(tls, &["providers", "etcd", "tls"]));
             providers.etcd = Some(EtcdProvider { endpoints, root_key, username, password: Secret::new(password), tls });
         }
+        providers.rancher = raw.rancher.0.and_then(|rancher| self.rancher(rancher));
         providers.docker = raw.docker.0.and_then(|docker| self.docker(docker));
         providers.swarm = raw.swarm.0.and_then(|swarm| self.swarm(swarm));
-        providers.rancher = raw.rancher.0.and_then(|rancher| self.rancher(rancher));
+        providers.kontena = raw.kontena.0.and_then(|kontena| self.kontena(kontena));
         providers
     }
 
