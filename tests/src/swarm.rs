@@ -171,6 +171,12 @@ impl Swarm {
         assert!(output.status.success() || words.contains("already exists"), "{words}");
     }
 
+    /// Puts a label on the node.
+    pub fn label_node(&self, label: &str) {
+        let node = self.docker(&["info", "--format", "{{.Swarm.NodeID}}"]);
+        self.docker(&["node", "update", "--label-add", label, node.trim()]);
+    }
+
     /// Creates a service. `options` and `command` are as `docker service create` takes them.
     pub fn service(&self, name: &str, options: &[&str], command: &[&str]) -> Service<'_> {
         Service::create(self, name, options, command)
