@@ -10,6 +10,7 @@ use crate::{
         etcd::EtcdProvider,
         file::FileProvider,
         kontena::KontenaProvider,
+        rancher::RancherProvider,
     },
     telemetry::{self, AccessLogOptions, FieldMode, HeaderMode, LogFormat, MetricsOptions, StatusRange, TracingOptions},
 };
@@ -38,6 +39,10 @@ pub fn providers(config: &StaticConfig) -> Vec<(String, Make)> {
             Box::new(move || Box::new(PlainProvider::new(&options)))
         };
         providers.push((name, make));
+    }
+    if let Some(options) = config.providers.rancher.clone() {
+        let make: Make = Box::new(move || Box::new(RancherProvider::new(&options)) as Box<dyn Provider>);
+        providers.push(("rancher".into(), make));
     }
     providers
 }

@@ -14,6 +14,7 @@ mod fake;
 pub mod file;
 pub mod http;
 pub mod kontena;
+pub mod rancher;
 mod tls;
 
 use fairlead_core::config::{RawDynamic, Rejection};

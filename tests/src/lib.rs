@@ -13,6 +13,7 @@ pub mod engine;
 pub mod etcd;
 pub mod gateway;
 pub mod http;
+pub mod kontena;
 pub mod load;
 pub mod nginx;
 pub mod otlp;

@@ -60,7 +60,7 @@ fn check_once_prints_what_a_provider_would_serve() {
     assert!(line(&["app@file", "http://127.0.0.1:9001", "worker-1", "5kq2x", "no: not attached"]), "{text}");
 
     let (code, text) = fairlead(&["check", "--provider=file", "--once", web]);
-    assert!(code == 64 && text.contains("filename"), "it is switched on, and lacks what it needs: {code} {text}");
+    assert!(code == 64 && text.contains("--providers.file"), "it is switched on, and lacks what it needs: {code} {text}");
     let (code, text) = fairlead(&["check", "--provider", "nowhere", "--once", web]);
     assert!(code == 64 && text.contains("nowhere"), "{code} {text}");
     let (code, text) = fairlead(&["check", "--provider", "--once", web]);

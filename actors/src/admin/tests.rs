@@ -76,28 +76,27 @@ fn config() -> Config {
     };
     let limit = RateLimit { average: 5, period: Duration::from_secs(1), burst: 10, source: SourceCriterion::RequestHost };
     let tls = RouterTls { options: name("default"), cert_resolver: None, domains: vec![vec!["a.b".into(), "c.d".into()]] };
-    Config {
-        routers: named([
-            ("r@file", router("r@file", "Host(`a.b`)", "s@file", &["auth@file", "chain@file"])),
-            ("tls@file", Router { tls: Some(tls), ..router("tls@file", "Host(`c.d`)", "w@file", &[]) }),
-        ]),
-        services: named([
-            service("s@file", balancer(vec![server("http://10.0.0.1", 1), server("http://bob:hunter2@10.0.0.2", 3)])),
-            service(
-                "w@file",
-                ServiceKind::Weighted(Weighted { services: vec![(name("f@file"), 2)], sticky: None, health_check: false }),
-            ),
-            service("f@file", ServiceKind::Failover(Failover { service: name("s@file"), fallback: name("t@file") })),
-            service("t@file", balancer(Vec::new())),
-        ]),
-        middlewares: named([
-            middleware("auth@file", MiddlewareKind::BasicAuth(auth)),
-            middleware("chain@file", MiddlewareKind::Chain { middlewares: vec![name("limit@file")] }),
-            middleware("limit@file", MiddlewareKind::RateLimit(limit)),
-            middleware("edits@file", MiddlewareKind::Headers(edits)),
-        ]),
-        ..Config::default()
-    }
+    let mut config = Config::default();
+    config.routers = named([
+        ("r@file", router("r@file", "Host(`a.b`)", "s@file", &["auth@file", "chain@file"])),
+        ("tls@file", Router { tls: Some(tls), ..router("tls@file", "Host(`c.d`)", "w@file", &[]) }),
+    ]);
+    config.services = named([
+        service("s@file", balancer(vec![server("http://10.0.0.1", 1), server("http://bob:hunter2@10.0.0.2", 3)])),
+        service(
+            "w@file",
+            ServiceKind::Weighted(Weighted { services: vec![(name("f@file"), 2)], sticky: None, health_check: false }),
+        ),
+        service("f@file", ServiceKind::Failover(Failover { service: name("s@file"), fallback: name("t@file") })),
+        service("t@file", balancer(Vec::new())),
+    ]);
+    config.middlewares = named([
+        middleware("auth@file", MiddlewareKind::BasicAuth(auth)),
+        middleware("chain@file", MiddlewareKind::Chain { middlewares: vec![name("limit@file")] }),
+        middleware("limit@file", MiddlewareKind::RateLimit(limit)),
+        middleware("edits@file", MiddlewareKind::Headers(edits)),
+    ]);
+    config
 }
 
 fn rejection(severity: Severity, key: &str) -> Rejection {

@@ -63,7 +63,9 @@ impl<T: for<'de> Deserialize<'de>> Unit<T> {
 impl RawDynamic {
     /// Whether it declares nothing at all.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let Self { routers, services, middlewares, transports, tls_options, tls_stores, certificates } = self;
+        let none = routers.is_empty() && services.is_empty() && middlewares.is_empty() && transports.is_empty();
+        none && tls_options.is_empty() && tls_stores.is_empty() && certificates.is_empty()
     }
 
     /// Names of the routers declared, as written.

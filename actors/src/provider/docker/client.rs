@@ -255,3 +255,6 @@ fn refused(path: &str, response: &Response) -> Failure {
     let remedy = if remedy.is_empty() { String::new() } else { format!(" ({remedy})") };
     Failure::new(kind, format!("GET {path} was answered with {}: {said}{remedy}", response.status))
 }
+
+#[cfg(test)]
+mod tests;

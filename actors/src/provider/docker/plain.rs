@@ -243,3 +243,6 @@ impl Provider for PlainProvider {
 
 /// Not reached: a session ends by a failure only.
 enum Never {}
+
+#[cfg(test)]
+mod tests;

@@ -309,3 +309,6 @@ async fn list<T: DeserializeOwned + Send + 'static>(
 
 /// Not reached: a session ends by a failure only.
 enum Never {}
+
+#[cfg(test)]
+mod tests;

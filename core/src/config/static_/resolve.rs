@@ -1,5 +1,6 @@
 //! From the merged tree to the static configuration: all that is wrong with it is found in one go.
 
+mod discovery;
 mod docker;
 mod entry_point;
 mod kontena;

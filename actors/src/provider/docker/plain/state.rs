@@ -146,3 +146,6 @@ impl State {
 fn is_of_swarm(container: &Container) -> bool {
     container.labels.get("com.docker.swarm.task.id").is_some_and(|id| !id.is_empty())
 }
+
+#[cfg(test)]
+mod tests;

@@ -411,3 +411,6 @@ fn mark<T: PartialEq>(old: &BTreeMap<String, T>, new: &BTreeMap<String, T>, dirt
     let gone = old.keys().filter(|id| !new.contains_key(*id));
     dirty.extend(changed.chain(gone).cloned());
 }
+
+#[cfg(test)]
+mod tests;

@@ -118,3 +118,27 @@ fn constraints_without_a_provider_that_reads_labels_say_so() {
     let (_, rejections) = resolved(&split("--constraints=tag==a --entryPoints.http.address=:80"));
     assert!(rejections[0].to_string().contains("without effect"), "{rejections:#?}");
 }
+
+#[test]
+fn docker_was_two_providers_in_one() {
+    let (config, rejections) = resolved(&split(
+        "--docker --docker.domain=a.example --docker.endpoint=tcp://127.0.0.1:2375 --docker.exposedByDefault=false --docker.watch \
+         --constraints=tag==a --entryPoints.http.address=:80",
+    ));
+    let docker = config.providers.docker.as_ref().unwrap();
+    assert_eq!((docker.settings.domain.as_str(), docker.settings.exposed_by_default), ("a.example", false));
+    assert_eq!((docker.endpoints[0].as_str(), docker.settings.tags.len()), ("tcp://127.0.0.1:2375", 1));
+    assert!(config.providers.swarm.is_none());
+    assert!(rejections.iter().any(|rejection| rejection.remedy == "write `providers.docker`"), "{rejections:#?}");
+
+    let (config, _) = resolved(&split(
+        "--docker --docker.swarmMode=true --docker.swarmModeRefreshSeconds=3 --docker.network=front --entryPoints.http.address=:80",
+    ));
+    let swarm = config.providers.swarm.as_ref().unwrap();
+    assert_eq!((swarm.refresh, swarm.settings.network.as_str()), (Duration::from_secs(3), "front"));
+    assert!(config.providers.docker.is_none());
+
+    let refused = resolve_static(&split("--docker.constraints=tag==a --entryPoints.http.address=:80")).unwrap_err();
+    let errors: Vec<String> = refused.iter().filter(|r| r.severity == Severity::Error).map(ToString::to_string).collect();
+    assert!(errors.len() == 1 && errors[0].contains("--docker.constraints: constraints by tag are given once"), "{errors:#?}");
+}

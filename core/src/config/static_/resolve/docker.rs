@@ -6,7 +6,7 @@ use crate::{
         decode::{Span, quote},
         static_::{raw, *},
     },
-    discovery::{Constraints, Language, Settings},
+    discovery::{Language, Settings},
 };
 
 const ENDPOINT: &str = "unix:///var/run/docker.sock";
@@ -62,16 +62,8 @@ impl Resolver<'_> {
             settings.languages = raw.labels.iter().filter_map(|text| self.language(name, text)).collect();
         }
         settings.exposed_by_default = raw.exposed_by_default.unwrap_or(settings.exposed_by_default);
-        if let Some(template) = self.default_rule(raw.default_rule, &at("defaultRule")) {
-            settings.default_rule = template;
-        }
-        match Constraints::parse(&raw.constraints.unwrap_or_default()) {
-            Ok(constraints) => settings.constraints = constraints,
-            Err(error) => {
-                let remedy = "write for instance Label(`tier`, `edge`) && !Label(`stage`, `test`)";
-                self.error(&at("constraints"), format!("expected an expression on labels: {error}"), remedy);
-            }
-        }
+        settings.default_rule = self.default_rule(raw.default_rule, &at("defaultRule"));
+        settings.constraints = self.constraints(raw.constraints, &at("constraints"));
         settings.network = raw.network.unwrap_or_default();
         settings.use_bind_port_ip = raw.use_bind_port_ip;
         settings.allow_empty_services = raw.allow_empty_services;

@@ -1,4 +1,4 @@
-//! The provider `rancher`, and what Traefik 1 says once for all providers that read labels.
+//! The provider `rancher`.
 
 use super::Resolver;
 use crate::{
@@ -6,7 +6,7 @@ use crate::{
         decode::{Span, Switch, quote},
         static_::{parse, raw::rancher as raw, *},
     },
-    discovery::{Language, Settings, tags::Constraint, template::Template},
+    discovery::{Language, Settings},
 };
 
 const ENDPOINT: &str = "http://rancher-metadata.rancher.internal";
@@ -57,9 +57,7 @@ impl Resolver<'_> {
         settings.exposed_by_default = raw.exposed_by_default.unwrap_or(true);
         settings.domain = raw.domain.unwrap_or_default();
         settings.tags = self.tags(&raw.constraints, &at("constraints"));
-        if let Some(template) = self.default_rule(raw.default_rule, &at("defaultRule")) {
-            settings.default_rule = template;
-        }
+        settings.default_rule = self.default_rule(raw.default_rule, &at("defaultRule"));
         Some(RancherProvider {
             endpoint,
             prefix,
@@ -78,54 +76,5 @@ impl Resolver<'_> {
             self.error(&["providers", "rancher", "labels"], message, "remove it for the default, traefik1");
         }
         language
-    }
-
-    /// The template of the rule of routers that have none.
-    pub(super) fn default_rule(&mut self, text: Option<String>, path: &[&str]) -> Option<Template> {
-        let parsed = Template::parse(&text.filter(|text| !text.is_empty())?);
-        let parsed = parsed.map_err(|error| {
-            let message = format!("expected a template of a rule: {error}");
-            self.error(path, message, "write for instance Host(`{{ normalize .Name }}`)");
-        });
-        parsed.ok()
-    }
-
-    /// Traefik 1's constraints, `tag==glob`.
-    fn tags(&mut self, texts: &[String], path: &[&str]) -> Vec<Constraint> {
-        let mut tags = Vec::new();
-        for text in texts {
-            match Constraint::parse(text) {
-                Ok(constraint) => tags.push(constraint),
-                Err(expected) => {
-                    self.error(path, format!("{expected}; found {}", quote(text)), "write for instance tag==my-stack");
-                }
-            }
-        }
-        tags
-    }
-
-    /// What holds for every provider that reads labels: Traefik 1's constraints, and where labels may redirect to.
-    pub(super) fn for_labels(&mut self, constraints: &[String], config: &mut StaticConfig) {
-        let tags = self.tags(constraints, &["constraints"]);
-        let points = config.entry_points.values().filter(|point| point.address.protocol == Protocol::Tcp);
-        let scheme = |point: &EntryPoint| if point.http.tls.is_some() { "https" } else { "http" };
-        let points: BTreeMap<_, _> =
-            points.map(|point| (point.name.clone(), (scheme(point).to_owned(), point.address.port))).collect();
-        let mut concerned = 0;
-        for settings in config.providers.labelled() {
-            settings.tags.extend(tags.iter().cloned());
-            settings.entry_points.clone_from(&points);
-            concerned += 1;
-        }
-        let (message, remedy) = match concerned {
-            0 => ("without effect: no provider reads labels", "remove it"),
-            _ => (
-                "is Traefik 1's spelling, and understood, for every provider that reads labels",
-                "write `providers.rancher.constraints`",
-            ),
-        };
-        if !constraints.is_empty() {
-            self.warning(&["constraints"], message, remedy);
-        }
     }
 }
