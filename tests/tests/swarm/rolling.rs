@@ -158,8 +158,10 @@ fn scaling_and_a_failing_update_cost_no_request_without_events() {
     let _telling = ingress.telling();
     let (_service, control) = control(swarm);
     let scaled = loaded(ingress, "scaled", 1, &[]);
-    let back = ["--update-failure-action", "rollback", "--rollback-monitor", "1s", "--rollback-delay", "0s"];
-    let failing = loaded(ingress, "failing", 3, &[&QUICK[..], &back].concat());
+    // Watched for longer than the new version lives, on a busy machine too.
+    let back =
+        ["--update-monitor", "5s", "--update-failure-action", "rollback", "--rollback-monitor", "1s", "--rollback-delay", "0s"];
+    let failing = loaded(ingress, "failing", 3, &back);
     let first = [names(&scaled.service), names(&failing.service)].concat();
     let (watch, asked, begun) = (Watch::begin(), swarm.silent.asked().len(), Instant::now());
     std::thread::scope(|scope| {
