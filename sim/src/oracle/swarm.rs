@@ -5,6 +5,9 @@
 //! loses nothing that lives, takes back nothing that it knew to be gone, and shows nothing that never ran. An address that is given to
 //! another service within that time cannot be told from the one before; such arrivals are excused, and counted.
 
+#[cfg(test)]
+mod tests;
+
 use super::{Answer, CLOSING, Counts, Oracle, Verdict, broken};
 use crate::{
     plan::Ask,
@@ -17,8 +20,8 @@ use std::{
 
 /// From a change in the cluster to what the gateway serves: a poll of one second, its jitter, and the answers' way.
 pub const SEEN: u64 = 1_300;
-/// After the last manager was mended: the longest pause between two attempts, and the discovery of a connection that nobody answers.
-pub const MENDED: u64 = 12_000;
+/// After the last manager was mended: the longest pause between two attempts, or the next look at everything.
+pub const MENDED: u64 = 31_000;
 /// A request that was on its way when the gateway learned of a change arrives within this time.
 const UNDER_WAY: u64 = 500;
 /// What a death that nobody planned may do to requests ends within this time.
@@ -33,6 +36,8 @@ pub struct Discovery {
     well: bool,
     /// Nothing is wrong with any manager since then; zero: nothing ever was.
     well_since: u64,
+    /// An empty Swarm is not believed soon.
+    empty: bool,
     /// The gateway began to look.
     began: u64,
     requests: BTreeMap<u64, Request>,
@@ -49,6 +54,8 @@ struct Host {
     turned: BTreeMap<usize, u64>,
     /// What the gateway shows, and since when.
     shown: Option<BTreeMap<usize, u64>>,
+    /// When tasks were shown last that are no longer.
+    left: BTreeMap<usize, u64>,
     /// It has had a route since then.
     shown_since: u64,
     /// Until then no task of it both was to get requests and could.
@@ -63,8 +70,6 @@ struct Task {
     /// It listens and is reachable.
     serving_since: Option<u64>,
     closed_at: Option<u64>,
-    /// It was shown, and is no longer.
-    left_at: Option<u64>,
 }
 
 struct Request {
@@ -86,6 +91,7 @@ impl Discovery {
             tenants: BTreeMap::new(),
             well: true,
             well_since: 0,
+            empty: false,
             began: 0,
             requests: BTreeMap::new(),
             number: 0,
@@ -99,7 +105,7 @@ impl Discovery {
     pub fn booted(&mut self, task: usize, address: Ipv4Addr, facts: Facts) {
         self.ids.insert(facts.id.clone(), task);
         self.tenants.entry(address).or_default().push(task);
-        self.tasks.insert(task, Task { facts, address, serving_since: None, closed_at: None, left_at: None });
+        self.tasks.insert(task, Task { facts, address, serving_since: None, closed_at: None });
     }
 
     /// What hosts should be routed to from now on.
@@ -121,6 +127,11 @@ impl Discovery {
             host.truth = route;
         }
         self.count_bare(now);
+    }
+
+    /// Whether the Swarm has services at all.
+    pub fn is_empty(&mut self, empty: bool) {
+        self.empty = empty;
     }
 
     /// A task listens and can be reached, or no longer.
@@ -181,7 +192,7 @@ impl Discovery {
     /// By when the gateway knows what changed at `then`: `None` while it cannot.
     fn known_by(&self, then: u64) -> Option<u64> {
         let mended = if self.well_since > 0 { self.well_since + MENDED } else { 0 };
-        self.well.then_some(then.max(mended).max(self.began) + SEEN)
+        (self.well && !self.empty).then_some(then.max(mended).max(self.began) + SEEN)
     }
 
     // ---- what the gateway shows ----
@@ -217,8 +228,9 @@ impl Discovery {
     fn shows(&mut self, now: u64, index: usize, shown: Option<BTreeSet<usize>>) -> Verdict {
         let host = &mut self.hosts[index];
         let before = host.shown.take();
-        let is_true = |task: &usize| host.truth.as_ref().is_some_and(|route| route.tasks.contains(task));
-        let turned = |task: &usize| host.turned.get(task).copied().unwrap_or(0);
+        let (truth, turns) = (host.truth.clone(), host.turned.clone());
+        let is_true = |task: &usize| truth.as_ref().is_some_and(|route| route.tasks.contains(task));
+        let turned = |task: &usize| turns.get(task).copied().unwrap_or(0);
         for (task, since) in before.iter().flatten() {
             if shown.as_ref().is_some_and(|shown| shown.contains(task)) {
                 continue;
@@ -227,9 +239,7 @@ impl Discovery {
                 let detail = format!("s{index} lost task {task}, which runs and is to run since {} ms", now - turned(task));
                 return broken(Oracle::Static, detail);
             }
-            if let Some(task) = self.tasks.get_mut(task) {
-                task.left_at = Some(now);
-            }
+            host.left.insert(*task, now);
         }
         if before.is_some()
             && shown.is_none()
@@ -242,16 +252,14 @@ impl Discovery {
             if !is_true(task) && turned(task) == 0 {
                 return broken(Oracle::View, format!("s{index} is routed to task {task}, which was never to get its requests"));
             }
-            let it = self.tasks.get_mut(task);
-            if !is_true(task) && it.as_ref().is_some_and(|it| it.left_at.is_some_and(|left| left >= turned(task))) {
+            if !is_true(task) && host.left.get(task).is_some_and(|left| *left >= turned(task)) {
+                let since = now - turned(task);
                 return broken(
                     Oracle::View,
-                    format!("s{index} is routed to task {task} again, {} ms after it ceased to run", now - turned(task)),
+                    format!("s{index} is routed to task {task} again, {since} ms after it ceased to run"),
                 );
             }
-            if let Some(it) = it {
-                it.left_at = None;
-            }
+            host.left.remove(task);
         }
         if before.is_none() {
             host.shown_since = now;
@@ -323,7 +331,7 @@ impl Discovery {
         let at = &self.hosts[host];
         if at.truth.as_ref().is_none_or(|route| route.service != it.facts.service) {
             self.may_be_mistaken(now, host, task, id)?;
-        } else if let Some(left) = it.left_at.filter(|left| *left < began) {
+        } else if let Some(left) = at.left.get(&task).filter(|left| **left < began) {
             return broken(Oracle::Drain, format!("task {task} was withdrawn {} ms ago and got request {id}", now - left));
         }
         Ok(())

@@ -44,7 +44,8 @@ fn draw(draft: &mut Draft) {
 /// Something that operators do, or a task's death.
 fn change(draft: &mut Draft, at: u64, apps: &[(usize, Language)], hosts: &[usize]) {
     let (app, language) = draft.chance.pick(apps);
-    let event = match draft.chance.count(0, 7) {
+    let event = match draft.chance.count(0, 9) {
+        8 | 9 => return inherit(draft, at, apps),
         0 => Event::Create(app),
         1 => Event::Remove(app),
         2 if language == Language::Traefik => {
@@ -67,6 +68,16 @@ fn change(draft: &mut Draft, at: u64, apps: &[(usize, Language)], hosts: &[usize
     draft.event(at, event);
 }
 
+/// All tasks of one service die, and others are made that may be given their addresses.
+fn inherit(draft: &mut Draft, at: u64, apps: &[(usize, Language)]) {
+    let ((heir, _), (app, _)) = (draft.chance.pick(apps), draft.chance.pick(apps));
+    for pick in 0..3 {
+        draft.event(at + pick * 20, Event::KillTask { app, pick: draft.chance.draw(), refuses: false });
+    }
+    let replicas = draft.chance.count(4, 7);
+    draft.event(at + draft.chance.magnitude(1, 1_000), Event::Scale { app: heir, replicas });
+}
+
 /// Some kinds of faults, each for a while. When the last is over.
 fn faults(draft: &mut Draft, until: u64) -> u64 {
     let kinds: Vec<_> = (0..draft.chance.count(0, 3)).map(|_| draft.chance.count(0, 13)).collect();
@@ -74,6 +85,8 @@ fn faults(draft: &mut Draft, until: u64) -> u64 {
     for _ in 0..if kinds.is_empty() { 0 } else { draft.chance.count(1, 6) } {
         let (at, lasts) = (draft.chance.within(100, until), draft.chance.magnitude(50, 8_000));
         let kind = draft.chance.pick(&kinds);
+        // A lie that is told for a quarter of a minute is believed.
+        let lasts = if matches!(kind, 4..=6) { lasts.min(2_400) } else { lasts };
         over = over.max(at + lasts);
         let managers = draft.managers();
         let manager = draft.chance.count(0, managers - 1);

@@ -231,7 +231,6 @@ impl Swarm {
 
     /// Tells events as they come, until the client leaves or the stream is cut.
     async fn events(&self, manager: usize, conn: &mut Conn, query: &str) -> Result<(), Error> {
-        let lag = if manager == 0 { 0 } else { self.0.lag };
         let mut next = self.0.cluster.lock().events.len();
         let cut = |manager: &Manager| (manager.cuts, manager.breaks);
         let before = cut(&self.0.managers[manager].lock());
@@ -253,6 +252,12 @@ impl Swarm {
             if matches!(state.fault, plan::Fault::Hang | plan::Fault::NoQuorum) {
                 continue;
             }
+            // One that is cut off from its leader hears late, as it lists late.
+            let lag = match state.fault {
+                plan::Fault::Stale { by } => by,
+                _ if manager == 0 => 0,
+                _ => self.0.lag,
+            };
             let due: Vec<_> =
                 self.0.cluster.lock().events[next..].iter().take_while(|event| event.at + lag <= now).cloned().collect();
             next += due.len();

@@ -155,6 +155,7 @@ impl World {
         let mut judge = stage.judge.lock();
         judge.is_well(now, stage.swarm.is_well());
         if std::mem::replace(&mut stage.tasks.lock().told, view.index) != view.index {
+            judge.is_empty(view.services.is_empty());
             judge.is_true(now, view.routes());
         }
     }

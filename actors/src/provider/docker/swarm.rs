@@ -51,8 +51,8 @@ pub struct SwarmProvider {
     identity: Option<Identity>,
     state: State,
     known: Known,
-    /// The endpoint of the last session.
-    asked: Option<Endpoint>,
+    /// There was a session before.
+    asked: bool,
     /// It was said that this gateway's networks are not known.
     lost: bool,
 }
@@ -88,7 +88,7 @@ impl SwarmProvider {
             identity: None,
             state: State::new(None, options.refresh),
             known: Known::default(),
-            asked: None,
+            asked: false,
             lost: false,
             options: options.clone(),
         }
@@ -96,7 +96,8 @@ impl SwarmProvider {
 
     async fn converse(&mut self, endpoint: &Endpoint, out: &Sender) -> Result<Never, Failure> {
         let engine = Engine::connect(endpoint, &self.options).await?;
-        if self.asked.replace(endpoint.clone()).is_some_and(|last| last != *endpoint) {
+        // Behind one address there may be several managers, as with a socket proxy on each of them.
+        if std::mem::replace(&mut self.asked, true) {
             self.state.switched();
         }
         if self.identity.is_none() {
@@ -129,7 +130,7 @@ impl SwarmProvider {
         let look = session.plan.look(&heard, hears, self.state.wants_services(), now());
         let news = match look.only.is_empty() {
             true => self.read(&look, &mut session.engine).await?,
-            false => self.read_only(&look.only, &mut session.engine).await?,
+            false => self.read_only(&look.only, &heard.removed, &mut session.engine).await?,
         };
         session.plan.looked(matches!(news, News::Changed), now());
         session.owe(&heard, self.state.take_moved() && !heard.connected);
@@ -180,7 +181,8 @@ impl SwarmProvider {
             reading.services = list::<Service>(engine, "/services", &mut answers.services).await?;
         }
         if look.tasks {
-            let path = format!("/tasks?filters={}", escape(r#"{"desired-state":["running"]}"#));
+            let filters = if planted!("desired_ignored") { "{}" } else { r#"{"desired-state":["running"]}"# };
+            let path = format!("/tasks?filters={}", escape(filters));
             reading.tasks = list::<Task>(engine, &path, &mut answers.tasks).await?;
         }
         let news = self.state.apply(reading, now());
@@ -191,8 +193,14 @@ impl SwarmProvider {
         Ok(news)
     }
 
-    /// Reads these services, and the tasks of each after it.
-    async fn read_only(&mut self, ids: &BTreeSet<String>, engine: &mut Engine) -> Result<News, Failure> {
+    /// Reads these services, and the tasks of each after it. One that is not there, and that no event said was removed, is a reason to
+    /// read everything: a manager that knows nothing says so too.
+    async fn read_only(
+        &mut self,
+        ids: &BTreeSet<String>,
+        removed: &BTreeSet<String>,
+        engine: &mut Engine,
+    ) -> Result<News, Failure> {
         let mut outcome = News::Nothing;
         for id in ids {
             let service = engine.object::<Service>(&format!("/services/{}", escape(id))).await?;
@@ -205,6 +213,11 @@ impl SwarmProvider {
             };
             // A service that went while its tasks were asked for went.
             let service = service.filter(|_| tasks.is_some());
+            if service.is_none() && !removed.contains(id) && !planted!("empty_believed") {
+                let lists = Look { services: true, tasks: true, ..Look::default() };
+                (self.known.services, self.known.tasks) = (Bytes::new(), Bytes::new());
+                return self.read(&lists, engine).await;
+            }
             match self.state.apply_one(id, service, tasks.unwrap_or_default()) {
                 News::Nothing => {}
                 news => outcome = news,

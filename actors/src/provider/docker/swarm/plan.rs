@@ -101,8 +101,10 @@ impl Plan {
         if !heard.is_empty() {
             self.stirred = Some(now);
         }
-        let all = heard.connected || self.everything.is_none_or(|at| now.saturating_duration_since(at) >= EVERYTHING);
-        let only_services = !heard.services.is_empty() && *heard == News { services: heard.services.clone(), ..News::default() };
+        let connected = heard.connected && !(planted!("event_gap") && self.everything.is_some());
+        let all = connected || self.everything.is_none_or(|at| now.saturating_duration_since(at) >= EVERYTHING);
+        let only_services = !heard.services.is_empty()
+            && *heard == News { services: heard.services.clone(), removed: heard.removed.clone(), ..News::default() };
         if only_services && !all && !wants_services {
             self.last = Some(now);
             return Look { only: heard.services.clone(), ..Look::default() };
@@ -110,6 +112,7 @@ impl Plan {
         self.since_services += 1;
         let services =
             all || !hears || wants_services || heard.many || !heard.services.is_empty() || self.since_services >= SERVICES_EVERY;
+        let services = services && !(planted!("event_gap") && !all && !heard.many && heard.services.is_empty());
         if services {
             self.since_services = 0;
         }

@@ -190,18 +190,18 @@ fn all_services_gone_at_once_is_believed_when_it_is_said_again() {
     let News::Doubt(message) = state.apply(lists(vec![], vec![]), at) else { panic!("it is doubted") };
     assert!(message.contains("no service") && message.contains('1'), "{message}");
     expect(&state, &[("s", &["t"])]);
-    assert!(matches!(state.apply(lists(vec![], vec![]), at + CONFIRM / 2), News::Doubt(_)));
+    assert!(matches!(state.apply(lists(vec![], vec![]), at + STALE / 2), News::Doubt(_)));
     // What is not asked for says nothing about it.
-    state.apply(Reading { nodes: Seen::Same, ..Reading::default() }, at + CONFIRM / 2);
+    state.apply(Reading { nodes: Seen::Same, ..Reading::default() }, at + STALE / 2);
     assert!(state.is_doubted());
-    assert_eq!(state.apply(lists(vec![], vec![]), at + CONFIRM), News::Changed);
+    assert_eq!(state.apply(lists(vec![], vec![]), at + STALE), News::Changed);
     expect(&state, &[]);
     assert!(!state.is_doubted());
 
     let mut state = known(vec![service("s", 5)], vec![task("t", "s", 6)]);
     state.apply(lists(vec![], vec![]), at);
-    state.apply(Reading { services: Seen::Same, tasks: Seen::Same, ..Reading::default() }, at + CONFIRM);
-    assert!(matches!(state.apply(lists(vec![], vec![]), at + CONFIRM * 2), News::Doubt(_)), "the doubt began anew");
+    state.apply(Reading { services: Seen::Same, tasks: Seen::Same, ..Reading::default() }, at + STALE);
+    assert!(matches!(state.apply(lists(vec![], vec![]), at + STALE * 2), News::Doubt(_)), "the doubt began anew");
 }
 
 #[test]
@@ -241,6 +241,40 @@ fn what_is_older_than_known_is_not_believed_for_a_while() {
     expect(&state, &[("s", &["t"])]);
     assert_eq!(state.apply(older(), at + STALE), News::Changed, "a backup was restored");
     expect(&state, &[("s", &[])]);
+}
+
+#[test]
+fn what_went_does_not_come_back_until_a_backup_is_taken_for_granted() {
+    let both = || (vec![service("a", 5), service("b", 6)], vec![task("t", "a", 7), task("u", "a", 8), task("v", "b", 9)]);
+    let (services, tasks) = both();
+    let mut state = known(services, tasks);
+    let at = now();
+    assert_eq!(
+        state.apply(Reading { tasks: Seen::New(vec![task("u", "a", 8), task("v", "b", 9)]), ..Reading::default() }, at),
+        News::Changed
+    );
+    assert_eq!(state.apply_one("b", None, vec![]), News::Changed);
+    let (services, tasks) = both();
+    for reading in [
+        Reading { tasks: Seen::New(tasks.clone()), ..Reading::default() },
+        Reading { services: Seen::New(services.clone()), ..Reading::default() },
+        lists(services.clone(), tasks.clone()),
+    ] {
+        assert!(matches!(state.apply(reading, at), News::Doubt(_)));
+    }
+    assert!(matches!(state.apply_one("a", Some(service("a", 5)), vec![task("t", "a", 7), task("u", "a", 8)]), News::Doubt(_)));
+    assert!(matches!(state.apply_one("b", Some(service("b", 6)), vec![]), News::Doubt(_)));
+    expect(&state, &[("a", &["u"])]);
+    assert_eq!(state.apply(lists(services.clone(), tasks.clone()), at + STALE), News::Changed);
+    expect(&state, &[("a", &["t", "u"]), ("b", &["v"])]);
+    assert_eq!(state.apply(lists(services, tasks), at + STALE), News::Nothing);
+}
+
+#[test]
+fn one_service_is_not_believed_with_tasks_older_than_known() {
+    let mut state = known(vec![service("a", 5)], vec![task("t", "a", 7)]);
+    assert!(matches!(state.apply_one("a", Some(service("a", 5)), vec![task("t", "a", 6)]), News::Doubt(_)));
+    expect(&state, &[("a", &["t"])]);
 }
 
 #[test]
@@ -336,12 +370,15 @@ mod properties {
         #[test]
         fn reading_alone_and_reading_all_come_to_the_same(steps in proptest::collection::vec((0u8..4, 0u8..3, any::<bool>()), 1..40)) {
             let mut truth: BTreeMap<String, (Service, Vec<Task>)> = BTreeMap::new();
+            // An identity is given once.
+            let mut lives = [0u32; 4];
             let mut state = State::new(None, Duration::ZERO);
             for (index, (which, tasks, alone)) in steps.into_iter().enumerate() {
-                let (id, index) = (format!("s{which}"), index as u64 * 10 + 10);
-                let made: Vec<Task> = (0..tasks).map(|n| task(&format!("{id}-{n}"), &id, index + u64::from(n))).collect();
+                let (id, index) = (format!("s{which}-{}", lives[usize::from(which)]), index as u64 * 10 + 10);
+                let made: Vec<Task> = (0..tasks).map(|n| task(&format!("{id}-{index}-{n}"), &id, index + u64::from(n))).collect();
                 if tasks == 2 && alone {
                     truth.remove(&id);
+                    lives[usize::from(which)] += 1;
                 } else {
                     truth.insert(id.clone(), (service(&id, index), made));
                 }
