@@ -19,5 +19,6 @@ pub mod planted;
 pub mod run;
 pub mod scenario;
 pub mod store;
+pub mod swarm;
 pub mod trace;
 pub mod world;

@@ -7,6 +7,7 @@
 //! any leniency that is not stated at its rule below.
 
 mod source;
+pub mod swarm;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +37,16 @@ pub enum Oracle {
     Baseline,
     /// O17
     Panic,
+    /// O18
+    Tenant,
+    /// O19
+    View,
+    /// O20
+    Planned,
+    /// O21
+    Static,
+    /// O22
+    ReadOnly,
 }
 
 /// What kind of failure it is.
@@ -58,6 +69,11 @@ impl Oracle {
             Self::Liveness => "O7",
             Self::Baseline => "O10",
             Self::Panic => "O17",
+            Self::Tenant => "O18",
+            Self::View => "O19",
+            Self::Planned => "O20",
+            Self::Static => "O21",
+            Self::ReadOnly => "O22",
         }
     }
 
@@ -75,6 +91,15 @@ impl Oracle {
             Self::Liveness => "every request and every phase ends within its time",
             Self::Baseline => "afterwards connections, tasks and permits are back where they were, and the gateway drains",
             Self::Panic => "nothing panics",
+            Self::Tenant => {
+                "no request reaches a container of another service than its host names, from a poll after the address changed hands"
+            }
+            Self::View => {
+                "while the managers tell the truth, tasks get requests from a poll after they run to a poll after they are to end"
+            }
+            Self::Planned => "no request fails for what operators planned, while some task can be asked",
+            Self::Static => "whatever the managers say or do not say, no living task and no route is lost",
+            Self::ReadOnly => "managers are asked nothing but GET",
         }
     }
 
@@ -82,8 +107,9 @@ impl Oracle {
     pub fn class(self) -> Class {
         match self {
             Self::Panic => Class::Crash,
-            Self::Convergence | Self::Liveness | Self::Baseline => Class::Liveness,
+            Self::Convergence | Self::View | Self::Liveness | Self::Baseline => Class::Liveness,
             Self::Answer | Self::CrossTalk | Self::Drain | Self::Atomic => Class::Safety,
+            Self::Tenant | Self::Planned | Self::Static | Self::ReadOnly => Class::Safety,
         }
     }
 }

@@ -4,6 +4,8 @@
 //! index. A run draws nothing: what it needs beyond the plan (a body, a pause of a server) follows from identifiers, and the
 //! order of tasks and packets from madsim, seeded with [`Plan::seed`].
 
+pub mod swarm;
+
 use serde::{Deserialize, Serialize};
 
 /// See the head of this file.
@@ -20,6 +22,10 @@ pub struct Plan {
     pub first: Write,
     pub clients: Vec<Client>,
     pub steps: Vec<Step>,
+    /// The cluster that the configuration comes from, where it comes from one. `servers` then say how tasks behave, in the order of
+    /// their creation, and services are hosts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swarm: Option<swarm::Swarm>,
     /// By then every step is done, and all that was broken is mended.
     pub quiet_at: u64,
 }
@@ -55,6 +61,7 @@ pub struct Gateway {
 pub enum Source {
     File,
     Etcd,
+    Swarm,
 }
 
 /// A server of one service: how it behaves for as long as it lives.
@@ -132,6 +139,8 @@ pub enum What {
     Member { member: usize, stall: bool, withhold: bool, hang: bool },
     /// The actor Router panics.
     CrashRouter,
+    /// Something happens to the Swarm.
+    Swarm(swarm::Event),
 }
 
 /// A node of the world.
@@ -197,6 +206,7 @@ impl Plan {
             What::Start(_) | What::Terminate { .. } | What::Mend { .. } | What::Leader(true) => true,
             What::Write(write) => write.manner == Manner::Whole,
             What::Member { stall, withhold, hang, .. } => !(*stall || *withhold || *hang),
+            What::Swarm(event) => event.is_planned(),
             _ => false,
         };
         self.steps.iter().filter(|step| !orderly(&step.what)).count()
@@ -218,11 +228,17 @@ impl Plan {
                 What::Write(write) => {
                     write.units.iter().all(|unit| unit.service < self.services && unit.servers.iter().flatten().all(server))
                 }
+                What::Swarm(event) => self.swarm.as_ref().is_some_and(|swarm| swarm.has(event, self.services)),
                 What::Leader(_) | What::Compact | What::CrashRouter => true,
             };
             anyhow::ensure!(sound, "step {i} of the plan names a server, service or node that is not in it: {:?}", step.what);
             anyhow::ensure!(step.at <= self.quiet_at, "step {i} of the plan comes after `quiet_at`");
         }
+        let swarm = self.swarm.as_ref();
+        anyhow::ensure!(
+            swarm.is_some() == (self.gateway.source == Source::Swarm) && swarm.is_none_or(|swarm| swarm.is_sound(self.services)),
+            "the Swarm of the plan is missing, or an app names a network or host that is not in it"
+        );
         let asks = self.clients.iter().flat_map(|client| &client.asks);
         anyhow::ensure!(
             asks.map(|ask| ask.service).chain(self.servers.iter().map(|s| s.service)).all(|s| s < self.services),

@@ -12,7 +12,7 @@ pub struct Bug {
 }
 
 /// All of them.
-pub const BUGS: [Bug; 7] = [
+pub const BUGS: [Bug; 14] = [
     Bug {
         name: "withdrawn_stays",
         about: "a server that the configuration no longer has stays in the pick set",
@@ -39,6 +39,37 @@ pub const BUGS: [Bug; 7] = [
         name: "last_good_dropped",
         about: "a provider that fails takes its configuration with it",
         scenarios: &["config_race", "partition"],
+    },
+    Bug {
+        name: "desired_ignored",
+        about: "tasks of a Swarm that are to end get requests as long as they run",
+        scenarios: &["swarm_update", "swarm_discovery"],
+    },
+    Bug {
+        name: "empty_believed",
+        about: "a manager that suddenly knows no service is believed at once",
+        scenarios: &["swarm_discovery"],
+    },
+    Bug {
+        name: "stale_view_applied",
+        about: "a manager that lags behind takes back what another one said",
+        scenarios: &["swarm_discovery"],
+    },
+    Bug {
+        name: "event_gap",
+        about: "after a gap in its events a manager is not asked for all again, and services are read because of events only",
+        scenarios: &["swarm_discovery"],
+    },
+    Bug { name: "error_as_empty", about: "an answer with an error is read as an empty list", scenarios: &["swarm_discovery"] },
+    Bug {
+        name: "conflict_newcomer_wins",
+        about: "of two services that claim one name, the younger has it",
+        scenarios: &["swarm_discovery"],
+    },
+    Bug {
+        name: "stranger_trusted",
+        about: "a connection counts as the server's although another one may have its address by now",
+        scenarios: &["swarm_discovery", "swarm_update"],
     },
 ];
 

@@ -6,6 +6,9 @@
 mod config_race;
 mod partition;
 mod rolling_update;
+mod swarm;
+mod swarm_discovery;
+mod swarm_update;
 #[cfg(test)]
 mod tests;
 
@@ -22,7 +25,8 @@ pub struct Scenario {
 }
 
 /// All of them.
-pub const ALL: [Scenario; 3] = [rolling_update::SCENARIO, config_race::SCENARIO, partition::SCENARIO];
+pub const ALL: [Scenario; 5] =
+    [rolling_update::SCENARIO, config_race::SCENARIO, partition::SCENARIO, swarm_update::SCENARIO, swarm_discovery::SCENARIO];
 
 /// The scenario of this name.
 pub fn named(name: &str) -> Option<&'static Scenario> {
@@ -74,6 +78,7 @@ impl Draft {
             first,
             clients: Vec::new(),
             steps: Vec::new(),
+            swarm: None,
             quiet_at: 0,
         };
         Self { chance, plan, desired: Vec::new(), generation: 1, think, body }
@@ -85,6 +90,7 @@ impl Draft {
         match source {
             Source::File if self.chance.percent(20) => self.plan.gateway.torn_reads = self.chance.within(1, 300) as u32,
             Source::File => {}
+            Source::Swarm => {}
             Source::Etcd => self.plan.gateway.members = self.chance.count(1, 3),
         }
     }

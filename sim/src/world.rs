@@ -5,13 +5,15 @@
 //!
 //! Deliberately absent: chance. What the plan leaves open follows from identifiers.
 
+mod bench;
 mod client;
 mod gateway;
 mod rest;
 mod server;
 mod source;
+mod stage;
 mod steps;
-mod wire;
+pub(crate) mod wire;
 
 use crate::{
     oracle::{self, Judge, Oracle, Verdict, Violation},
@@ -33,8 +35,6 @@ use std::{
 };
 use tokio::sync::watch;
 
-/// How long a request may take, whatever happens.
-const REQUEST_BOUND: u64 = 60_000;
 /// How long a phase may take.
 const PHASE_BOUND: Duration = Duration::from_secs(300);
 /// How often the gateway's published state is looked at. Configurations are at least 20 ms apart.
@@ -57,6 +57,8 @@ pub struct World {
     clients: Vec<Machine>,
     source: source::Desired,
     store: Store,
+    /// The Swarm, where the configuration comes from one.
+    stage: Option<stage::Stage>,
     shared: OnceLock<Arc<Shared>>,
     directory: OnceLock<Arc<Directory>>,
 }
@@ -89,7 +91,7 @@ pub async fn rehearse(plan: Plan, whole_trace: bool, look: impl FnOnce(&Arc<Worl
         ended = world.clone().play() => ended.err(),
     };
     world.trace.lock().seal(world.net.stats().trace);
-    let counts = world.judge.lock().counts.clone();
+    let counts = world.counts();
     Outcome { violation, virtual_ms: world.now(), counts }
 }
 
@@ -102,22 +104,31 @@ impl World {
             (link.duplicate, link.reorder) = (f64::from(network.duplicate) / 1000.0, network.reorder);
         });
         net.short_io(f64::from(network.short_io) / 1000.0);
-        let machine = |name: String, address: String| {
+        let wires = net.clone();
+        let machine = |name: String, addresses: &[&str]| {
             let node = Handle::current().create_node().name(&name).build();
-            let host = net.host(node.id(), &[&address]);
+            let host = wires.host(node.id(), addresses);
             Machine { node, host, name }
         };
-        let gateway = machine("gateway".into(), "10.0.0.1".into());
+        let gateway = machine("gateway".into(), &["10.0.0.1"]);
         net.torn_reads(gateway.host, f64::from(plan.gateway.torn_reads) / 1000.0);
-        let servers: Vec<_> = (0..plan.servers.len()).map(|i| machine(format!("server-{i}"), server_ip(i))).collect();
+        let servers: Vec<_> = (0..plan.servers.len())
+            .map(|i| match plan.swarm {
+                // Tasks are given their addresses by the Swarm.
+                Some(_) => machine(format!("task-{i}"), &[]),
+                None => machine(format!("server-{i}"), &[&server_ip(i)]),
+            })
+            .collect();
         let store = Store::new(0xfa1e);
         let members = (0..plan.gateway.members)
-            .map(|i| (machine(format!("member-{i}"), format!("10.0.9.{}", i + 1)), store.member()))
+            .map(|i| (machine(format!("member-{i}"), &[&format!("10.0.9.{}", i + 1)]), store.member()))
             .collect();
         let clients =
-            (0..=plan.clients.len()).map(|i| machine(format!("client-{i}"), format!("10.2.{}.{}", i / 250, i % 250 + 1)));
-        Arc::new(Self {
-            zero: now(),
+            (0..=plan.clients.len()).map(|i| machine(format!("client-{i}"), &[&format!("10.2.{}.{}", i / 250, i % 250 + 1)]));
+        let zero = now();
+        Arc::new_cyclic(|world| Self {
+            stage: stage::Stage::new(&plan, &net, zero, world.clone(), &machine),
+            zero,
             ready: OnceLock::new(),
             trace: Mutex::new(Trace::new(whole_trace)),
             judge: Mutex::new(Judge::new(&plan)),
@@ -141,6 +152,9 @@ impl World {
         // Whoever sees it set may count plan time from it.
         self.ready.get_or_init(|| self.now());
         self.note("gateway", "ready");
+        if let Some(stage) = &self.stage {
+            stage.judge.lock().begins(self.now());
+        }
         let baseline = rest::Baseline::measure(&self).await;
         let _watch = task::spawn(self.clone().watch()).owned();
         self.within("load", self.clone().load()).await?;
@@ -170,8 +184,12 @@ impl World {
                 self.start_server(index, 0);
             }
         }
-        let first = self.plan.first.clone();
-        self.write(&first).await;
+        if self.stage.is_some() {
+            self.open_stage().await;
+        } else {
+            let first = self.plan.first.clone();
+            self.write(&first).await;
+        }
         gateway::start(&self).await
     }
 
@@ -195,7 +213,7 @@ impl World {
     }
 
     async fn until_converged(&self) {
-        while !self.judge.lock().is_converged() {
+        while !self.is_converged() {
             sleep(10 * LOOK).await;
         }
         self.note("world", "converged");
@@ -207,7 +225,15 @@ impl World {
         let Some(shared) = self.shared.get() else { return };
         let published = shared.published.load();
         let number = published.snapshot.number();
-        if self.judge.lock().is_new(number) {
+        if let Some(stage) = &self.stage {
+            if !stage.judge.lock().is_new(number) {
+                return;
+            }
+            let routes = gateway::tasks(&published, self.plan.services);
+            self.note("gateway", &format!("snapshot {number} {routes:?}"));
+            let verdict = stage.judge.lock().published(self.now(), number, routes);
+            self.judged(verdict);
+        } else if self.judge.lock().is_new(number) {
             let routes = gateway::routes(&published);
             self.note("gateway", &format!("snapshot {number} {}", told(&routes)));
             let verdict = self.judge.lock().published(self.now(), number, routes);
@@ -220,18 +246,7 @@ impl World {
         for look in 0u64.. {
             self.look();
             if look % 50 == 0 {
-                let now = self.now();
-                let mut judge = self.judge.lock();
-                if self.gateway_has_read_all() {
-                    judge.has_read_all(now);
-                }
-                let late = judge.open().find(|(_, began)| began + REQUEST_BOUND < now);
-                let verdict = judge.converges(now);
-                drop(judge);
-                self.judged(verdict);
-                if let Some((id, began)) = late {
-                    self.judged(oracle::broken(Oracle::Liveness, format!("request {id} has no end after {} ms", now - began)));
-                }
+                self.judged(self.overdue());
             }
             sleep(LOOK).await;
         }
@@ -243,6 +258,7 @@ impl World {
         match self.plan.gateway.source {
             // A file's revision is a digest; its bound is what `Bounds` says, and every look before it finds the same file.
             Source::File => true,
+            Source::Swarm => false,
             Source::Etcd => status.view().revision.parse() == Ok(self.store.revision()),
         }
     }

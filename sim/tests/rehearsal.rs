@@ -27,6 +27,17 @@ fn seeds_that_once_failed_pass() {
     }
 }
 
+/// Plans that once failed, kept as they were drawn then, with fewer requests: see `docs/found-by-simulation.md`.
+const PLANS: [&str; 3] = ["lagging_manager", "empty_manager", "managers_behind_one_address"];
+
+#[test]
+fn plans_that_once_failed_pass() {
+    for plan in PLANS {
+        let output = sim(&["replay", &format!("{}/tests/plans/{plan}.json", env!("CARGO_MANIFEST_DIR"))]);
+        assert!(output.status.success(), "{plan}: {}", text(&output));
+    }
+}
+
 #[test]
 fn twenty_seeds_give_the_same_trace_in_two_processes() {
     let output = sim(&["meta", "--seeds", "0..20"]);

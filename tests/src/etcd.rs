@@ -18,6 +18,8 @@ pub struct Etcd {
     password: Option<String>,
     /// Paths of the authority's certificate, the server's own, and its key.
     tls: Option<[String; 3]>,
+    /// Whether it speaks the second version of its interface too.
+    v2: bool,
 }
 
 impl Etcd {
@@ -37,8 +39,22 @@ impl Etcd {
         etcd
     }
 
+    /// One that speaks version 2 of its interface too.
+    pub fn with_v2() -> Self {
+        let mut etcd = Self { v2: true, ..Self::stopped() };
+        etcd.restart();
+        etcd
+    }
+
     fn stopped() -> Self {
-        Self { process: None, dir: Dir::new(), client: free_port(), peer: free_port(), password: None, tls: None }
+        Self { process: None, dir: Dir::new(), client: free_port(), peer: free_port(), password: None, tls: None, v2: false }
+    }
+
+    /// Loses everything that it knows, and begins anew on the same port.
+    pub fn wipe(&mut self) {
+        self.kill();
+        std::fs::remove_dir_all(self.dir.path().join("data")).expect("it has data");
+        self.restart();
     }
 
     /// With user `root`, as the seed document sets it up, command by command.
@@ -69,6 +85,9 @@ impl Etcd {
         let mut command = Command::new("etcd");
         if let Some([_, cert, key]) = &self.tls {
             command.args(["--cert-file", cert, "--key-file", key]);
+        }
+        if self.v2 {
+            command.arg("--enable-v2");
         }
         command.args(["--name", "test", "--data-dir", &self.dir.file("data"), "--log-level", "error"]);
         command.args(["--listen-client-urls", &client, "--advertise-client-urls", &client]);

@@ -76,28 +76,27 @@ fn config() -> Config {
     };
     let limit = RateLimit { average: 5, period: Duration::from_secs(1), burst: 10, source: SourceCriterion::RequestHost };
     let tls = RouterTls { options: name("default"), cert_resolver: None, domains: vec![vec!["a.b".into(), "c.d".into()]] };
-    Config {
-        routers: named([
-            ("r@file", router("r@file", "Host(`a.b`)", "s@file", &["auth@file", "chain@file"])),
-            ("tls@file", Router { tls: Some(tls), ..router("tls@file", "Host(`c.d`)", "w@file", &[]) }),
-        ]),
-        services: named([
-            service("s@file", balancer(vec![server("http://10.0.0.1", 1), server("http://bob:hunter2@10.0.0.2", 3)])),
-            service(
-                "w@file",
-                ServiceKind::Weighted(Weighted { services: vec![(name("f@file"), 2)], sticky: None, health_check: false }),
-            ),
-            service("f@file", ServiceKind::Failover(Failover { service: name("s@file"), fallback: name("t@file") })),
-            service("t@file", balancer(Vec::new())),
-        ]),
-        middlewares: named([
-            middleware("auth@file", MiddlewareKind::BasicAuth(auth)),
-            middleware("chain@file", MiddlewareKind::Chain { middlewares: vec![name("limit@file")] }),
-            middleware("limit@file", MiddlewareKind::RateLimit(limit)),
-            middleware("edits@file", MiddlewareKind::Headers(edits)),
-        ]),
-        ..Config::default()
-    }
+    let mut config = Config::default();
+    config.routers = named([
+        ("r@file", router("r@file", "Host(`a.b`)", "s@file", &["auth@file", "chain@file"])),
+        ("tls@file", Router { tls: Some(tls), ..router("tls@file", "Host(`c.d`)", "w@file", &[]) }),
+    ]);
+    config.services = named([
+        service("s@file", balancer(vec![server("http://10.0.0.1", 1), server("http://bob:hunter2@10.0.0.2", 3)])),
+        service(
+            "w@file",
+            ServiceKind::Weighted(Weighted { services: vec![(name("f@file"), 2)], sticky: None, health_check: false }),
+        ),
+        service("f@file", ServiceKind::Failover(Failover { service: name("s@file"), fallback: name("t@file") })),
+        service("t@file", balancer(Vec::new())),
+    ]);
+    config.middlewares = named([
+        middleware("auth@file", MiddlewareKind::BasicAuth(auth)),
+        middleware("chain@file", MiddlewareKind::Chain { middlewares: vec![name("limit@file")] }),
+        middleware("limit@file", MiddlewareKind::RateLimit(limit)),
+        middleware("edits@file", MiddlewareKind::Headers(edits)),
+    ]);
+    config
 }
 
 fn rejection(severity: Severity, key: &str) -> Rejection {
@@ -352,11 +351,25 @@ fn lists_are_filtered_sorted_and_paged() {
 }
 
 #[test]
+fn traefik_1_shows_providers_with_frontends_and_backends() {
+    let world = World::new();
+    let all = world.json("/api");
+    assert_eq!(all, world.json("/api/"));
+    assert_eq!(all["file"], world.json("/api/providers/file"));
+    assert_eq!(all["file"]["frontends"]["r"]["backend"], "s");
+    assert_eq!(all["file"]["frontends"]["r"]["routes"]["route-r"]["rule"], world.json("/api/http/routers/r@file")["rule"]);
+    assert!(all["file"]["backends"]["s"]["servers"]["server-0"]["url"].is_string(), "{all:#}");
+    assert!(all.get("internal").is_none(), "{all:#}");
+}
+
+#[test]
 fn what_is_not_there_is_404_in_traefiks_words() {
     let world = World::new();
     let response = world.get("/api/http/routers/x%40y");
     assert_eq!((response.status, &*response.body), (404, &b"{\"message\":\"router not found: x@y\"}\n"[..]));
-    for target in ["/api", "/api/", "/api/http", "/nowhere", "/dashboard/x", "/api/http/routers/r@file/x", "/ping/x"] {
+    for target in
+        ["/apis", "/api/http", "/api/providers/none", "/nowhere", "/dashboard/x", "/api/http/routers/r@file/x", "/ping/x"]
+    {
         assert_eq!(world.get(target).status, 404, "{target}");
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Deliberately absent: raw text that may be wrong (that is `raw`), and anything compiled for speed (that is the snapshot).
 
+use super::resolve::Memo;
 use crate::{Name, rule::Rule};
 use regex::Regex;
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
@@ -14,6 +15,8 @@ pub struct Config {
     pub middlewares: BTreeMap<Name, Arc<Middleware>>,
     pub transports: BTreeMap<Name, Arc<Transport>>,
     pub tls: Tls,
+    /// What it was made from, so that the next is made of what changed.
+    pub(in crate::config) memo: Arc<Memo>,
 }
 
 /// Sends the requests that match a rule through middlewares to a service.

@@ -7,6 +7,7 @@
 //! are certain. Nothing depends on the order in which units were written or providers spoke.
 
 mod internal;
+mod memo;
 mod middleware;
 mod notes;
 mod router;
@@ -23,6 +24,8 @@ use super::{
     raw::{Unit, Units},
 };
 use crate::Name;
+use memo::Built;
+pub(in crate::config) use memo::Memo;
 use notes::{Hints, Notes};
 use settle::{Candidate, Candidates, Fault, settle};
 use std::{collections::BTreeMap, sync::Arc};
@@ -42,22 +45,28 @@ pub fn resolve(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig, las
     let last = last.unwrap_or(&nothing);
     let mut rejections = Vec::new();
     let hints = Hints::default();
+    // Under another static configuration every unit may come to something else.
+    let nothing_made = Memo::default();
+    let same_static = last.memo.static_.as_ref().filter(|before| ***before == *config);
+    let memo = if same_static.is_some() { &*last.memo } else { &nothing_made };
 
     let tls = tls::resolve(inputs, last, &mut rejections);
 
-    let mut transports = candidates(
+    let (mut transports, transports_built) = candidates(
         inputs,
         |raw| &raw.transports,
         &last.transports,
+        &memo.transports,
         |unit, name, _, notes| transport::build(unit, name.clone(), notes),
     );
     internal::add_one(&mut transports, config.servers_transport.name.clone(), config.servers_transport.clone(), &last.transports);
     let transports = settle(transports, MAX_EXPANSION, |_: &Transport| Vec::new(), |_, _| None, &mut rejections);
 
-    let mut middlewares = candidates(
+    let (mut middlewares, middlewares_built) = candidates(
         inputs,
         |raw| &raw.middlewares,
         &last.middlewares,
+        &memo.middlewares,
         |unit, name, provider, notes| middleware::build(unit, name, provider, last.middlewares.get(name), notes),
     );
     internal::middlewares(config, &mut middlewares, &last.middlewares);
@@ -76,12 +85,16 @@ pub fn resolve(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig, las
         &mut rejections,
     );
 
-    let mut services = candidates(
+    let (mut services, services_built) = candidates(
         inputs,
         |raw| &raw.services,
         &last.services,
+        &memo.services,
         |unit, name, provider, notes| service::build(unit, name, provider, config, notes),
     );
+    for candidate in services.values_mut() {
+        candidate.amend_last(service::among_instances);
+    }
     // Transports are certain by now; a service that names a missing one is dealt with like any that refers to what is not there.
     let service_names: Vec<Name> = services.keys().cloned().chain(internal::service_names(config)).collect();
     let known_transports: Vec<Name> = transports.keys().cloned().collect();
@@ -120,29 +133,47 @@ pub fn resolve(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig, las
         service_names: &service_names,
         middleware_names: &middleware_names,
     };
-    let routers = router::resolve(inputs, config, last, &known, &hints, &mut rejections);
+    let (routers, routers_built, served) = router::resolve(inputs, config, last, &memo.routers, &known, &hints, &mut rejections);
 
     rejections.sort_by(|a, b| (&a.source, &a.key, &a.message).cmp(&(&b.source, &b.key, &b.message)));
-    (Config { routers, services, middlewares, transports, tls }, rejections)
+    let memo = Memo {
+        static_: Some(same_static.cloned().unwrap_or_else(|| Arc::new(config.clone()))),
+        transports: transports_built,
+        middlewares: middlewares_built,
+        services: services_built,
+        routers: routers_built,
+        served,
+    };
+    (Config { routers, services, middlewares, transports, tls, memo: Arc::new(memo) }, rejections)
 }
 
-/// The candidates of one kind from all providers: what was written, built; beside it, the version that is served now.
+/// The candidates of one kind from all providers: what was written, built; beside it, the version that is served now. And what was built,
+/// for the next time.
 fn candidates<R, T: Settled>(
     inputs: &BTreeMap<String, RawDynamic>,
     units: impl Fn(&RawDynamic) -> &Units<R>,
     last: &BTreeMap<Name, Arc<T>>,
+    memo: &Built<T>,
     mut build: impl FnMut(&R, &Name, &str, &mut Notes<'_>) -> Option<T>,
-) -> Candidates<T> {
-    let mut candidates = Candidates::new();
+) -> (Candidates<T>, Built<T>) {
+    let mut candidates = Vec::new();
+    let mut all_built = Vec::new();
     for (provider, raw) in inputs.iter().filter(|(provider, _)| *provider != INTERNAL) {
         for (local, unit) in units(raw) {
+            if let Some(entry) = memo.find(&unit.tree, local, provider) {
+                let last = last.get(&entry.name).cloned();
+                candidates.push((entry.name.clone(), Candidate::again(entry, last)));
+                all_built.push(entry.clone());
+                continue;
+            }
             let name = Name::qualify(local, provider);
-            let last = last.get(&name);
             let (new, rejections) = built(unit, |value, notes| build(value, &name, provider, notes));
-            candidates.insert(name, Candidate::new(Some(unit.tree.clone()), new, last.cloned(), rejections));
+            let candidate = Candidate::new(Some(unit.tree.clone()), new, last.get(&name).cloned(), rejections);
+            all_built.extend(candidate.built(&unit.tree, &name));
+            candidates.push((name, candidate));
         }
     }
-    candidates
+    (candidates.into_iter().collect(), Built::of(all_built))
 }
 
 /// What a unit's text says, if it can be read and built.

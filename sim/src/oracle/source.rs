@@ -18,7 +18,8 @@ impl Bounds {
             // A look every 5 s where no change is told, and a second of patience with files that were cut.
             Source::File => Self { usual: 8_000, mended: 8_000 },
             // A silent watch is found out after 20 to 32 s, and the longest pause between two attempts is 10 s.
-            Source::Etcd => Self { usual: 2_000, mended: 60_000 },
+            // A Swarm has a model of its own.
+            Source::Etcd | Source::Swarm => Self { usual: 2_000, mended: 60_000 },
         }
     }
 }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::plan::swarm::{Event, Fault};
 
 #[test]
 fn a_seed_gives_one_plan_which_survives_its_json() {
@@ -16,7 +17,7 @@ fn every_kind_of_step_is_drawn_by_some_seed() {
     let plans = ALL.iter().flat_map(|scenario| (0..200).map(|seed| scenario.plan(seed)));
     let steps: Vec<_> = plans.flat_map(|plan| plan.steps).map(|step| step.what).collect();
     type Is = fn(&What) -> bool;
-    let kinds: [(&str, Is); 11] = [
+    let kinds: [(&str, Is); 26] = [
         ("start", |w| matches!(w, What::Start(_))),
         ("terminate", |w| matches!(w, What::Terminate { .. })),
         ("kill", |w| matches!(w, What::Kill(_))),
@@ -28,6 +29,21 @@ fn every_kind_of_step_is_drawn_by_some_seed() {
         ("compact", |w| matches!(w, What::Compact)),
         ("disconnect", |w| matches!(w, What::Disconnect(_))),
         ("crash", |w| matches!(w, What::CrashRouter)),
+        ("create", |w| matches!(w, What::Swarm(Event::Create(_)))),
+        ("remove", |w| matches!(w, What::Swarm(Event::Remove(_)))),
+        ("scale", |w| matches!(w, What::Swarm(Event::Scale { .. }))),
+        ("update", |w| matches!(w, What::Swarm(Event::Update { fails: None, .. }))),
+        ("failing update", |w| matches!(w, What::Swarm(Event::Update { fails: Some(_), .. }))),
+        ("relabel", |w| matches!(w, What::Swarm(Event::Relabel { .. }))),
+        ("death of a task", |w| matches!(w, What::Swarm(Event::KillTask { .. }))),
+        ("drain", |w| matches!(w, What::Swarm(Event::Drain { .. }))),
+        ("death of a node", |w| matches!(w, What::Swarm(Event::NodeDies { .. }))),
+        ("detach", |w| matches!(w, What::Swarm(Event::Attach { present: false, .. }))),
+        ("empty", |w| matches!(w, What::Swarm(Event::Manager { fault: Fault::Empty, .. }))),
+        ("stale", |w| matches!(w, What::Swarm(Event::Manager { fault: Fault::Stale { .. }, .. }))),
+        ("election", |w| matches!(w, What::Swarm(Event::Leader(false)))),
+        ("events cut", |w| matches!(w, What::Swarm(Event::CutEvents(_)))),
+        ("events dropped", |w| matches!(w, What::Swarm(Event::DropEvents { drop: true, .. }))),
     ];
     for (name, is) in kinds {
         assert!(steps.iter().any(is), "no seed draws {name}");
@@ -47,5 +63,29 @@ fn what_is_cut_is_mended_before_the_quiet() {
             }
         }
         assert!(cut.is_empty() && plan.steps.iter().all(|step| step.at <= plan.quiet_at), "seed {seed}");
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_swarm_is_mended_before_the_quiet() {
+    for name in ["swarm_update", "swarm_discovery"] {
+        for seed in 0..200 {
+            let plan = named(name).unwrap().plan(seed);
+            let mut wrong = std::collections::BTreeSet::new();
+            for step in &plan.steps {
+                let What::Swarm(event) = &step.what else { continue };
+                let (what, mended) = match event {
+                    Event::Manager { manager, fault } => (("manager", *manager), *fault == Fault::None),
+                    Event::DropEvents { manager, drop } => (("events", *manager), !drop),
+                    Event::Leader(present) => (("leader", 0), *present),
+                    Event::NodeDies { node } => (("node", *node), false),
+                    Event::NodeReturns { node } => (("node", *node), true),
+                    Event::Attach { network, present } => (("network", *network), *present),
+                    _ => continue,
+                };
+                let _changed = if mended { wrong.remove(&what) } else { wrong.insert(what) };
+            }
+            assert!(wrong.is_empty() && plan.steps.iter().all(|step| step.at <= plan.quiet_at), "{name} {seed}: {wrong:?}");
+        }
     }
 }

@@ -60,7 +60,7 @@ async fn one(world: &World, index: usize, n: usize, ask: &Ask, connection: &mut 
     let method = if ask.post { "POST" } else { "GET" };
     world.note(name, &format!("asks {id} {method} s{} {}", ask.service, ask.body));
     world.look();
-    world.judge.lock().asked(world.now(), id, ask);
+    world.asked(id, ask);
     if !ask.keep {
         *connection = None;
     }
@@ -69,13 +69,12 @@ async fn one(world: &World, index: usize, n: usize, ask: &Ask, connection: &mut 
         Some(patience) => timeout(Duration::from_millis(patience), work).await,
         None => Ok(work.await),
     };
-    let now = world.now();
     world.look();
     match outcome {
         Err(_) => {
             *connection = None;
             world.note(name, &format!("leaves {id}"));
-            world.judge.lock().left(id);
+            world.left(id);
         }
         Ok(Ok(answer)) => {
             let by = match (&answer.reason, answer.server) {
@@ -84,14 +83,12 @@ async fn one(world: &World, index: usize, n: usize, ask: &Ask, connection: &mut 
                 (None, None) => "nobody".into(),
             };
             world.note(name, &format!("got {id} {} by {by} under {:?}", answer.status, answer.mark));
-            let verdict = world.judge.lock().answered(now, id, &answer);
-            world.judged(verdict);
+            world.answered(id, &answer);
         }
         Ok(Err(cut)) => {
             *connection = None;
             world.note(name, &format!("lost {id}: {}", cut.how));
-            let verdict = world.judge.lock().cut_off(id, cut.server, &cut.how);
-            world.judged(verdict);
+            world.cut_off(id, cut.server, &cut.how);
         }
     }
 }

@@ -6,19 +6,22 @@ use crate::{
     plan::Source,
 };
 use fairlead_actors::{
-    config_watch::Make,
+    compose,
     gateway::{Gateway, Options},
-    provider::{etcd::EtcdProvider, file::FileProvider},
     published::Published,
     telemetry::{self, Telemetry},
 };
 use fairlead_core::{
     config::{flags, resolve_static, static_::StaticConfig},
     drain::Outcome,
+    http::{Host, Request, Scheme, VecFields},
+    snapshot::CompiledRouter,
 };
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     future::pending,
+    net::{IpAddr, Ipv4Addr},
     sync::Arc,
 };
 
@@ -30,13 +33,7 @@ pub(super) struct Running {
 /// Starts it, and waits until it is ready.
 pub(super) async fn start(world: &Arc<World>) -> Result<Running, Violation> {
     let config = configuration(world);
-    let mut providers: Vec<(String, Make)> = Vec::new();
-    if let Some(options) = config.providers.file.clone() {
-        providers.push(("file".into(), Box::new(move || Box::new(FileProvider::new(&options)))));
-    }
-    if let Some(options) = config.providers.etcd.clone() {
-        providers.push(("etcd".into(), Box::new(move || Box::new(EtcdProvider::new(&options)))));
-    }
+    let providers = compose::providers(&config);
     let workers = world.plan.gateway.workers;
     let telemetry = Telemetry::new(telemetry::Options { workers, seed: world.plan.seed, ..telemetry::Options::default() });
     let options = Options { config, telemetry, workers, pin: false, host_name: "gateway".into(), providers };
@@ -80,9 +77,38 @@ fn configuration(world: &World) -> StaticConfig {
             let members = (0..world.plan.gateway.members).map(|i| format!("10.0.9.{}:{}", i + 1, source::MEMBER_PORT));
             args.push(format!("--providers.etcd.endpoints={}", members.collect::<Vec<_>>().join(",")));
         }
+        Source::Swarm => {
+            let endpoints = world.stage.as_ref().map(super::stage::Stage::endpoints).unwrap_or_default();
+            args.push(format!("--providers.swarm.endpoint={endpoints}"));
+        }
     }
     let tree = flags::tree(&args).unwrap_or_else(|e| panic!("the world's own flags are refused: {e:?}"));
     resolve_static(&tree).unwrap_or_else(|e| panic!("the world's own configuration is refused: {e:?}")).0
+}
+
+/// The hosts that have a route, with the tasks that a request may meet there, by their identities.
+pub(super) fn tasks(published: &Published, hosts: usize) -> BTreeMap<usize, Vec<String>> {
+    let mut routes = BTreeMap::new();
+    for index in 0..hosts {
+        let Some(router) = route(published, &format!("s{index}.test")) else { continue };
+        let service = published.snapshot.service(router.service).map(|service| service.name.as_str());
+        let backend = published.backends().find(|backend| Some(backend.name.as_str()) == service);
+        let servers = backend.iter().flat_map(|backend| &backend.config.servers);
+        routes
+            .insert(index, servers.filter(|server| server.unreachable.is_none()).map(|server| server.instance.clone()).collect());
+    }
+    routes
+}
+
+/// Where a request for this host would go.
+fn route<'a>(published: &'a Published, name: &str) -> Option<&'a CompiledRouter> {
+    let (host, _) = Host::parse(name.as_bytes()).ok()?;
+    let fields = VecFields(vec![("Host".to_owned(), name.as_bytes().to_vec())]);
+    let client = IpAddr::V4(Ipv4Addr::new(10, 2, 0, 1));
+    let path = Cow::Borrowed("/request/0");
+    let request =
+        Request { method: "GET", scheme: Scheme::Http, host: &host, port: None, path, query: None, client, fields: &fields };
+    published.snapshot.route(published.snapshot.entry_point("web")?, false, &request)
 }
 
 /// The services that have a route, with the servers that a request may meet there.

@@ -70,7 +70,7 @@ impl World {
                 world.note(&world.servers[index].name, "cannot bind");
                 return;
             };
-            world.judge.lock().runs(since.max(if since == 0 { 0 } else { world.now() }), index, true);
+            world.runs(since.max(if since == 0 { 0 } else { world.now() }), index, true);
             process.accept(listener).await;
         });
     }
@@ -89,6 +89,7 @@ impl World {
             }
             if !process.dead.load(Ordering::Relaxed) {
                 world.kill_server(index, false);
+                world.task_ends(index, false, false);
             }
         });
     }
@@ -103,7 +104,9 @@ impl World {
         self.note(&machine.name, if silently { "loses power" } else { "ends" });
         self.leaves(index);
         if silently {
-            self.judge.lock().vanishes(index);
+            if self.stage.is_none() {
+                self.judge.lock().vanishes(index);
+            }
             self.net.power_off(machine.host);
         } else {
             self.net.exit(machine.host);
@@ -112,10 +115,8 @@ impl World {
     }
 
     fn leaves(&self, index: usize) {
-        let now = self.now();
-        let mut judge = self.judge.lock();
-        judge.runs(now, index, false);
-        judge.closed_idle(now, index);
+        self.runs(self.now(), index, false);
+        self.closed_idle(index);
     }
 }
 
@@ -151,7 +152,7 @@ impl Process {
                 Next::Request => {}
                 Next::Ended => return,
                 Next::Idle | Next::Drained => {
-                    self.world.judge.lock().closed_idle(self.world.now(), self.index);
+                    self.world.closed_idle(self.index);
                     break;
                 }
             }
@@ -203,10 +204,8 @@ impl Process {
             return wire::send(conn, Vec::new()).await;
         };
         world.note(name, &format!("got {id}"));
-        let now = world.now();
         world.look();
-        let verdict = world.judge.lock().arrived(now, self.index, id, head.fields.get_str("host").unwrap_or_default());
-        world.judged(verdict);
+        world.arrived(self.index, id, head.fields.get_str("host").unwrap_or_default());
         wire::receive(conn).await?;
         let (least, most) = self.plan().think;
         let think = least + mix(id ^ 0x7417) % (most - least + 1);

@@ -29,6 +29,8 @@ impl World {
         match self.plan.gateway.source {
             Source::File => self.write_file(write).await,
             Source::Etcd => self.write_store(write).await,
+            // Labels are no file: what happens there are events.
+            Source::Swarm => {}
         }
         self.judge.lock().write_ends(self.now(), write);
         self.note("writer", &format!("wrote {}", write.generation));

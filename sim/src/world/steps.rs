@@ -74,6 +74,7 @@ impl World {
                     let _told = router.cast(router::Msg::Crash);
                 }
             }
+            What::Swarm(event) => self.take_event(event),
             What::Write(_) => {}
         }
     }

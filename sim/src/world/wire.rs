@@ -41,13 +41,13 @@ impl Sending {
 }
 
 /// Sends a whole body.
-pub(super) async fn send(to: &mut impl Sink, data: Vec<u8>) -> Result<(), Error> {
+pub(crate) async fn send(to: &mut impl Sink, data: Vec<u8>) -> Result<(), Error> {
     let mut sending = Sending::new(data);
     poll_fn(|cx| sending.poll(cx, to)).await
 }
 
 /// Reads a whole body.
-pub(super) async fn receive(from: &mut impl Source) -> Result<BytesMut, Error> {
+pub(crate) async fn receive(from: &mut impl Source) -> Result<BytesMut, Error> {
     let mut body = BytesMut::new();
     poll_fn(|cx| {
         loop {

@@ -60,13 +60,13 @@ pub fn enter() -> Result<(), String> {
     Err(format!("the test cannot be started again: {}", command.exec()))
 }
 
-/// The control group that containers are to be put under, with ten times the usual share of the processors.
+/// The control group that containers are to be put under, with a hundred times the usual share of the processors.
 ///
 /// All containers together would have no more than any one thread of dockerd, whose work it is to start others: the gateway
 /// would be measured at what dockerd leaves over.
 pub fn group() -> String {
     let group = format!("/{}", env::var(GROUP).unwrap_or_else(|_| "fairlead-test".to_owned()));
-    for (controller, key, share) in [("/cpu", "cpu.shares", "10240"), ("", "cpu.weight", "1000")] {
+    for (controller, key, share) in [("/cpu", "cpu.shares", "102400"), ("", "cpu.weight", "10000")] {
         let folder = format!("/sys/fs/cgroup{controller}{group}");
         // One of the two is there: the first or the second version of control groups.
         if fs::create_dir(&folder).is_ok() {

@@ -157,7 +157,13 @@ fn a_network_that_is_not_shared_is_named_instead_of_waited_for() {
     let ingress = Ingress::shared(swarm);
     let _telling = ingress.telling();
     let _service = labelled("apart", "aside", 1, &["com.docker.lb.hosts=apart.local", "com.docker.lb.port=8080"]);
-    until("the reason is told", || ingress.api("/api/fairlead/endpoints").to_string().contains("`aside`"));
+    let of_aside = |ingress: &Ingress| {
+        let endpoints = ingress.api("/api/fairlead/endpoints?status=unreachable");
+        endpoints
+            .as_array()
+            .is_some_and(|all| all.iter().any(|one| one["detail"].as_str().is_some_and(|why| why.contains("`aside`"))))
+    };
+    until("the reason is told", || of_aside(ingress));
     let begun = std::time::Instant::now();
     let answer = ingress.get("apart.local", "/");
     assert_eq!(answer.status, 503, "{}", answer.text());

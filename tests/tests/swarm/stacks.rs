@@ -71,7 +71,7 @@ fn the_stack_serves_on_labelled_nodes_and_drains_when_it_is_updated() {
     let stack = Stack::deploy(swarm, "fairlead-stack", "swarm-stack.yml");
     let gateway = stack.service("gateway");
     assert_eq!(gateway.tasks().len(), 0, "no node is labelled yet");
-    swarm.docker(&["node", "update", "--label-add", "fairlead=true", "self"]);
+    swarm.label_node("fairlead=true");
     gateway.settle(1);
     let labels = [
         "traefik.enable=true",
@@ -103,7 +103,7 @@ fn the_stack_serves_on_labelled_nodes_and_drains_when_it_is_updated() {
 fn interlocks_stack_has_a_gateway_for_each_service_cluster() {
     let Some(swarm) = swarm() else { return };
     let _beside = swarm.beside();
-    swarm.docker(&["node", "update", "--label-add", "fairlead.cluster=east", "self"]);
+    swarm.label_node("fairlead.cluster=east");
     let stack = Stack::deploy(swarm, "interlock-stack", "interlock-stack.yml");
     stack.service("east").settle(1);
     assert_eq!(stack.service("west").tasks().len(), 0, "no node is labelled for it");

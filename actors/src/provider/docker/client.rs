@@ -128,6 +128,9 @@ impl Engine {
     ) -> Result<Option<(Vec<T>, Bytes)>, Failure> {
         let response = self.ask(path, known).await?;
         if response.status != 200 {
+            if planted!("error_as_empty") {
+                return Ok(Some((Vec::new(), Bytes::new())));
+            }
             return Err(refused(path, &response));
         }
         if response.is_known {

@@ -40,6 +40,8 @@ pub struct News {
     pub connected: bool,
     /// Services by id that were created, changed or removed.
     pub services: BTreeSet<String>,
+    /// Of these, the ones that were removed.
+    pub removed: BTreeSet<String>,
     /// More services than are kept apart.
     pub many: bool,
     pub nodes: bool,
@@ -58,10 +60,14 @@ impl News {
     /// Adds an event. What is not understood is not news.
     pub fn note(&mut self, event: &Event) {
         match (event.kind.as_str(), event.action.as_str()) {
-            ("service", _) => {
+            ("service", action) => {
+                if action == "remove" {
+                    self.removed.insert(event.actor.id.clone());
+                }
                 if self.services.len() < MAX_APART || self.services.contains(&event.actor.id) {
                     self.services.insert(event.actor.id.clone());
                 } else {
+                    self.removed.remove(&event.actor.id);
                     self.many = true;
                 }
             }
@@ -152,9 +158,11 @@ impl Events {
         }
     }
 
-    /// The few services that something happened to, which are forgotten here; other news stay.
-    pub fn take_services(&self) -> BTreeSet<String> {
-        std::mem::take(&mut self.shared.state.lock().news.services)
+    /// The few services that something happened to, and those of them that were removed, which are forgotten here; other
+    /// news stay.
+    pub fn take_services(&self) -> (BTreeSet<String>, BTreeSet<String>) {
+        let news = &mut self.shared.state.lock().news;
+        (std::mem::take(&mut news.services), std::mem::take(&mut news.removed))
     }
 
     /// The news, which are forgotten here.

@@ -55,8 +55,8 @@ pub struct SwarmProvider {
     identity: Option<Identity>,
     state: State,
     known: Known,
-    /// The endpoint of the last session.
-    asked: Option<Endpoint>,
+    /// There was a session before.
+    asked: bool,
     /// It was said that this gateway's networks are not known.
     lost: bool,
 }
@@ -92,7 +92,7 @@ impl SwarmProvider {
             identity: None,
             state: State::new(None, options.refresh),
             known: Known::default(),
-            asked: None,
+            asked: false,
             lost: false,
             options: options.clone(),
         }
@@ -100,7 +100,8 @@ impl SwarmProvider {
 
     async fn converse(&mut self, endpoint: &Endpoint, out: &Sender) -> Result<Never, Failure> {
         let engine = Engine::connect(endpoint, &self.options).await?;
-        if self.asked.replace(endpoint.clone()).is_some_and(|last| last != *endpoint) {
+        // Behind one address there may be several managers, as with a socket proxy on each of them.
+        if std::mem::replace(&mut self.asked, true) {
             self.state.switched();
         }
         if self.identity.is_none() {
@@ -133,7 +134,11 @@ impl SwarmProvider {
         let look = session.plan.look(&heard, now());
         let news = match look.only.is_empty() {
             true => self.read(&look, session).await?,
-            false => self.read_only(&look.only, &mut session.side).await?,
+            false => match self.read_only(&look.only, &heard.removed, &mut session.side).await? {
+                Some(news) => news,
+                // A manager that knows nothing says so too, of each service.
+                None => self.read(&Look { services: true, tasks: true, ..Look::default() }, session).await?,
+            },
         };
         session.plan.looked(matches!(news, News::Changed), now());
         session.owe(&heard, self.state.take_moved() && !heard.connected);
@@ -176,11 +181,13 @@ impl SwarmProvider {
                 tokio::select! {
                     biased;
                     fetched = &mut fetch => break fetched?,
-                    ids = aside(events.as_ref(), spaced) => {
+                    (ids, removed) = aside(events.as_ref(), spaced) => {
                         plan.aside(now());
-                        let news = self.read_only(&ids, side).await?;
-                        self.say(news, false, out).await;
-                        alone.extend(ids);
+                        // What cannot be explained is left to the next lists.
+                        if let Some(news) = self.read_only(&ids, &removed, side).await? {
+                            self.say(news, false, out).await;
+                            alone.extend(ids);
+                        }
                         spaced = now() + APART;
                     }
                 }
@@ -191,7 +198,7 @@ impl SwarmProvider {
             self.state.is_me(&id);
         }
         let asked_for_me = matches!(reading.inspected, Seen::New(_));
-        let news = self.state.apply(reading, &alone, now());
+        let news = self.state.apply_beside(&alone, reading, now());
         // What is doubted was not applied, and is to be looked at again however often it comes.
         match news {
             News::Doubt(_) => {}
@@ -207,9 +214,16 @@ impl SwarmProvider {
         Ok(news)
     }
 
-    /// Reads these services, and the tasks of each after it.
-    async fn read_only(&mut self, ids: &BTreeSet<String>, engine: &mut Engine) -> Result<News, Failure> {
-        let mut outcome = News::Nothing;
+    /// Reads these services, and the tasks of each after it. `None`: one is not there, and no event said that it was removed.
+    async fn read_only(
+        &mut self,
+        ids: &BTreeSet<String>,
+        removed: &BTreeSet<String>,
+        engine: &mut Engine,
+    ) -> Result<Option<News>, Failure> {
+        // The state will no longer be that of the lists: they are to be parsed again.
+        (self.known.services, self.known.tasks) = (Bytes::new(), Bytes::new());
+        let (mut outcome, mut unexplained) = (News::Nothing, false);
         for id in ids {
             let service = engine.object::<Service>(&format!("/services/{}", escape(id))).await?;
             let tasks = match service {
@@ -221,14 +235,16 @@ impl SwarmProvider {
             };
             // A service that went while its tasks were asked for went.
             let service = service.filter(|_| tasks.is_some());
+            if service.is_none() && !removed.contains(id) && !planted!("empty_believed") {
+                unexplained = true;
+                continue;
+            }
             match self.state.apply_one(id, service, tasks.unwrap_or_default()) {
                 News::Nothing => {}
                 news => outcome = news,
             }
         }
-        // The state is no longer that of the lists: they are to be parsed again.
-        (self.known.services, self.known.tasks) = (Bytes::new(), Bytes::new());
-        Ok(outcome)
+        Ok(if unexplained && outcome == News::Nothing { None } else { Some(outcome) })
     }
 }
 
@@ -310,9 +326,12 @@ async fn fetch(engine: &mut Engine, look: &Look, mut answers: Known, identity: O
             seen => seen?,
         };
     }
-    if look.lists {
+    if look.services {
         reading.services = list::<Service>(engine, "/services", &mut answers.services).await?;
-        let path = format!("/tasks?filters={}", escape(r#"{"desired-state":["running"]}"#));
+    }
+    if look.tasks {
+        let filters = if planted!("desired_ignored") { "{}" } else { r#"{"desired-state":["running"]}"# };
+        let path = format!("/tasks?filters={}", escape(filters));
         reading.tasks = list::<Task>(engine, &path, &mut answers.tasks).await?;
     }
     Ok(Fetched { reading, answers, me })
@@ -331,8 +350,8 @@ async fn inspect(engine: &mut Engine, identity: Option<Identity>) -> (Seen<Optio
     }
 }
 
-/// A few services that something happened to, no sooner than `spaced`; never, without a stream of events.
-async fn aside(events: Option<&Events>, spaced: Instant) -> BTreeSet<String> {
+/// A few services that something happened to, and those of them that were removed, no sooner than `spaced`; never, without a stream of events.
+async fn aside(events: Option<&Events>, spaced: Instant) -> (BTreeSet<String>, BTreeSet<String>) {
     let Some(events) = events else { return std::future::pending().await };
     events.wait_for_services().await;
     sleep_until(spaced).await;

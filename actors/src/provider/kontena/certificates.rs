@@ -14,8 +14,9 @@ pub(super) fn install(bundles: &[Bundle], source: &str, now: UnixTime) -> (Vec<I
             true => vec![whole(bundle.text.reveal())],
             false => split(bundle.text.reveal()),
         };
-        if pieces.is_empty() {
+        if pieces.iter().all(|piece| *piece == Piece::default()) {
             rejections.push(rejection(bundle, source, "it holds neither a certificate nor a key in PEM form", REMEDY));
+            continue;
         }
         // A key that came before its certificate: the first certificate of what follows is its own.
         let mut orphan = false;
@@ -77,5 +78,54 @@ fn rejection(bundle: &Bundle, source: &str, message: &str, remedy: &str) -> Reje
         key: bundle.name.clone(),
         message: message.to_owned(),
         remedy: remedy.to_owned(),
+    }
+}
+
+#[cfg(all(test, not(madsim)))]
+mod tests {
+    use super::*;
+    use fairlead_core::config::static_::Secret;
+    use fairlead_net::clock;
+    use std::time::Duration;
+
+    /// A certificate and its key.
+    fn leaf(name: &str) -> (String, String) {
+        let made = rcgen::generate_simple_self_signed([name.to_owned()]).expect("names are valid");
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    }
+
+    fn installed(text: &str, single: bool) -> (Vec<String>, Vec<String>) {
+        let now = UnixTime::since_unix_epoch(Duration::from_secs(clock::unix_seconds(clock::now())));
+        let bundle = Bundle { name: "SSL_CERTS".to_owned(), text: Secret::new(text.to_owned()), single };
+        let (installed, rejections) = install(&[bundle], "balancer", now);
+        assert!(rejections.iter().all(|rejection| rejection.key == "SSL_CERTS" && !rejection.to_string().contains("BEGIN")));
+        let certs = installed.into_iter().map(|installed| installed.cert).collect();
+        (certs, rejections.into_iter().map(|rejection| rejection.message).collect())
+    }
+
+    #[test]
+    fn a_piece_that_cannot_be_used_takes_none_with_it() {
+        let [(a, ka), (b, kb), (c, kc)] = ["a.test", "b.test", "c.test"].map(leaf);
+        let pem = |body: &str| format!("-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n");
+        // Text, whether it is one certificate, what is installed, and the beginnings of what is said.
+        let cases: &[(String, bool, &[&str], &[&str])] = &[
+            ([&a[..], &ka, &b, &kb].concat(), false, &[&a, &b], &[]),
+            ([&a[..], &ka, &kb, &b, &c, &kc].concat(), false, &[&a, &c], &["certificate 2: the private key comes before"]),
+            ([&kb[..], &b].concat(), false, &[], &["certificate 1: the private key comes before"]),
+            ([&kb[..], &b].concat(), true, &[&b], &[]),
+            ([&a[..], &kb, &c, &kc].concat(), false, &[&c], &["certificate 1: "]),
+            ([&pem("bm90IGEgY2VydA=="), &ka[..], &c, &kc].concat(), false, &[&c], &["certificate 1: "]),
+            ([&a[..], &ka, &b].concat(), false, &[&a], &["certificate 2: there is no private key"]),
+            ("nothing".to_owned(), false, &[], &["it holds neither"]),
+            ("nothing".to_owned(), true, &[], &["it holds neither"]),
+        ];
+        for (index, (text, single, certs, words)) in cases.iter().enumerate() {
+            let (found, said) = installed(text, *single);
+            assert_eq!(found, *certs, "case {index}");
+            assert!(
+                said.len() == words.len() && said.iter().zip(*words).all(|(said, word)| said.starts_with(word)),
+                "case {index}: {said:?}"
+            );
+        }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::{Exchange, Failed};
 use crate::{
-    endpoint::InFlight,
+    endpoint::{Endpoint, InFlight},
     proxy::upstream::{self, ConnectError, ConnectErrorKind, Connection, Opening},
     telemetry::AttemptOutcome,
 };
@@ -23,6 +23,9 @@ use std::{future::poll_fn, task::Poll};
 
 /// How long a server may take to accept a connection while another one could be asked instead.
 const IMPATIENCE: Duration = Duration::from_millis(1000);
+
+/// By then a kernel has asked for a connection a second time.
+const REPEATED: Duration = Duration::from_millis(900);
 
 /// What came of it.
 pub(super) enum Connected {
@@ -45,6 +48,7 @@ struct Runner {
     index: usize,
     served: InFlight,
     opening: Opening,
+    begun: Duration,
 }
 
 enum Step {
@@ -71,7 +75,18 @@ impl<D: Downstream> Exchange<'_, D> {
             match self.step(&mut runners, race.due()).await {
                 Step::Gone(gone) => return Connected::Gone(gone),
                 Step::Stands(at, up) => {
-                    let Runner { index, served, .. } = runners.swap_remove(at);
+                    let Runner { index, served, begun, .. } = runners.swap_remove(at);
+                    if is_strange(served.endpoint(), self.now().saturating_sub(begun)) {
+                        // Nothing of the request went out, and the server is not to blame.
+                        self.open.attempt_over(served.endpoint());
+                        let failed = failed(index, stranger(served.endpoint()));
+                        if runners.is_empty() {
+                            return Connected::Failed(failed);
+                        }
+                        backend.series.attempt(failed.outcome);
+                        race.fell(self.now());
+                        continue;
+                    }
                     self.leave(runners);
                     return Connected::Up(self.settled(Way { index, served, up, reused: false }));
                 }
@@ -129,7 +144,7 @@ impl<D: Downstream> Exchange<'_, D> {
             false => dial,
         };
         let opening = upstream::begin(&self.client.worker, self.backend, served.endpoint(), limit);
-        Runner { index, served, opening }
+        Runner { index, served, opening, begun: self.now() }
     }
 
     /// Until something happens in the race.
@@ -173,6 +188,20 @@ impl<D: Downstream> Exchange<'_, D> {
         }
         way
     }
+}
+
+/// Whether somebody else may have answered: the server was withdrawn while it was silent, and took so long that its first word must have
+/// been lost. Where addresses are handed on, as on a Swarm's networks, they may have been in that time.
+fn is_strange(endpoint: &Endpoint, took: Duration) -> bool {
+    let planted = false;
+    #[cfg(planted = "stranger_trusted")]
+    let planted = planted || fairlead_net::sim::is_planted("stranger_trusted");
+    took >= REPEATED && !endpoint.keeps_connections() && !planted
+}
+
+fn stranger(endpoint: &Endpoint) -> ConnectError {
+    let detail = format!("{}: withdrawn before it answered, so that it may be another one that did", endpoint.url.text);
+    ConnectError { kind: ConnectErrorKind::TimedOut, detail }
 }
 
 fn failed(index: usize, e: ConnectError) -> Failed {

@@ -1,7 +1,7 @@
 //! Routers: rules, what they refer to, and the defaults of the entry points they listen on.
 
 use super::{
-    Fault, Hints, INTERNAL, Notes, Settled, built, internal,
+    Built, Fault, Hints, INTERNAL, Notes, Settled, built, internal,
     settle::{Candidate, Candidates, settle},
     source_of, tls,
 };
@@ -17,6 +17,7 @@ use crate::{
     rule::{self, Rule, Syntax},
 };
 use std::{
+    borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -58,6 +59,9 @@ impl Settled for Copies {
     }
 }
 
+/// Routers as they are served, by the name under which each was declared.
+pub(super) type Served = BTreeMap<Name, Arc<Copies>>;
+
 /// Whether nothing changed.
 fn same(a: &Router, b: &Router) -> bool {
     (&a.name, &a.declared, &a.entry_points, &a.rule, a.priority) == (&b.name, &b.declared, &b.entry_points, &b.rule, b.priority)
@@ -69,31 +73,39 @@ pub(super) fn resolve(
     inputs: &BTreeMap<String, RawDynamic>,
     config: &StaticConfig,
     last: &Config,
+    memo: &Built<Copies>,
     known: &Known<'_>,
     hints: &Hints,
     rejections: &mut Vec<Rejection>,
-) -> BTreeMap<Name, Arc<Router>> {
-    let mut before: BTreeMap<&Name, Vec<Arc<Router>>> = BTreeMap::new();
-    for router in last.routers.values() {
-        before.entry(&router.declared).or_default().push(router.clone());
-    }
-    let mut candidates = Candidates::new();
+) -> (BTreeMap<Name, Arc<Router>>, Built<Copies>, Served) {
+    let before = served(last);
+    let mut candidates = Vec::new();
+    let mut all_built = Vec::new();
     for (provider, raw) in inputs.iter().filter(|(provider, _)| *provider != INTERNAL) {
         for (local, unit) in &raw.routers {
+            if let Some(entry) = memo.find(&unit.tree, local, provider) {
+                let last = before.get(&entry.name).cloned();
+                candidates.push((entry.name.clone(), Candidate::again(entry, last)));
+                all_built.push(entry.clone());
+                continue;
+            }
             let name = Name::qualify(local, provider);
-            let last = before.get(&name).cloned().unwrap_or_default();
-            let (draft, found) = built(unit, |raw, notes| draft(raw, &name, provider, config, &last, notes));
-            let new = draft.map(|draft| shared(copies(&draft, config, true), &last));
-            let last = (!last.is_empty()).then(|| Arc::new(Copies(last)));
-            candidates.insert(name, Candidate::new(Some(unit.tree.clone()), new, last, found));
+            let last = before.get(&name).cloned();
+            let known = last.as_ref().map_or(&[][..], |copies| &copies.0);
+            let (draft, found) = built(unit, |raw, notes| draft(raw, &name, provider, config, known, notes));
+            let new = draft.map(|draft| shared(copies(&draft, config, true), known));
+            let candidate = Candidate::new(Some(unit.tree.clone()), new, last, found);
+            all_built.extend(candidate.built(&unit.tree, &name));
+            candidates.push((name, candidate));
         }
     }
     for (draft, defaults) in internal::routers(config, rejections) {
         let name = draft.declared.clone();
-        let last = before.get(&name).cloned().unwrap_or_default();
-        let new = shared(copies(&draft, config, defaults), &last);
-        candidates.insert(name, Candidate::new(None, Some(new), None, Vec::new()));
+        let known = before.get(&name).map_or(&[][..], |copies| &copies.0);
+        let new = shared(copies(&draft, config, defaults), known);
+        candidates.push((name, Candidate::new(None, Some(new), None, Vec::new())));
     }
+    let mut candidates: Candidates<Copies> = candidates.into_iter().collect();
 
     let default = Name::whole(tls::DEFAULT);
     let default_broken =
@@ -107,7 +119,21 @@ pub(super) fn resolve(
     without_clashes(&mut candidates);
 
     let settled = settle(candidates, usize::MAX, |_| Vec::new(), |_, _| None, rejections);
-    settled.values().flat_map(|copies| copies.0.iter()).map(|router| (router.name.clone(), router.clone())).collect()
+    let routers =
+        settled.values().flat_map(|copies| copies.0.iter()).map(|router| (router.name.clone(), router.clone())).collect();
+    (routers, Built::of(all_built), settled)
+}
+
+/// What is served of each declared router.
+fn served(last: &Config) -> Cow<'_, Served> {
+    if last.memo.static_.is_some() || last.routers.is_empty() {
+        return Cow::Borrowed(&last.memo.served);
+    }
+    let mut served: BTreeMap<&Name, Vec<Arc<Router>>> = BTreeMap::new();
+    for router in last.routers.values() {
+        served.entry(&router.declared).or_default().push(router.clone());
+    }
+    Cow::Owned(served.into_iter().map(|(name, routers)| (name.clone(), Arc::new(Copies(routers)))).collect())
 }
 
 fn missing(router: &Router, known: &Known<'_>, default_broken: bool, options: &[Name], hints: &Hints) -> Vec<Fault> {
@@ -143,6 +169,13 @@ fn missing(router: &Router, known: &Known<'_>, default_broken: bool, options: &[
 
 /// Gives up those whose copies would take another router's name: a name that was declared goes before one that was made.
 fn without_clashes(candidates: &mut Candidates<Copies>) {
+    // Names that were declared are distinct.
+    let was_made = |(declared, candidate): (&Name, &Candidate<Copies>)| {
+        candidate.current().is_some_and(|copies| copies.0.iter().any(|router| router.name != *declared))
+    };
+    if !candidates.iter().any(was_made) {
+        return;
+    }
     let mut owners: BTreeMap<Name, (bool, Name)> = BTreeMap::new();
     for (declared, candidate) in candidates.iter() {
         for name in candidate.current().into_iter().flat_map(|copies| copies.0.iter()).map(|router| &router.name) {

@@ -3,7 +3,7 @@
 //! A unit that refers to what is not there falls back; that may leave another without what it refers to, and so on until all is quiet. Each round
 //! judges all units by the same state, so the outcome does not depend on their order; each unit falls at most twice, so there is an end.
 
-use super::Settled;
+use super::{Settled, memo::Entry};
 use crate::{
     Name,
     config::{Rejection, Severity, Tree},
@@ -45,6 +45,18 @@ impl<T: Settled> Candidate<T> {
         Self { tree, new, last, rejections }
     }
 
+    /// As it was built before.
+    pub(super) fn again(entry: &Entry<T>, last: Option<Arc<T>>) -> Self {
+        let same = |last: &&Arc<T>| Arc::ptr_eq(last, &entry.unit) || last.same(&entry.unit);
+        let new = last.as_ref().filter(same).unwrap_or(&entry.unit).clone();
+        Self { tree: Some(entry.tree.clone()), new: Some(new), last, rejections: entry.rejections.to_vec() }
+    }
+
+    /// What was built, for the next time.
+    pub(super) fn built(&self, tree: &Arc<Tree>, name: &Name) -> Option<Entry<T>> {
+        self.new.as_ref().map(|new| Entry::new(tree, name, new, &self.rejections))
+    }
+
     /// With another version to fall back to.
     pub(super) fn with_last(mut self, last: Option<Arc<T>>) -> Self {
         if let (Some(new), Some(last)) = (&mut self.new, &last)
@@ -77,6 +89,15 @@ impl<T> Candidate<T> {
         }
     }
 
+    /// Brings the version to fall back to in line with what is written, where that is not the version served now.
+    pub(super) fn amend_last(&mut self, amend: impl FnOnce(&Tree, &T) -> Option<T>) {
+        let (Some(tree), Some(last)) = (&self.tree, &self.last) else { return };
+        let served = self.new.as_ref().is_some_and(|new| Arc::ptr_eq(new, last));
+        if let Some(amended) = (!served).then(|| amend(tree, last)).flatten() {
+            self.last = Some(Arc::new(amended));
+        }
+    }
+
     fn demote(&mut self, faults: Vec<Fault>) {
         match self.new.take() {
             Some(new) => {
@@ -102,7 +123,12 @@ pub(super) fn settle<T>(
 ) -> BTreeMap<Name, Arc<T>> {
     // Who must be looked at again when a unit is gone. Versions given up leave their traces, which costs a look and no more.
     let mut users: BTreeMap<Name, BTreeSet<Name>> = BTreeMap::new();
-    let mut dirty: BTreeSet<Name> = candidates.keys().cloned().collect();
+    let refers = |unit: &&Arc<T>| !references(unit).is_empty();
+    let mut dirty: BTreeSet<Name> = candidates
+        .iter()
+        .filter(|(_, candidate)| candidate.current().as_ref().is_some_and(refers))
+        .map(|(name, _)| name.clone())
+        .collect();
     loop {
         while !dirty.is_empty() {
             let mut faults: Vec<(Name, Vec<Fault>)> = Vec::new();
@@ -120,16 +146,13 @@ pub(super) fn settle<T>(
             }
             dirty = demote_all(&mut candidates, faults, &users);
         }
-        let edges: BTreeMap<&Name, Vec<Name>> =
-            candidates.iter().filter_map(|(name, unit)| Some((name, references(unit.current()?)))).collect();
-        let faults = entangled(&edges, expansion);
+        let faults = entangled(&edges(&candidates, &references), expansion);
         if faults.is_empty() {
             break;
         }
         dirty = demote_all(&mut candidates, faults, &users);
     }
-    let mut settled = BTreeMap::new();
-    for (name, mut unit) in candidates {
+    let conclude = |(name, mut unit): (Name, Candidate<T>)| {
         let bad = unit.rejections.iter().any(|rejection| rejection.severity == Severity::Error);
         if bad && unit.current().is_some() {
             for rejection in unit.rejections.iter_mut().filter(|rejection| rejection.severity == Severity::Error) {
@@ -137,11 +160,29 @@ pub(super) fn settle<T>(
             }
         }
         rejections.append(&mut unit.rejections);
-        if let Some(unit) = unit.new.or(unit.last) {
-            settled.insert(name, unit);
+        unit.new.or(unit.last).map(|unit| (name, unit))
+    };
+    candidates.into_iter().filter_map(conclude).collect()
+}
+
+/// Who refers to whom. Units that neither refer nor are referred to are left out: they are the most.
+fn edges<'c, T>(candidates: &'c Candidates<T>, references: &impl Fn(&T) -> Vec<Name>) -> BTreeMap<&'c Name, Vec<Name>> {
+    let mut edges = BTreeMap::new();
+    for (name, candidate) in candidates {
+        let targets = candidate.current().map(|unit| references(unit)).unwrap_or_default();
+        if targets.is_empty() {
+            continue;
         }
+        for target in &targets {
+            if let Some((target, candidate)) = candidates.get_key_value(target)
+                && let Some(unit) = candidate.current()
+            {
+                edges.entry(target).or_insert_with(|| references(unit));
+            }
+        }
+        edges.insert(name, targets);
     }
-    settled
+    edges
 }
 
 /// Gives up versions that have faults; returns what must be looked at again.

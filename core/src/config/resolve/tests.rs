@@ -343,6 +343,42 @@ fn a_long_fall_costs_no_more_than_its_length() {
 }
 
 #[test]
+fn a_cookie_that_picks_servers_goes_with_no_other_strategy() {
+    use crate::config::dynamic::{ServiceKind, Strategy};
+    let of = |keys: &str| {
+        let (config, rejections) = served(&format!("http: {{services: {{s: {{loadBalancer: {{{keys}}}}}}}}}"));
+        match config.services.get("s@file").map(|service| &service.kind) {
+            Some(ServiceKind::LoadBalancer(balancer)) => Ok((balancer.strategy, balancer.hash_cookie.clone())),
+            _ => Err(rejections[0].to_string()),
+        }
+    };
+    assert_eq!(of("hashCookie: session"), Ok((Strategy::Hrw, Some("session".to_owned()))));
+    assert_eq!(of("hashCookie: session, strategy: hrw"), Ok((Strategy::Hrw, Some("session".to_owned()))));
+    assert_eq!(of("strategy: hrw"), Ok((Strategy::Hrw, None)));
+    assert!(
+        of("hashCookie: session, strategy: p2c").is_err_and(|text| text.contains("loadBalancer.hashCookie: a cookie's value"))
+    );
+    assert!(of("hashCookie: 'a b'").is_err_and(|text| text.contains("expected the name of a cookie, found `a b`")));
+}
+
+#[test]
+fn fairleads_own_middlewares_are_read() {
+    let text = "http:
+  middlewares:
+    info: {infoHeaders: {}}
+    off: {infoHeaders: false}
+    sockets: {upgradePaths: {prefixes: [/total]}}
+    none: {upgradePaths: {}}
+    odd: {upgradePaths: {prefixes: [total]}}
+";
+    let (config, rejections) = served(text);
+    assert_eq!(names(&config.middlewares), ["info@file", "none@file", "sockets@file"]);
+    let texts: Vec<String> = rejections.iter().map(ToString::to_string).collect();
+    assert_eq!(texts.len(), 2, "{texts:#?}");
+    assert!(texts[1].contains("middlewares.odd.upgradePaths.prefixes: expected paths that begin with /"), "{texts:#?}");
+}
+
+#[test]
 fn server_urls_are_taken_apart() {
     let of = |text: &str| service::server_url(text).map(|url| (url.scheme, url.host, url.port, url.path));
     assert_eq!(of("http://A.b"), Ok((UpstreamScheme::Http, "a.b".to_owned(), 80, String::new())));

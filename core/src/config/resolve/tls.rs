@@ -1,6 +1,6 @@
 //! TLS options, certificates, and the default certificate.
 
-use super::{INTERNAL, Notes, Settled, built, candidates, settle, source_of};
+use super::{Built, INTERNAL, Notes, Settled, built, candidates, settle, source_of};
 use crate::{
     Name,
     config::{
@@ -68,7 +68,10 @@ impl Settled for TlsOptions {
 }
 
 pub(super) fn resolve(inputs: &BTreeMap<String, RawDynamic>, last: &Config, rejections: &mut Vec<Rejection>) -> Tls {
-    let mut options = candidates(inputs, |raw| &raw.tls_options, &last.tls.options, |raw, _, _, notes| options(raw, notes));
+    // There are few of them.
+    let memo = Built::default();
+    let (mut options, _) =
+        candidates(inputs, |raw| &raw.tls_options, &last.tls.options, &memo, |raw, _, _, notes| options(raw, notes));
     let default = Name::whole(DEFAULT);
     let declared: Vec<Name> = options.keys().filter(|name| name.local() == DEFAULT).cloned().collect();
     let mut declared: Vec<_> = declared.into_iter().filter_map(|name| options.remove(&name)).collect();

@@ -87,6 +87,15 @@ fn the_administration_listens_on_loopback_unless_told_otherwise() {
 }
 
 #[test]
+fn an_entry_point_answers_what_nobody_takes_with_404_or_503() {
+    let status =
+        |more: &str| resolved(&flags(&format!("--entryPoints.web.address=:80 {more}"))).entry_points["web"].http.unmatched_status;
+    assert_eq!((status(""), status("--entryPoints.web.http.unmatchedStatus=503")), (404, 503));
+    let refused = refused(&flags("--entryPoints.web.address=:80 --entryPoints.web.http.unmatchedStatus=200"));
+    assert!(refused[0].key.ends_with("unmatchedStatus") && refused[0].message.contains("expected 404 or 503"), "{refused:?}");
+}
+
+#[test]
 fn default_entry_points_are_the_marked_ones_or_all_but_the_administration() {
     let base = "--entryPoints.a.address=:1 --entryPoints.b.address=:2 --entryPoints.u.address=:3/udp --ping";
     assert_eq!(resolved(&flags(base)).default_entry_points, ["a", "b"]);

@@ -110,7 +110,9 @@ impl<'a> Profile<'a> {
         }
         if let Some(uri) = self.var("KONTENA_LB_HEALTH_URI") {
             self.set(&["providers", "kontena", "healthUri"], "KONTENA_LB_HEALTH_URI", uri);
-            self.set(&["ping", "manualRouting"], "KONTENA_LB_HEALTH_URI", "true");
+            if given.child("ping").is_none() {
+                self.set(&["ping", "manualRouting"], "KONTENA_LB_HEALTH_URI", "true");
+            }
         }
     }
 
@@ -125,9 +127,12 @@ impl<'a> Profile<'a> {
         }
     }
 
-    /// Kontena's own. The first value at a place stays, so they come after those of an operator.
+    /// Kontena's own limits and answers. The first value at a place stays, so they come after those of an operator.
     fn defaults(&mut self) {
         self.set(&["log", "level"], NAME, "INFO");
+        for point in self.points.clone() {
+            self.set(&["entryPoints", &point, "http", "unmatchedStatus"], NAME, "503");
+        }
         for (what, span) in
             [("connect", "5s"), ("server", "1m"), ("http-request", "5s"), ("client", "1m"), ("http-keep-alive", "10s")]
         {
@@ -161,7 +166,7 @@ impl<'a> Profile<'a> {
                     self.set(&path, variable, value.as_str());
                 }
             }
-            // Nothing waits in a queue, and connections that were upgraded may rest for ever.
+            // Nothing waits in a queue, and connections that were upgraded may rest for an hour.
             "queue" | "tunnel" => {}
             _ => return false,
         }
@@ -187,7 +192,9 @@ impl<'a> Profile<'a> {
     /// `SSL_CERTS`, and then one certificate in each `SSL_CERT_…`.
     fn bundles(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'_, 'a> {
         let one = self.vars.get_key_value("SSL_CERTS");
-        let more = self.vars.iter().filter(|(name, _)| name.starts_with("SSL_CERT_"));
+        // Libraries are told by two variables of such names where the system's authorities are.
+        let own = |name: &str, text: &str| !matches!(name, "SSL_CERT_FILE" | "SSL_CERT_DIR") || text.contains("-----BEGIN");
+        let more = self.vars.iter().filter(move |(name, text)| name.starts_with("SSL_CERT_") && own(name, text));
         one.into_iter().chain(more).map(|(name, value)| (*name, *value))
     }
 
@@ -207,7 +214,7 @@ impl<'a> Profile<'a> {
             let silent =
                 |line: &&[&str]| words.len() >= line.len() && words.iter().zip(line.iter()).all(|(word, other)| word == other);
             // Values were set before, so this only asks.
-            if words.is_empty() || SILENT.iter().any(|line| silent(&line)) || self.limit(&words, variable) {
+            if words.is_empty() || SILENT.iter().any(silent) || self.limit(&words, variable) {
                 continue;
             }
             let message = format!("line {number}, {}: it has no equivalent here, and is left out", quote(&words.join(" ")));

@@ -79,7 +79,10 @@ fn the_documents_own_example_is_served() {
     let servers: Vec<_> = web.servers.iter().map(|server| (server.url.text.as_str(), server.instance.as_str())).collect();
     assert_eq!(servers, [("http://10.81.128.5:80", "web-1"), ("http://10.81.128.6:80", "web-2")]);
     assert_eq!((web.strategy, web.sticky, web.health_check), (Strategy::Wrr, None, None));
-    assert_eq!(config.services[&Name::whole("web@kontena")].source, "kontena service web: http.services.web");
+    assert_eq!(
+        config.services[&Name::whole("web@kontena")].source,
+        "kontena service web: /kontena/haproxy/lb/services/web/upstreams"
+    );
     assert!(matches!(&kinds(&config, "api")[..], [MiddlewareKind::StripPrefix { prefixes }] if *prefixes == ["/api"]));
     assert!(kinds(&config, "web").is_empty());
 }
@@ -272,6 +275,7 @@ fn an_environment_of_kontenas_is_all_that_is_needed() {
             ("SSL_CERTS", "PEM, with a comma"),
             ("SSL_CERT_B", "B"),
             ("SSL_CERT_A", "A"),
+            ("SSL_CERT_FILE", "/etc/ssl/certs/ca-certificates.crt"),
             ("KONTENA_LB_ACCEPT_PROXY", "1"),
             ("KONTENA_LB_HEALTH_URI", "/__health"),
             ("KONTENA_LB_HTTP2", "false"),
@@ -299,6 +303,7 @@ fn an_environment_of_kontenas_is_all_that_is_needed() {
     for point in config.entry_points.values() {
         assert!(point.proxy_protocol.as_ref().is_some_and(|proxy| proxy.insecure), "{}", point.name);
         assert_eq!((point.http.tls.is_some(), point.timeouts.idle), (point.name == "https", Some(Duration::from_secs(10))));
+        assert_eq!(point.http.unmatched_status, 503, "{}", point.name);
     }
     let transport = &config.servers_transport;
     assert_eq!((transport.dial_timeout, transport.response_header_timeout), (Duration::from_secs(5), Duration::from_secs(90)));

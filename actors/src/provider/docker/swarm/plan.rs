@@ -35,8 +35,8 @@ const SHARE: u32 = 8;
 /// What to look at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Look {
-    /// Services and tasks, all of them.
-    pub lists: bool,
+    pub services: bool,
+    pub tasks: bool,
     pub networks: bool,
     pub nodes: bool,
     /// These services, each with its tasks, and none else.
@@ -88,16 +88,25 @@ impl Plan {
             self.stirred = Some(now);
         }
         self.last = Some(now);
-        let all = heard.connected || self.everything.is_none_or(|at| now.saturating_duration_since(at) >= EVERYTHING);
-        let only_services = *heard == News { services: heard.services.clone(), ..News::default() };
+        let connected = heard.connected && !(planted!("event_gap") && self.everything.is_some());
+        let all = connected || self.everything.is_none_or(|at| now.saturating_duration_since(at) >= EVERYTHING);
+        let only_services =
+            *heard == News { services: heard.services.clone(), removed: heard.removed.clone(), ..News::default() };
         if only_services && !heard.services.is_empty() && !all {
             return Look { only: heard.services.clone(), ..Look::default() };
         }
+        let kept_back = planted!("event_gap") && !all && !heard.many && heard.services.is_empty();
         if all {
             self.everything = Some(now);
         }
         self.polled = Some(now);
-        Look { lists: true, networks: all || heard.networks, nodes: all || heard.nodes, only: BTreeSet::new() }
+        Look {
+            services: !kept_back,
+            tasks: true,
+            networks: all || heard.networks,
+            nodes: all || heard.nodes,
+            only: BTreeSet::new(),
+        }
     }
 
     /// A few services are looked at while another look is under way.
@@ -133,7 +142,7 @@ mod tests {
         let mut at = now();
         assert_eq!(plan.due(false, at, 0), at);
         let first = plan.look(&News::default(), at);
-        assert!(first.lists && first.networks && first.nodes);
+        assert!(first.services && first.tasks && first.networks && first.nodes);
         plan.looked(false, at);
         for n in 0..10 {
             let due = plan.due(false, at, n * 97);
@@ -141,7 +150,7 @@ mod tests {
             assert!(pause >= SECOND * 9 / 10 && pause <= SECOND * 11 / 10, "{pause:?}");
             at = due;
             let look = plan.look(&News::default(), at);
-            assert!(look.lists && !look.networks && !look.nodes);
+            assert!(look.tasks && look.services && !look.networks && !look.nodes);
             plan.looked(false, at);
         }
         assert!(plan.look(&News::default(), at + EVERYTHING).nodes);
@@ -176,12 +185,12 @@ mod tests {
         assert_eq!(plan.early(at), at + APART);
         assert_eq!(plan.early(at + SECOND), at + SECOND);
         let look = plan.look(&services(&["a", "b"]), at + SECOND);
-        assert_eq!((look.only.len(), look.lists), (2, false));
+        assert_eq!((look.only.len(), look.services && look.tasks), (2, false));
         let look = plan.look(&News { many: true, ..services(&["a"]) }, at + SECOND);
-        assert!(look.only.is_empty() && look.lists);
+        assert!(look.only.is_empty() && look.services && look.tasks);
         let look = plan.look(&News { nodes: true, ..News::default() }, at + SECOND);
-        assert!(look.nodes && look.lists && !look.networks);
+        assert!(look.nodes && look.tasks && look.services && !look.networks);
         let look = plan.look(&News { networks: true, ..services(&["a"]) }, at + SECOND);
-        assert!(look.only.is_empty() && look.lists && look.networks);
+        assert!(look.only.is_empty() && look.tasks && look.services && look.networks);
     }
 }

@@ -7,20 +7,24 @@
 //!   are to run are all that is asked for: what the later list lacks is not running by the managers' own word. New labels
 //!   with older tasks exist in truth, for as long as an update lasts. Older labels with newer tasks would not, and cannot last: a
 //!   task takes a container's start to run, and the next reading brings the labels. What was read alone while a reading
-//!   was under way is the later of the two, and stays ([`State::apply`]).
+//!   was under way is the later of the two, and stays ([`State::apply_beside`]).
 //! - **An instance** is a task that is meant to run and runs, of a service that exists. Swarm calls a task `running` only
 //!   after its health check passed, and no longer means it to run when that fails.
 //! - **A node** that is `unknown` keeps its tasks: during an election all are. One that is `down` loses those that run
 //!   elsewhere already, in the same slot.
-//! - **Doubt.** A reading is not believed, as a whole, if it is older than what is known: an object's version fell, or,
-//!   over another manager, nothing is as new as what was seen already. It is not believed either where everything vanished at once: all
-//!   services; or all tasks of several services that want some. Nothing is withdrawn on doubt. What is still read after the time given to
-//!   [`State::new`] is believed, and what is older, after [`STALE`]: then somebody restored a backup.
+//! - **Doubt.** A reading is not believed, as a whole, if it is older than what is known: an object's version fell, one that went is
+//!   there again, or, over another connection, nothing is as new as what was seen already. It is not believed either where everything vanished at once: all
+//!   services; or all tasks of several services that want some. Nothing is withdrawn on doubt. That no task is left is believed if it is
+//!   still read after the time given to [`State::new`]; an older state, or none, after [`STALE`]: then somebody restored a backup, or made
+//!   the Swarm anew.
 //!
 //! Deliberately absent: when to read what ([`super::plan`]), and what labels mean (`fairlead_core`).
 
+mod buried;
+
 use super::translate;
 use crate::provider::docker::api::{Network, Node, Service, Task};
+use buried::Buried;
 use fairlead_core::discovery::Workload;
 use fairlead_net::time::{Duration, Instant};
 use std::{
@@ -28,9 +32,12 @@ use std::{
     sync::Arc,
 };
 
-/// How long managers may answer with an older state before it is taken for the present one. A leader that lost its followers
-/// gives up after 10 s.
+/// How long managers may answer with an older state, or with none, before it is taken for the present one. A leader that lost its
+/// followers gives up after 10 s.
 pub const STALE: Duration = Duration::from_secs(15);
+
+/// The desired state of what is meant to run.
+const RUNNING: &str = "running";
 
 /// What was read in one go.
 #[derive(Debug, Default)]
@@ -88,8 +95,9 @@ pub struct State {
     pub(super) shared: Option<BTreeSet<String>>,
     confirm: Duration,
     doubt: Option<(Suspicion, Instant)>,
-    /// Over another manager: nothing older than this is believed.
+    /// Over another connection: nothing older than this is believed.
     reach: Option<u64>,
+    buried: Buried,
     /// Services differed from what was known when they were last read.
     moved: bool,
     /// Sorted by id.
@@ -125,30 +133,33 @@ impl State {
             confirm,
             doubt: None,
             reach: None,
+            buried: Buried::default(),
             moved: false,
             workloads: Arc::default(),
         }
     }
 
-    /// From now on another manager is asked.
+    /// From now on another manager is asked, or perhaps another: who answers behind one address may change with each connection.
     pub fn switched(&mut self) {
         self.reach = self.newest();
     }
 
-    /// A reading of whole lists. `alone`: services that were read by themselves after it had begun.
-    pub fn apply(&mut self, mut reading: Reading, alone: &BTreeSet<String>, now: Instant) -> News {
-        if !alone.is_empty() {
-            self.keep(alone, &mut reading);
-        }
-        if let Some(suspicion) = self.suspicion(&reading) {
+    /// A reading of whole lists.
+    pub fn apply(&mut self, reading: Reading, now: Instant) -> News {
+        let suspicion = self.suspicion(&reading);
+        if let Some(suspicion) = suspicion {
             let (known, since) = *self.doubt.get_or_insert((suspicion, now));
-            let patience = if suspicion == Suspicion::Older { STALE } else { self.confirm };
+            let patience = if suspicion == Suspicion::NoTasks { self.confirm } else { STALE };
             if known != suspicion {
                 self.doubt = Some((suspicion, now));
             }
             if known != suspicion || now.saturating_duration_since(since) < patience {
                 return News::Doubt(self.message(suspicion));
             }
+        }
+        self.bury(&reading);
+        if suspicion.is_some() {
+            self.buried.forget();
         }
         // What was not asked for says nothing about a doubt in what was.
         let answers = (&reading.services, &reading.tasks);
@@ -189,6 +200,12 @@ impl State {
         self.settle(if all { Dirty::All } else { Dirty::Some(dirty) })
     }
 
+    /// A reading that had begun when the services in `alone` were read by themselves.
+    pub fn apply_beside(&mut self, alone: &BTreeSet<String>, mut reading: Reading, now: Instant) -> News {
+        self.keep(alone, &mut reading);
+        self.apply(reading, now)
+    }
+
     /// Puts what was read alone into the lists, in the place of what they say of it, unless they know of a later write.
     fn keep(&self, alone: &BTreeSet<String>, reading: &mut Reading) {
         let is_later =
@@ -208,15 +225,19 @@ impl State {
 
     /// One service was read, and its tasks after it. `None`: the managers say that there is no such service.
     pub fn apply_one(&mut self, id: &str, service: Option<Service>, tasks: Vec<Task>) -> News {
+        let gone = |task: &&Task| !tasks.iter().any(|other| other.id == task.id);
+        let gone: Vec<String> = self.tasks.get(id).into_iter().flatten().filter(gone).map(|task| task.id.clone()).collect();
         let Some(service) = service.filter(|service| service.id == id) else {
+            gone.iter().map(String::as_str).chain([id]).for_each(|id| self.buried.add(id));
             self.services.remove(id);
             self.tasks.remove(id);
             return self.settle(Dirty::Some([id.to_owned()].into()));
         };
-        let older = self.services.get(id).is_some_and(|known| known.version.index > service.version.index);
-        if older {
+        let fell = self.services.get(id).is_some_and(|known| known.version.index > service.version.index);
+        if fell || self.has_fallen(&tasks) || self.has_risen(Some(std::slice::from_ref(&service)), Some(&tasks)) {
             return News::Doubt(self.message(Suspicion::Older));
         }
+        gone.iter().for_each(|id| self.buried.add(id));
         self.services.insert(id.to_owned(), service);
         let mut tasks = by_service(tasks).remove(id).unwrap_or_default();
         std::mem::swap(self.tasks.entry(id.to_owned()).or_default(), &mut tasks);
@@ -279,10 +300,20 @@ impl State {
     }
 
     fn suspicion(&self, reading: &Reading) -> Option<Suspicion> {
+        self.suspected(reading).filter(|suspicion| match suspicion {
+            Suspicion::Older => !planted!("stale_view_applied"),
+            Suspicion::NoServices | Suspicion::NoTasks => !planted!("empty_believed"),
+        })
+    }
+
+    fn suspected(&self, reading: &Reading) -> Option<Suspicion> {
         let (services, tasks) = (reading.services.as_new().map(Vec::as_slice), reading.tasks.as_new().map(Vec::as_slice));
         let fell =
             |service: &Service| self.services.get(&service.id).is_some_and(|known| known.version.index > service.version.index);
         if services.is_some_and(|list| list.iter().any(fell)) || tasks.is_some_and(|list| self.has_fallen(list)) {
+            return Some(Suspicion::Older);
+        }
+        if self.has_risen(services, tasks) {
             return Some(Suspicion::Older);
         }
         if let (Some(reach), Some(services)) = (self.reach, services) {
@@ -317,6 +348,26 @@ impl State {
             Some(&tasks[tasks.binary_search_by(|known| known.id.cmp(&task.id)).ok()?])
         };
         list.iter().any(|task| known(task).is_some_and(|known| known.version.index > task.version.index))
+    }
+
+    /// Whether something is there again that went.
+    fn has_risen(&self, services: Option<&[Service]>, tasks: Option<&[Task]>) -> bool {
+        services.is_some_and(|list| list.iter().any(|service| self.buried.has(&service.id)))
+            || tasks.is_some_and(|list| list.iter().any(|task| task.desired == RUNNING && self.buried.has(&task.id)))
+    }
+
+    /// Remembers what `reading`, which is believed, no longer lists.
+    fn bury(&mut self, reading: &Reading) {
+        if let Seen::New(list) = &reading.services {
+            let present: BTreeSet<&str> = list.iter().map(|service| service.id.as_str()).collect();
+            self.services.keys().filter(|id| !present.contains(id.as_str())).for_each(|id| self.buried.add(id));
+        }
+        if let Seen::New(list) = &reading.tasks {
+            let present: BTreeSet<&str> =
+                list.iter().filter(|task| task.desired == RUNNING).map(|task| task.id.as_str()).collect();
+            let known = self.tasks.values().flatten().map(|task| task.id.as_str());
+            known.filter(|id| !present.contains(id)).for_each(|id| self.buried.add(id));
+        }
     }
 
     /// The newest version that was seen of anything.
@@ -392,7 +443,7 @@ fn by_service(list: Vec<Task>) -> BTreeMap<String, Vec<Task>> {
     let mut map: BTreeMap<String, Vec<Task>> = BTreeMap::new();
     for task in list {
         // A proxy or a manager that ignores the filter is borne.
-        if task.desired == "running" {
+        if task.desired == RUNNING || planted!("desired_ignored") {
             map.entry(task.service.clone()).or_default().push(task);
         }
     }

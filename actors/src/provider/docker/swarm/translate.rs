@@ -6,6 +6,7 @@ use fairlead_core::discovery::{Instance, Kind, Network, Published, Workload};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
+    time::Duration,
 };
 
 /// The driver of the network that is the node's own.
@@ -13,7 +14,7 @@ const HOST: &str = "host";
 
 /// Meant to run, and running: its health check, if it has one, passed.
 pub(super) fn runs(task: &Task) -> bool {
-    task.desired == "running" && task.status.state == "running"
+    (task.desired == "running" || planted!("desired_ignored")) && task.status.state == "running"
 }
 
 /// What `service` is to the label languages.
@@ -24,13 +25,18 @@ pub(super) fn workload(state: &State, service: &Service) -> Workload {
         kind: Kind::SwarmService,
         id: service.id.clone(),
         name: service.spec.name.clone(),
-        created: since_epoch(&service.created_at),
+        created: age(service),
         labels: service.spec.labels.clone(),
         ports: ports(service),
         networks: networks(state, service, &running),
         instances: running.iter().map(|task| instance(state, service, task)).collect(),
         remarks: remark(service).into_iter().collect(),
     }
+}
+
+fn age(service: &Service) -> Duration {
+    let created = since_epoch(&service.created_at);
+    if planted!("conflict_newcomer_wins") { Duration::MAX - created } else { created }
 }
 
 /// Whether its node is down and its slot runs elsewhere since.

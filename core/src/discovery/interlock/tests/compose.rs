@@ -197,8 +197,8 @@ fn behind_a_virtual_address_tasks_come_and_go_without_a_change() {
         instance.addresses[0].1 = std::net::IpAddr::from([10, 0, 1, 99]);
     }
     let mut discovery = Discovery::new(settings());
-    let first = discovery.compose(&[before.clone()], &mounts(&[]));
-    assert_eq!(discovery.compose(&[after.clone()], &mounts(&[])), first);
+    let first = discovery.compose(std::slice::from_ref(&before), &mounts(&[]));
+    assert_eq!(discovery.compose(std::slice::from_ref(&after), &mounts(&[])), first);
     let tasks = |workload: &Workload| {
         let mut workload = workload.clone();
         workload.labels.insert("com.docker.lb.backend_mode".to_owned(), "task".to_owned());
@@ -264,4 +264,34 @@ proptest! {
             }
         }
     }
+}
+
+/// Run by hand, with optimisation, as the test of the same name beside [`Discovery`].
+#[test]
+#[ignore = "measures time"]
+#[expect(clippy::disallowed_methods, reason = "a measurement is of real time")]
+fn one_of_five_thousand() {
+    let made = |number: u32| {
+        // Of ten services, two share a host.
+        let host = format!("{}.example", if number % 10 == 1 { number - 1 } else { number });
+        aged(u64::from(number), web(&format!("stack_{number}"), 2, &[("hosts", host.as_str()), PORT]))
+    };
+    let mut workloads: Vec<Workload> = (0..5000).map(made).collect();
+    let mut discovery = Discovery::new(settings());
+    let mounts = mounts(&[]);
+    let now = std::time::Instant::now;
+    let begin = now();
+    assert_eq!(discovery.compose(&workloads, &mounts).0.routers().count(), 4500);
+    let whole = now() - begin;
+    let mut slowest = Duration::ZERO;
+    for round in 0..20_usize {
+        workloads = workloads.clone();
+        workloads[round * 97].labels.insert("com.docker.lb.context_root".to_owned(), format!("/{round}"));
+        let begin = now();
+        let (raw, rejections) = discovery.compose(&workloads, &mounts);
+        slowest = slowest.max(now() - begin);
+        assert!(raw.routers().count() >= 4500 && rejections.is_empty());
+    }
+    println!("all 5,000: {whole:?}; one changed, slowest of 20: {slowest:?}");
+    assert!(slowest < Duration::from_millis(20), "{slowest:?}");
 }

@@ -76,7 +76,7 @@ fn everything(services: Vec<Service>, tasks: Vec<Task>) -> Reading {
 
 fn known(services: Vec<Service>, tasks: Vec<Task>) -> State {
     let mut state = State::new(None, CONFIRM);
-    state.apply(everything(services, tasks), &BTreeSet::new(), now());
+    state.apply(everything(services, tasks), now());
     state
 }
 
@@ -137,7 +137,7 @@ fn a_service_without_tasks_has_no_instances_and_tasks_without_service_wait_for_i
     assert!(state.is_in_motion());
     let reading =
         Reading { services: Seen::New(vec![service("s", 5), service("other", 4)]), tasks: Seen::Same, ..Reading::default() };
-    assert_eq!(state.apply(reading, &BTreeSet::new(), now()), News::Changed);
+    assert_eq!(state.apply(reading, now()), News::Changed);
     expect(&state, &[("other", &["t"]), ("s", &[])]);
 }
 
@@ -149,15 +149,15 @@ fn what_was_read_alone_while_lists_came_in_is_the_later() {
     state.apply_one("b", None, vec![]);
     let alone: BTreeSet<String> = ["a".to_owned(), "b".to_owned()].into();
     let lists = || lists(vec![service("a", 5), service("b", 5), service("c", 7)], vec![task("t", "a", 6), task("u", "b", 6)]);
-    assert!(matches!(state.apply(lists(), &BTreeSet::new(), now()), News::Doubt(_)));
-    assert_eq!(state.apply(lists(), &alone, now()), News::Changed);
+    assert!(matches!(state.apply(lists(), now()), News::Doubt(_)));
+    assert_eq!(state.apply_beside(&alone, lists(), now()), News::Changed);
     expect(&state, &[("a", &["v"]), ("c", &[])]);
     assert_eq!(state.workloads()[0].labels["a"], "c");
     // Unless the list knows a later one.
     let mut state = known(vec![service("a", 5)], vec![task("t", "a", 6)]);
     state.apply_one("a", Some(service("a", 7)), vec![]);
     let reading = super::tests::everything(vec![service("a", 9)], vec![task("v", "a", 10)]);
-    state.apply(reading, &alone, now());
+    state.apply_beside(&alone, reading, now());
     expect(&state, &[("a", &["v"])]);
 }
 
@@ -167,11 +167,7 @@ fn the_address_of_one_that_is_gone_belongs_to_the_next() {
         task_with(id, service, 9, |value| value["NetworksAttachments"][1]["Addresses"] = json!([format!("{ip}/24")]))
     };
     let mut state = known(vec![service("a", 1), service("b", 2)], vec![at("t1", "a", "10.0.1.6"), at("t2", "b", "10.0.1.7")]);
-    state.apply(
-        lists(vec![service("a", 1), service("b", 2)], vec![at("t3", "b", "10.0.1.6"), at("t2", "b", "10.0.1.7")]),
-        &BTreeSet::new(),
-        now(),
-    );
+    state.apply(lists(vec![service("a", 1), service("b", 2)], vec![at("t3", "b", "10.0.1.6"), at("t2", "b", "10.0.1.7")]), now());
     expect(&state, &[("a", &[]), ("b", &["t2", "t3"])]);
     assert_eq!(state.workloads()[1].instances[1].addresses[0].1, "10.0.1.6".parse::<IpAddr>().expect("an address"));
 }
@@ -186,7 +182,7 @@ fn a_task_on_a_node_that_is_down_goes_once_its_slot_runs_elsewhere() {
         ("ready", vec![task("t", "s", 6), elsewhere()], &["t", "u"]),
     ] {
         let mut state = known(vec![service("s", 5)], tasks);
-        state.apply(Reading { nodes: Seen::New(nodes(node)), ..Reading::default() }, &BTreeSet::new(), now());
+        state.apply(Reading { nodes: Seen::New(nodes(node)), ..Reading::default() }, now());
         expect(&state, &[("s", expected)]);
     }
     let state = known(vec![service("s", 5)], vec![elsewhere()]);
@@ -198,31 +194,28 @@ fn a_task_on_a_node_that_is_down_goes_once_its_slot_runs_elsewhere() {
 fn all_services_gone_at_once_is_believed_when_it_is_said_again() {
     let mut state = known(vec![service("s", 5)], vec![task("t", "s", 6)]);
     let at = now();
-    let News::Doubt(message) = state.apply(lists(vec![], vec![]), &BTreeSet::new(), at) else { panic!("it is doubted") };
+    let News::Doubt(message) = state.apply(lists(vec![], vec![]), at) else { panic!("it is doubted") };
     assert!(message.contains("no service") && message.contains('1'), "{message}");
     expect(&state, &[("s", &["t"])]);
-    assert!(matches!(state.apply(lists(vec![], vec![]), &BTreeSet::new(), at + CONFIRM / 2), News::Doubt(_)));
+    assert!(matches!(state.apply(lists(vec![], vec![]), at + STALE / 2), News::Doubt(_)));
     // What is not asked for says nothing about it.
-    state.apply(Reading { nodes: Seen::Same, ..Reading::default() }, &BTreeSet::new(), at + CONFIRM / 2);
+    state.apply(Reading { nodes: Seen::Same, ..Reading::default() }, at + STALE / 2);
     assert!(state.is_doubted());
-    assert_eq!(state.apply(lists(vec![], vec![]), &BTreeSet::new(), at + CONFIRM), News::Changed);
+    assert_eq!(state.apply(lists(vec![], vec![]), at + STALE), News::Changed);
     expect(&state, &[]);
     assert!(!state.is_doubted());
 
     let mut state = known(vec![service("s", 5)], vec![task("t", "s", 6)]);
-    state.apply(lists(vec![], vec![]), &BTreeSet::new(), at);
-    state.apply(Reading { services: Seen::Same, tasks: Seen::Same, ..Reading::default() }, &BTreeSet::new(), at + CONFIRM);
-    assert!(
-        matches!(state.apply(lists(vec![], vec![]), &BTreeSet::new(), at + CONFIRM * 2), News::Doubt(_)),
-        "the doubt began anew"
-    );
+    state.apply(lists(vec![], vec![]), at);
+    state.apply(Reading { services: Seen::Same, tasks: Seen::Same, ..Reading::default() }, at + STALE);
+    assert!(matches!(state.apply(lists(vec![], vec![]), at + STALE * 2), News::Doubt(_)), "the doubt began anew");
 }
 
 #[test]
 fn a_service_that_events_said_was_removed_is_no_reason_for_doubt() {
     let mut state = known(vec![service("s", 5)], vec![task("t", "s", 6)]);
     assert_eq!(state.apply_one("s", None, vec![]), News::Changed);
-    assert_eq!(state.apply(lists(vec![], vec![]), &BTreeSet::new(), now()), News::Nothing);
+    assert_eq!(state.apply(lists(vec![], vec![]), now()), News::Nothing);
     expect(&state, &[]);
 }
 
@@ -232,15 +225,15 @@ fn all_tasks_of_several_services_gone_at_once_is_doubted_unless_that_was_wanted(
     let none = || Reading { tasks: Seen::New(vec![]), ..Reading::default() };
     let mut state = known(two(), vec![task("t", "a", 6), task("u", "b", 7)]);
     let at = now();
-    assert!(matches!(state.apply(none(), &BTreeSet::new(), at), News::Doubt(_)));
-    assert_eq!(state.apply(none(), &BTreeSet::new(), at + CONFIRM), News::Changed);
+    assert!(matches!(state.apply(none(), at), News::Doubt(_)));
+    assert_eq!(state.apply(none(), at + CONFIRM), News::Changed);
     expect(&state, &[("a", &[]), ("b", &[])]);
 
     let mut state = known(two(), vec![task("t", "a", 6)]);
-    assert_eq!(state.apply(none(), &BTreeSet::new(), at), News::Changed, "an update that stops first looks like that");
+    assert_eq!(state.apply(none(), at), News::Changed, "an update that stops first looks like that");
     let mut state = known(two(), vec![task("t", "a", 6), task("u", "b", 7)]);
     let scaled = |id, index| service_with(id, index, |value| value["Spec"]["Mode"]["Replicated"]["Replicas"] = 0.into());
-    assert_eq!(state.apply(lists(vec![scaled("a", 8), scaled("b", 9)], vec![]), &BTreeSet::new(), at), News::Changed);
+    assert_eq!(state.apply(lists(vec![scaled("a", 8), scaled("b", 9)], vec![]), at), News::Changed);
 }
 
 #[test]
@@ -248,13 +241,47 @@ fn what_is_older_than_known_is_not_believed_for_a_while() {
     let mut state = known(vec![service("s", 5)], vec![task("t", "s", 6)]);
     let at = now();
     let older = || lists(vec![service("s", 4)], vec![]);
-    let News::Doubt(message) = state.apply(older(), &BTreeSet::new(), at) else { panic!("it is doubted") };
+    let News::Doubt(message) = state.apply(older(), at) else { panic!("it is doubted") };
     assert!(message.contains("older"), "{message}");
-    assert!(matches!(state.apply(lists(vec![service("s", 5)], vec![task("t", "s", 5)]), &BTreeSet::new(), at), News::Doubt(_)));
+    assert!(matches!(state.apply(lists(vec![service("s", 5)], vec![task("t", "s", 5)]), at), News::Doubt(_)));
     assert!(matches!(state.apply_one("s", Some(service("s", 4)), vec![]), News::Doubt(_)));
     expect(&state, &[("s", &["t"])]);
-    assert_eq!(state.apply(older(), &BTreeSet::new(), at + STALE), News::Changed, "a backup was restored");
+    assert_eq!(state.apply(older(), at + STALE), News::Changed, "a backup was restored");
     expect(&state, &[("s", &[])]);
+}
+
+#[test]
+fn what_went_does_not_come_back_until_a_backup_is_taken_for_granted() {
+    let both = || (vec![service("a", 5), service("b", 6)], vec![task("t", "a", 7), task("u", "a", 8), task("v", "b", 9)]);
+    let (services, tasks) = both();
+    let mut state = known(services, tasks);
+    let at = now();
+    assert_eq!(
+        state.apply(Reading { tasks: Seen::New(vec![task("u", "a", 8), task("v", "b", 9)]), ..Reading::default() }, at),
+        News::Changed
+    );
+    assert_eq!(state.apply_one("b", None, vec![]), News::Changed);
+    let (services, tasks) = both();
+    for reading in [
+        Reading { tasks: Seen::New(tasks.clone()), ..Reading::default() },
+        Reading { services: Seen::New(services.clone()), ..Reading::default() },
+        lists(services.clone(), tasks.clone()),
+    ] {
+        assert!(matches!(state.apply(reading, at), News::Doubt(_)));
+    }
+    assert!(matches!(state.apply_one("a", Some(service("a", 5)), vec![task("t", "a", 7), task("u", "a", 8)]), News::Doubt(_)));
+    assert!(matches!(state.apply_one("b", Some(service("b", 6)), vec![]), News::Doubt(_)));
+    expect(&state, &[("a", &["u"])]);
+    assert_eq!(state.apply(lists(services.clone(), tasks.clone()), at + STALE), News::Changed);
+    expect(&state, &[("a", &["t", "u"]), ("b", &["v"])]);
+    assert_eq!(state.apply(lists(services, tasks), at + STALE), News::Nothing);
+}
+
+#[test]
+fn one_service_is_not_believed_with_tasks_older_than_known() {
+    let mut state = known(vec![service("a", 5)], vec![task("t", "a", 7)]);
+    assert!(matches!(state.apply_one("a", Some(service("a", 5)), vec![task("t", "a", 6)]), News::Doubt(_)));
+    expect(&state, &[("a", &["t"])]);
 }
 
 #[test]
@@ -263,16 +290,12 @@ fn another_manager_has_to_know_as_much() {
     state.switched();
     let at = now();
     let lagging = || lists(vec![service("a", 5)], vec![task("t", "a", 6)]);
-    assert!(matches!(state.apply(lagging(), &BTreeSet::new(), at), News::Doubt(_)), "b is newer than anything it knows");
-    assert_eq!(
-        state.apply(lists(vec![service("a", 10)], vec![task("t", "a", 6)]), &BTreeSet::new(), at),
-        News::Changed,
-        "b was removed since"
-    );
+    assert!(matches!(state.apply(lagging(), at), News::Doubt(_)), "b is newer than anything it knows");
+    assert_eq!(state.apply(lists(vec![service("a", 10)], vec![task("t", "a", 6)]), at), News::Changed, "b was removed since");
     expect(&state, &[("a", &["t"])]);
     // Over the same manager the newest may go.
     let mut state = known(vec![service("a", 5), service("b", 8)], vec![]);
-    assert_eq!(state.apply(lists(vec![service("a", 5)], vec![]), &BTreeSet::new(), at), News::Changed);
+    assert_eq!(state.apply(lists(vec![service("a", 5)], vec![]), at), News::Changed);
 }
 
 #[test]
@@ -281,25 +304,21 @@ fn the_gateway_finds_its_networks_by_its_task_or_its_container_and_keeps_them() 
     let me = |id: &str| State::new(Some(id.to_owned()), CONFIRM);
     let read = || everything(vec![service("s", 5)], vec![task("t", "s", 6)]);
     let mut state = me("c0ffee123456");
-    state.apply(read(), &BTreeSet::new(), now());
+    state.apply(read(), now());
     assert_eq!(shared(&state), Some(true));
 
     let mut state = me("deadbeef0000");
-    state.apply(read(), &BTreeSet::new(), now());
+    state.apply(read(), now());
     assert_eq!((shared(&state), state.is_located()), (None, false));
     let inspected = |networks: Option<&[&str]>| Reading {
         inspected: Seen::New(networks.map(|ids| ids.iter().map(|id| (*id).to_owned()).collect())),
         ..Reading::default()
     };
-    assert_eq!(state.apply(inspected(Some(&["n7"])), &BTreeSet::new(), now()), News::Changed);
+    assert_eq!(state.apply(inspected(Some(&["n7"])), now()), News::Changed);
     assert_eq!(shared(&state), Some(false));
-    assert_eq!(state.apply(inspected(Some(&["n7", "n1"])), &BTreeSet::new(), now()), News::Changed, "it was attached later");
+    assert_eq!(state.apply(inspected(Some(&["n7", "n1"])), now()), News::Changed, "it was attached later");
     assert_eq!(shared(&state), Some(true));
-    assert_eq!(
-        state.apply(inspected(None), &BTreeSet::new(), now()),
-        News::Nothing,
-        "a daemon that does not know us tells nothing"
-    );
+    assert_eq!(state.apply(inspected(None), now()), News::Nothing, "a daemon that does not know us tells nothing");
 }
 
 #[test]
@@ -358,12 +377,15 @@ mod properties {
         #[test]
         fn reading_alone_and_reading_all_come_to_the_same(steps in proptest::collection::vec((0u8..4, 0u8..3, any::<bool>()), 1..40)) {
             let mut truth: BTreeMap<String, (Service, Vec<Task>)> = BTreeMap::new();
+            // An identity is given once.
+            let mut lives = [0u32; 4];
             let mut state = State::new(None, Duration::ZERO);
             for (index, (which, tasks, alone)) in steps.into_iter().enumerate() {
-                let (id, index) = (format!("s{which}"), index as u64 * 10 + 10);
-                let made: Vec<Task> = (0..tasks).map(|n| task(&format!("{id}-{n}"), &id, index + u64::from(n))).collect();
+                let (id, index) = (format!("s{which}-{}", lives[usize::from(which)]), index as u64 * 10 + 10);
+                let made: Vec<Task> = (0..tasks).map(|n| task(&format!("{id}-{index}-{n}"), &id, index + u64::from(n))).collect();
                 if tasks == 2 && alone {
                     truth.remove(&id);
+                    lives[usize::from(which)] += 1;
                 } else {
                     truth.insert(id.clone(), (service(&id, index), made));
                 }
@@ -373,11 +395,11 @@ mod properties {
                 } else {
                     let services = truth.values().map(|(service, _)| service.clone()).collect();
                     let tasks = truth.values().flat_map(|(_, tasks)| tasks.clone()).collect();
-                    state.apply(lists(services, tasks), &BTreeSet::new(), now());
+                    state.apply(lists(services, tasks), now());
                 }
                 let mut fresh = State::new(None, Duration::ZERO);
                 let services = truth.values().map(|(service, _)| service.clone()).collect();
-                fresh.apply(lists(services, truth.values().flat_map(|(_, tasks)| tasks.clone()).collect()), &BTreeSet::new(), now());
+                fresh.apply(lists(services, truth.values().flat_map(|(_, tasks)| tasks.clone()).collect()), now());
                 prop_assert_eq!(state.workloads(), fresh.workloads());
             }
         }

@@ -1,0 +1,115 @@
+//! What one change costs where much is configured. Prints figures:
+//! `cargo test -p fairlead-core --test scale --profile sim -- --ignored --nocapture`.
+
+use fairlead_core::{
+    config::{RawDynamic, StaticConfig, flags, resolve, resolve_static},
+    discovery::{Draft, Place},
+    snapshot::{EntryPointSpec, Snapshot},
+};
+use std::{
+    collections::BTreeMap,
+    hint::black_box,
+    time::{Duration, Instant},
+};
+
+/// Services, each with a router, a middleware and ten servers.
+const SERVICES: usize = 5_000;
+const SERVERS: usize = 10;
+
+/// What one service's labels come to. `version` changes one of its servers.
+fn workload(n: usize, version: usize, rule: &str) -> RawDynamic {
+    let mut draft = Draft::new(&format!("service app-{n}"));
+    let name = format!("app-{n}");
+    draft.set(&["http", "routers", &name, "rule"], &format!("traefik.http.routers.{name}.rule"), rule);
+    draft.set(&["http", "routers", &name, "service"], &format!("traefik.http.routers.{name}.service"), name.clone());
+    draft.set(&["http", "routers", &name, "middlewares"], &format!("traefik.http.routers.{name}.middlewares"), name.clone());
+    let prefixes = ["http", "middlewares", &name, "stripPrefix", "prefixes"];
+    draft.set(&prefixes, &format!("traefik.http.middlewares.{name}.stripprefix.prefixes"), "/api");
+    let place = |i: usize| Place {
+        address: format!("10.{}.{}.{}:80", n / 250, n % 250, i + 1).parse().expect("an address"),
+        instance: if i == 0 { format!("{n}-{version}") } else { format!("{n}-{i}") },
+        node: "worker-1".into(),
+        unreachable: None,
+    };
+    let places: Vec<_> = (0..SERVERS).map(place).collect();
+    draft.servers(&name, &format!("traefik.http.services.{name}.loadbalancer.server.port"), "http", &places);
+    draft.finish().0
+}
+
+fn rule(n: usize) -> String {
+    format!("Host(`app-{n}.example.com`) && PathPrefix(`/api`)")
+}
+
+fn merged(parts: &[RawDynamic]) -> RawDynamic {
+    let mut whole = RawDynamic::default();
+    for part in parts {
+        assert_eq!(whole.merge(part.clone()), []);
+    }
+    whole
+}
+
+fn static_() -> StaticConfig {
+    let flags = flags::tree(&["--entryPoints.web.address=:80".to_owned()]).expect("flags");
+    resolve_static(&flags).expect("usable").0
+}
+
+/// The best time by the clock, and the time on a processor altogether: other work on the machine counts in the first only.
+#[derive(Default)]
+struct Figure {
+    best: Option<Duration>,
+    processor: Duration,
+    count: u32,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a figure is a matter of the clock")]
+fn timed<T>(what: &str, figures: &mut BTreeMap<String, Figure>, f: impl FnOnce() -> T) -> T {
+    let figure = figures.entry(what.to_owned()).or_default();
+    let (begun, used) = (Instant::now(), processor_time());
+    let value = black_box(f());
+    let took = begun.elapsed();
+    figure.processor += processor_time().saturating_sub(used);
+    figure.best = Some(figure.best.map_or(took, |best| best.min(took)));
+    figure.count += 1;
+    value
+}
+
+/// Of this thread, to a few milliseconds; zero where the system does not tell.
+fn processor_time() -> Duration {
+    let told = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(told.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
+}
+
+#[test]
+#[ignore = "prints figures"]
+fn one_change_among_many_services() {
+    let (static_, specs) = (static_(), [EntryPointSpec { name: "web".into() }]);
+    let mut parts: Vec<_> = (0..SERVICES).map(|n| workload(n, 0, &rule(n))).collect();
+    let mut last = merged(&parts);
+    let (mut config, rejections) = resolve(&[("swarm".to_owned(), last.clone())].into(), &static_, None);
+    assert_eq!(rejections, []);
+    let mut snapshot = Snapshot::build(1, &config, &specs);
+    let mut best = BTreeMap::new();
+    for round in 1..=20_usize {
+        let server = ("a server", 7, workload(7, round, &rule(7)));
+        let rule = ("a rule", 8, workload(8, 0, &rule(SERVICES + round)));
+        for (kind, place, changed) in [server, rule] {
+            parts[place] = changed;
+            let at = |what: &str| format!("{kind:9} {what}");
+            let raw = timed(&at("1 merge"), &mut best, || merged(&parts));
+            assert!(timed(&at("2 compare"), &mut best, || raw != last));
+            last = timed(&at("3 clone"), &mut best, || raw.clone());
+            let inputs = BTreeMap::from([("swarm".to_owned(), raw)]);
+            let (next, rejections) = timed(&at("4 resolve"), &mut best, || resolve(&inputs, &static_, Some(&config)));
+            assert_eq!(rejections, []);
+            let number = snapshot.number() + 1;
+            let built = timed(&at("5 snapshot"), &mut best, || Snapshot::build_after(Some(&snapshot), number, &next, &specs));
+            let old = (std::mem::replace(&mut config, next), std::mem::replace(&mut snapshot, built));
+            timed(&at("6 drop"), &mut best, || drop(old));
+        }
+    }
+    println!("{:24} {:>10} {:>10}", "milliseconds", "best", "processor");
+    for (what, figure) in &best {
+        let (best, mean) = (figure.best.unwrap_or_default(), figure.processor / figure.count.max(1));
+        println!("{what:24} {:10.2} {:10.2}", best.as_secs_f64() * 1e3, mean.as_secs_f64() * 1e3);
+    }
+}

@@ -1,0 +1,105 @@
+//! Where events go to be judged: to the model of a source, or to that of a Swarm.
+
+use super::World;
+use crate::{
+    oracle::{Answer, Counts, Oracle, Verdict, broken},
+    plan::Ask,
+};
+
+/// How long a request may take, whatever happens.
+const REQUEST_BOUND: u64 = 60_000;
+
+impl World {
+    pub(super) fn asked(&self, id: u64, ask: &Ask) {
+        let now = self.now();
+        match &self.stage {
+            Some(stage) => stage.judge.lock().asked(now, id, ask),
+            None => self.judge.lock().asked(now, id, ask),
+        }
+    }
+
+    pub(super) fn answered(&self, id: u64, answer: &Answer) {
+        let now = self.now();
+        let verdict = match &self.stage {
+            Some(stage) => stage.judge.lock().answered(now, id, answer),
+            None => self.judge.lock().answered(now, id, answer),
+        };
+        self.judged(verdict);
+    }
+
+    pub(super) fn cut_off(&self, id: u64, server: Option<usize>, how: &str) {
+        let verdict = match &self.stage {
+            Some(stage) => stage.judge.lock().cut_off(self.now(), id, server, how),
+            None => self.judge.lock().cut_off(id, server, how),
+        };
+        self.judged(verdict);
+    }
+
+    pub(super) fn left(&self, id: u64) {
+        match &self.stage {
+            Some(stage) => stage.judge.lock().left(id),
+            None => self.judge.lock().left(id),
+        }
+    }
+
+    pub(super) fn arrived(&self, server: usize, id: u64, host: &str) {
+        let now = self.now();
+        let verdict = match &self.stage {
+            Some(stage) => stage.judge.lock().arrived(now, server, id, host),
+            None => self.judge.lock().arrived(now, server, id, host),
+        };
+        self.judged(verdict);
+    }
+
+    /// A server takes connections, or no longer. `since` is when its clients may count on it.
+    pub(super) fn runs(&self, since: u64, server: usize, running: bool) {
+        match &self.stage {
+            Some(_) => self.task_listens(server, running),
+            None => self.judge.lock().runs(since, server, running),
+        }
+    }
+
+    pub(super) fn closed_idle(&self, server: usize) {
+        let now = self.now();
+        match &self.stage {
+            Some(stage) => stage.judge.lock().closed_idle(now, server),
+            None => self.judge.lock().closed_idle(now, server),
+        }
+    }
+
+    pub(super) fn is_converged(&self) -> bool {
+        match &self.stage {
+            Some(stage) => stage.judge.lock().is_converged(),
+            None => self.judge.lock().is_converged(),
+        }
+    }
+
+    /// What takes too long, or is not as it should be by now.
+    pub(super) fn overdue(&self) -> Verdict {
+        let now = self.now();
+        let (verdict, late) = match &self.stage {
+            Some(stage) => {
+                let mut judge = stage.judge.lock();
+                let late = judge.open().find(|(_, began)| began + REQUEST_BOUND < now);
+                (judge.converges(now), late)
+            }
+            None => {
+                let mut judge = self.judge.lock();
+                if self.gateway_has_read_all() {
+                    judge.has_read_all(now);
+                }
+                let late = judge.open().find(|(_, began)| began + REQUEST_BOUND < now);
+                (judge.converges(now), late)
+            }
+        };
+        verdict?;
+        late.map_or(Ok(()), |(id, began)| broken(Oracle::Liveness, format!("request {id} has no end after {} ms", now - began)))
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        match &self.stage {
+            Some(stage) => stage.judge.lock().counts.clone(),
+            None => self.judge.lock().counts.clone(),
+        }
+    }
+}
