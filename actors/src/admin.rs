@@ -8,6 +8,7 @@
 
 mod dashboard;
 mod explain;
+mod frontends;
 mod guard;
 mod list;
 mod object;
@@ -161,6 +162,8 @@ fn route(state: &AdminState<'_>, request: &AdminRequest<'_>) -> Response {
         return page;
     }
     match path.strip_prefix("/api/") {
+        None if surface.api && path == "/api" => json(&frontends::providers(state)),
+        Some("") if surface.api => json(&frontends::providers(state)),
         Some(path) if surface.api => api(state, request, path),
         _ => not_found(),
     }
@@ -178,6 +181,8 @@ fn api(state: &AdminState<'_>, request: &AdminRequest<'_>, path: &str) -> Respon
         ["version"] => json(&overview::version(state)),
         ["overview"] => json(&overview::overview(state, &verdicts())),
         ["rawdata"] => json(&overview::raw_data(state, &verdicts())),
+        ["providers"] => json(&frontends::providers(state)),
+        ["providers", name] => frontends::provider(state, name).map_or_else(not_found, |provider| json(&provider)),
         ["entrypoints"] => list::entry_points(state, &query),
         ["entrypoints", name] => list::entry_point(state, name),
         ["http", "routers"] => list::routers(state, &verdicts(), &query),

@@ -9,7 +9,7 @@ use crate::{
 use fairlead_core::{
     Name,
     balance::{Balancer, Key, Pick, Sticky, by_cookie},
-    config::dynamic::{LoadBalancer, Transport},
+    config::dynamic::{LoadBalancer, Service, Transport},
     endpoint::PanicFloor,
     http::Fields,
     outlier::Outcome,
@@ -24,6 +24,8 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 pub struct Backend {
     pub name: Name,
     pub config: LoadBalancer,
+    /// What it was built from; `None`: nothing.
+    pub made_from: Option<Arc<Service>>,
     /// In the order of the configuration's servers.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Counts servers as `endpoints` does, so it belongs to this backend alone: a request that keeps an older one picks by that one's.
@@ -66,6 +68,7 @@ impl Backend {
             series: telemetry.service(name.as_str()),
             name,
             config,
+            made_from: None,
         }
     }
 

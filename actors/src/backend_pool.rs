@@ -62,6 +62,8 @@ pub struct State {
     arguments: Arguments,
     endpoints: BTreeMap<Key, Arc<Endpoint>>,
     backends: BTreeMap<Name, Arc<Backend>>,
+    /// Backends that others have taken the place of since a configuration was last published: their servers may have to leave.
+    replaced: Vec<Arc<Backend>>,
     leaving: Vec<Arc<Endpoint>>,
     checks: BTreeMap<Name, Check>,
     transports: BTreeMap<Name, Known>,
@@ -100,7 +102,15 @@ impl Actor for BackendPool {
                 Some((b.transport.name.clone(), known))
             })
             .collect();
-        let mut state = State { arguments, endpoints, backends, leaving: Vec::new(), checks: BTreeMap::new(), transports };
+        let mut state = State {
+            arguments,
+            endpoints,
+            backends,
+            replaced: Vec::new(),
+            leaving: Vec::new(),
+            checks: BTreeMap::new(),
+            transports,
+        };
         for backend in state.backends.values().cloned().collect::<Vec<_>>() {
             state.check(&me, &backend).await?;
         }
@@ -158,11 +168,19 @@ impl State {
 
     /// Brings backends in line with the configuration; endpoints that are new join and are ready at once.
     async fn prepare(&mut self, config: &Config) {
+        let mut transports: BTreeMap<&Name, Known> = BTreeMap::new();
         for service in config.services.values() {
             let ServiceKind::LoadBalancer(balancer) = &service.kind else { continue };
-            let known = self.transport(config, &balancer.transport).await;
+            let known = match transports.get(&balancer.transport) {
+                Some(known) => known.clone(),
+                None => {
+                    let known = self.transport(config, &balancer.transport).await;
+                    transports.insert(&balancer.transport, known.clone());
+                    known
+                }
+            };
             let unchanged = self.backends.get(&service.name).is_some_and(|b| {
-                b.config == *balancer
+                (b.made_from.as_ref().is_some_and(|from| Arc::ptr_eq(from, service)) || b.config == *balancer)
                     && Arc::ptr_eq(&b.transport, &known.transport)
                     && b.security.is_broken() == known.security.is_broken()
             });
@@ -171,12 +189,12 @@ impl State {
                 unchanged || fairlead_net::sim::is_planted("withdrawn_stays") && self.backends.contains_key(&service.name);
             if !unchanged {
                 let backend = self.build(service, balancer, known);
-                self.backends.insert(service.name.clone(), Arc::new(backend));
+                self.replaced.extend(self.backends.insert(service.name.clone(), Arc::new(backend)));
             }
         }
     }
 
-    fn build(&mut self, service: &Service, config: &LoadBalancer, known: Known) -> Backend {
+    fn build(&mut self, service: &Arc<Service>, config: &LoadBalancer, known: Known) -> Backend {
         let Known { transport, security, revision } = known;
         let now = self.now();
         let policy = OutlierPolicy::of(config.passive_health_check.as_ref(), config.health_check.is_some());
@@ -197,10 +215,10 @@ impl State {
                 let known = known.filter(|e| e.standing().life != Life::Gone).cloned();
                 let endpoint = known.unwrap_or_else(|| {
                     let new = Endpoint::new(key.clone(), server, workers, policy.clone());
-                    let same = |e: &&Arc<Endpoint>| {
-                        (&e.key.service, &e.key.url, &e.key.instance) == (&key.service, &key.url, &key.instance)
-                    };
-                    if let Some(before) = self.endpoints.values().find(same) {
+                    // The same server under other options of its transport.
+                    let first = Key { transport: Name::whole(""), revision: 0, ..key.clone() };
+                    let same = |k: &Key| (&k.service, &k.url, &k.instance) == (&key.service, &key.url, &key.instance);
+                    if let Some((_, before)) = self.endpoints.range(first..).next().filter(|(k, _)| same(k)) {
                         new.succeed(before);
                     }
                     Arc::new(new)
@@ -231,6 +249,7 @@ impl State {
             name: service.name.clone(),
             sticky: config.sticky.as_ref().map(|c| Sticky::new(c, config.servers.iter().map(|s| s.url.text.as_str()))),
             config: config.clone(),
+            made_from: Some(service.clone()),
             endpoints,
             balancer: Mutex::new(balancer),
             transport,
@@ -261,29 +280,40 @@ impl State {
 
     /// Servers that the configuration lacks take no new request from now on.
     fn withdraw(&mut self, config: &Config) {
-        self.backends.retain(|name, _| config.services.contains_key(name));
+        let is_wanted = |name: &Name| matches!(config.services.get(name).map(|s| &s.kind), Some(ServiceKind::LoadBalancer(_)));
+        let gone: Vec<_> = self.backends.keys().filter(|name| !is_wanted(name)).cloned().collect();
+        self.replaced.extend(gone.iter().filter_map(|name| self.backends.remove(name)));
         let now = self.now();
-        let kept: std::collections::BTreeSet<_> =
-            self.backends.values().flat_map(|b| &b.endpoints).map(|e| e.key.clone()).collect();
         let grace = self.arguments.grace;
-        let (stay, leave): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            std::mem::take(&mut self.endpoints).into_iter().partition(|(key, _)| kept.contains(key));
-        self.endpoints = stay;
-        for endpoint in leave.into_values() {
-            let in_flight = endpoint.in_flight() as usize;
-            endpoint.handle(now, Event::Withdrawn { in_flight, keeps_sessions: false, grace });
-            let (service, url) = (&endpoint.key.service, &endpoint.key.url);
-            // Unless it is there still, under other options.
-            if !self.endpoints.keys().any(|key| key.service == *service && key.url == *url) {
-                self.arguments.shared.telemetry.server_up(service.as_str(), url, None);
+        for backend in std::mem::take(&mut self.replaced) {
+            let stays = self.backends.get(&backend.name).cloned();
+            let stay = |endpoint: &Arc<Endpoint>| stays.iter().any(|b| b.endpoints.iter().any(|e| Arc::ptr_eq(e, endpoint)));
+            for endpoint in backend.endpoints.iter().filter(|endpoint| !stay(endpoint)) {
+                self.leave(endpoint, now, grace);
             }
-            self.leaving.push(endpoint);
         }
         let ended: Vec<_> =
             self.checks.iter().filter(|(name, _)| !self.backends.contains_key(*name)).map(|(n, _)| n.clone()).collect();
         for name in ended {
             self.stop_check(&name);
         }
+    }
+
+    /// Takes a server out, once.
+    fn leave(&mut self, endpoint: &Arc<Endpoint>, now: Duration, grace: Duration) {
+        if self.endpoints.get(&endpoint.key).is_none_or(|known| !Arc::ptr_eq(known, endpoint)) {
+            return;
+        }
+        self.endpoints.remove(&endpoint.key);
+        let in_flight = endpoint.in_flight() as usize;
+        endpoint.handle(now, Event::Withdrawn { in_flight, keeps_sessions: false, grace });
+        let Key { service, url, .. } = &endpoint.key;
+        // Unless it is there still, under other options or as another instance.
+        let others = self.backends.get(service).map_or(&[][..], |backend| &backend.endpoints);
+        if !others.iter().any(|other| other.key.url == *url) {
+            self.arguments.shared.telemetry.server_up(service.as_str(), url, None);
+        }
+        self.leaving.push(endpoint.clone());
     }
 
     fn tick(&mut self) {

@@ -24,8 +24,8 @@ pub struct Published {
     pub snapshot: Snapshot,
     /// What the snapshot was made from.
     pub config: Arc<Config>,
-    /// By `RouterId`.
-    pub routes: Vec<Route>,
+    /// By `RouterId`. Shared with the state before where nothing changed.
+    pub routes: Vec<Arc<Route>>,
     /// By `ServiceId`.
     pub services: Vec<Service>,
     /// By name of TLS options; `None` where they are broken, so that a handshake fails closed.
@@ -84,7 +84,7 @@ impl Published {
 
     /// The same by number.
     pub fn route_by_id(&self, id: RouterId) -> Option<&Route> {
-        self.routes.get(id.0 as usize)
+        self.routes.get(id.0 as usize).map(|route| &**route)
     }
 
     /// A service by its number.

@@ -20,13 +20,13 @@ use fairlead_core::{
     balance::{Sticky, WeightedPicker},
     config::{
         Config, RawDynamic, Rejection, Severity,
-        dynamic::{ServiceKind, Tls},
+        dynamic::{Middleware, ServiceKind, Tls},
         resolve,
         static_::StaticConfig,
     },
     middleware::{Stage, StageState},
     retry::RetryPolicy,
-    snapshot::{CompiledKind, EntryPointSpec, Snapshot},
+    snapshot::{CompiledKind, CompiledRouter, EntryPointSpec, Snapshot},
 };
 use fairlead_net::{
     clock,
@@ -131,7 +131,6 @@ pub struct State {
     entry_points: Vec<EntryPointSpec>,
     last: Option<Arc<Config>>,
     tls: Option<(Tls, certificates::Loaded)>,
-    slots: BTreeMap<(Name, Name), Arc<Slot>>,
     weighted: BTreeMap<Name, Arc<Weighted>>,
     retired: Vec<Arc<Published>>,
     applying: bool,
@@ -157,7 +156,6 @@ impl Actor for Router {
             entry_points,
             last: None,
             tls: None,
-            slots: BTreeMap::new(),
             weighted: BTreeMap::new(),
             retired: Vec::new(),
             applying: true,
@@ -191,17 +189,13 @@ impl Actor for Router {
 }
 
 impl State {
-    /// Finds in what is published what a Router before this one kept: last good units, and the state of middlewares.
+    /// Finds in what is published what a Router before this one kept: last good units, and whose turn it is among services.
     fn resume(&mut self) {
         let published = self.arguments.shared.published.load();
         if published.snapshot.number() == 0 {
             return;
         }
         self.last = Some(published.config.clone());
-        for (router, route) in published.snapshot.routers().iter().zip(&published.routes) {
-            let kept = router.stages.iter().zip(&route.stages);
-            self.slots.extend(kept.map(|(stage, slot)| ((router.name.clone(), stage.name.clone()), slot.clone())));
-        }
         for (service, state) in published.snapshot.services().iter().zip(&published.services) {
             if let Service::Weighted(weighted) = state {
                 self.weighted.insert(service.name.clone(), weighted.clone());
@@ -241,9 +235,11 @@ impl State {
         let pool = directory.backend_pool().ok_or("the BackendPool actor is not running")?;
         let backends = call_t!(pool, backend_pool::Msg::Prepare, PATIENCE_MS, config.clone())?;
 
-        let number = shared.published.load().snapshot.number() + 1;
-        let snapshot = Snapshot::build_after(Some(&shared.published.load().snapshot), number, &config, &self.entry_points);
-        let published = self.assemble(snapshot, config.clone(), &backends, tls.table);
+        let before = shared.published.load();
+        let number = before.snapshot.number() + 1;
+        let snapshot = Snapshot::build_after(Some(&before.snapshot), number, &config, &self.entry_points);
+        let published = self.assemble(&before, snapshot, config.clone(), &backends, tls.table);
+        drop(before);
         self.report(&rejections);
         let old = self.arguments.shared.published.publish(published);
         self.retired.push(old);
@@ -271,45 +267,54 @@ impl State {
     /// Puts the state that outlives snapshots beside a new one.
     fn assemble(
         &mut self,
+        before: &Published,
         snapshot: Snapshot,
         config: Arc<Config>,
         backends: &BTreeMap<Name, Arc<Backend>>,
         tls: TlsTable,
     ) -> Published {
         let telemetry = self.arguments.shared.telemetry.clone();
-        let mut slots = BTreeMap::new();
+        // Both in the order of names.
+        let mut known = before.snapshot.routers().iter().zip(&before.routes).peekable();
         let mut routes = Vec::with_capacity(snapshot.routers().len());
         for router in snapshot.routers() {
-            let stages: Vec<_> = router
-                .stages
-                .iter()
-                .map(|stage| {
-                    let key = (router.name.clone(), stage.name.clone());
-                    let slot = self.slot(&key, &stage.middleware);
-                    slots.insert(key, slot.clone());
-                    slot
-                })
-                .collect();
+            while known.next_if(|(other, _)| other.name < router.name).is_some() {}
+            let known = known.next_if(|(other, _)| other.name == router.name).map(|(_, route)| route);
             let service = snapshot.service(router.service).map_or("", |service| service.name.as_str());
-            routes.push(Route {
-                retry: router
-                    .retry
-                    .map_or_else(RetryPolicy::default, |r| RetryPolicy::with_middleware(r.attempts, r.initial_interval)),
-                adds_forwarded_for: !stages.iter().any(|slot| slot.stage.omits_forwarded_for()),
-                informs: stages.iter().any(|slot| slot.stage.informs()),
-                series: telemetry.router(router.name.as_str(), service),
-                stages,
-            });
+            routes.push(self.route(router, service, known, &telemetry));
         }
-        self.slots = slots;
         self.weighted.retain(|name, _| config.services.contains_key(name));
         let services = snapshot.services().iter().map(|service| self.service(service, backends, &telemetry)).collect();
         Published { snapshot, config, routes, services, tls }
     }
 
+    /// What a router keeps: the same as before unless it is another router, or its middlewares are others.
+    fn route(&self, router: &CompiledRouter, service: &str, known: Option<&Arc<Route>>, telemetry: &Telemetry) -> Arc<Route> {
+        let retry =
+            router.retry.map_or_else(RetryPolicy::default, |r| RetryPolicy::with_middleware(r.attempts, r.initial_interval));
+        let same = |route: &&Arc<Route>| {
+            route.retry == retry
+                && route.series.service() == service
+                && route.stages.len() == router.stages.len()
+                && route.stages.iter().zip(&router.stages).all(|(slot, stage)| Arc::ptr_eq(&slot.middleware, &stage.middleware))
+        };
+        if let Some(route) = known.filter(same) {
+            return route.clone();
+        }
+        let before = known.map_or(&[][..], |route| &route.stages);
+        let stages: Vec<_> = router.stages.iter().map(|stage| self.slot(before, &stage.middleware)).collect();
+        Arc::new(Route {
+            retry,
+            adds_forwarded_for: !stages.iter().any(|slot| slot.stage.omits_forwarded_for()),
+            informs: stages.iter().any(|slot| slot.stage.informs()),
+            series: telemetry.router(router.name.as_str(), service),
+            stages,
+        })
+    }
+
     /// A middleware on a router keeps its state for as long as it is there.
-    fn slot(&self, key: &(Name, Name), middleware: &Arc<fairlead_core::config::dynamic::Middleware>) -> Arc<Slot> {
-        match self.slots.get(key) {
+    fn slot(&self, before: &[Arc<Slot>], middleware: &Arc<Middleware>) -> Arc<Slot> {
+        match before.iter().find(|slot| slot.middleware.name == middleware.name) {
             Some(slot) if Arc::ptr_eq(&slot.middleware, middleware) => slot.clone(),
             known => Arc::new(Slot {
                 stage: Stage::new(middleware),
@@ -355,7 +360,9 @@ impl State {
     /// Says what is newly refused; what was said before is not said again.
     fn report(&self, rejections: &[Rejection]) {
         let known = self.arguments.inputs.rejections.lock();
-        for rejection in rejections.iter().filter(|r| !known.contains(r)) {
+        let key = |r: &Rejection| (r.source.clone(), r.key.clone(), r.message.clone());
+        let known: BTreeSet<_> = known.iter().map(key).collect();
+        for rejection in rejections.iter().filter(|r| !known.contains(&key(r))) {
             match rejection.severity {
                 Severity::Error => tracing::error!("configuration: {rejection}"),
                 Severity::Warning => tracing::warn!("configuration: {rejection}"),

@@ -45,28 +45,26 @@ pub use template::Template;
 pub use workload::{Instance, Kind, Network, Published, Workload};
 
 use crate::config::{Join, RawDynamic, Rejection, Severity, Unions};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Everything that is made of workloads. See the module.
 #[derive(Debug)]
 pub struct Discovery {
     settings: Settings,
     mounts: Mounts,
-    known: BTreeMap<String, Known>,
+    /// In order of age.
+    known: Vec<Known>,
     unions: Unions,
     hosts: interlock::Hosts,
-    /// Number of the call of `compose`, to tell what is gone.
-    round: u64,
 }
 
 /// One workload as it was last, and what was made of it.
 #[derive(Debug)]
 struct Known {
     workload: Workload,
-    readings: Vec<Arc<Reading>>,
+    readings: Vec<Reading>,
     /// What it asks for in languages that see several workloads as one thing.
     asked: Vec<Arc<interlock::Asked>>,
-    round: u64,
 }
 
 impl Discovery {
@@ -75,10 +73,9 @@ impl Discovery {
         Self {
             settings,
             mounts: Mounts::default(),
-            known: BTreeMap::new(),
+            known: Vec::new(),
             unions: Unions::default(),
             hosts: interlock::Hosts::default(),
-            round: 0,
         }
     }
 
@@ -88,20 +85,16 @@ impl Discovery {
     /// Of several that declare one name, the oldest by creation, then by id, has it; the others are refused, and it is told of them. What
     /// they declare alike is no conflict, and containers that declare a service alike but for its servers are one service.
     pub fn compose(&mut self, workloads: &[Workload], mounts: &Mounts) -> (RawDynamic, Vec<Rejection>) {
-        let mut by_age: Vec<&Workload> =
-            workloads.iter().filter(|workload| tags::hold(&self.settings.tags, &workload.labels)).collect();
-        by_age.sort_unstable_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
-        self.read(&by_age, mounts);
-        let asked = by_age.iter().filter_map(|workload| self.known.get(&workload.id)).flat_map(|known| &known.asked);
+        self.read(workloads, mounts);
+        let asked = self.known.iter().flat_map(|known| &known.asked);
         let claims: BTreeMap<String, Vec<Claim>> = self.hosts.claims(asked, &self.settings.interlock);
 
         let mut join = Join::default();
         let mut rejections = Vec::new();
-        for workload in by_age {
-            let own = self.known.get(&workload.id).into_iter().flat_map(|known| &known.readings);
-            let claimed = claims.get(&workload.id).into_iter().flatten().map(|claim| &claim.reading);
+        for Known { workload, readings, .. } in &self.known {
+            let claimed = claims.get(&workload.id).into_iter().flatten().map(|claim| &*claim.reading);
             let mut served = false;
-            for reading in own.chain(claimed) {
+            for reading in readings.iter().chain(claimed) {
                 join.add(&reading.raw, workload.kind == Kind::Container);
                 rejections.extend_from_slice(&reading.rejections);
                 served |= !reading.raw.is_empty();
@@ -116,42 +109,44 @@ impl Discovery {
         (raw, rejections)
     }
 
-    /// Reads what is new or changed, and forgets what is gone.
-    fn read(&mut self, workloads: &[&Workload], mounts: &Mounts) {
+    /// Brings what is known up to `workloads`: what did not change is kept, what is new or changed is read, what is gone is forgotten.
+    fn read(&mut self, workloads: &[Workload], mounts: &Mounts) {
         if self.mounts != *mounts {
             self.mounts = mounts.clone();
             self.known.clear();
         }
-        self.round += 1;
-        for workload in workloads {
-            match self.known.get_mut(&workload.id) {
-                Some(known) if known.workload == **workload => known.round = self.round,
-                known => {
-                    let last = known.map(|known| std::mem::take(&mut known.asked)).unwrap_or_default();
-                    let known = self.make_of(workload, mounts, &last);
-                    self.known.insert(workload.id.clone(), known);
-                }
-            }
-        }
-        if self.known.len() > workloads.len() {
-            self.known.retain(|_, known| known.round == self.round);
+        let mut by_age: Vec<&Workload> =
+            workloads.iter().filter(|workload| tags::hold(&self.settings.tags, &workload.labels)).collect();
+        by_age.sort_unstable_by(|a, b| age(a).cmp(&age(b)));
+        let mut last = std::mem::replace(&mut self.known, Vec::with_capacity(by_age.len())).into_iter().peekable();
+        for workload in by_age {
+            while last.next_if(|known| age(&known.workload) < age(workload)).is_some() {}
+            let known = match last.next_if(|known| age(&known.workload) == age(workload)) {
+                Some(known) if known.workload == *workload => known,
+                known => self.make_of(workload, &known.map(|known| known.asked).unwrap_or_default()),
+            };
+            self.known.push(known);
         }
     }
 
     /// Reads one workload in every language. `last`: what it asked for until now.
-    fn make_of(&self, workload: &Workload, mounts: &Mounts, last: &[Arc<interlock::Asked>]) -> Known {
+    fn make_of(&self, workload: &Workload, last: &[Arc<interlock::Asked>]) -> Known {
         let settings = &self.settings;
-        let mut known = Known { workload: workload.clone(), readings: Vec::new(), asked: Vec::new(), round: self.round };
+        let mut known = Known { workload: workload.clone(), readings: Vec::new(), asked: Vec::new() };
         if settings.constraints.as_ref().is_none_or(|constraints| constraints.admit(&workload.labels)) {
             let languages = settings.languages.iter();
-            let readings = languages.filter_map(|language| read(*language, workload, settings, mounts));
-            known.readings = readings.map(Arc::new).collect();
-            let (asked, own) = interlock::read(workload, settings, mounts, last);
-            known.readings.push(Arc::new(own));
+            known.readings = languages.filter_map(|language| read(*language, workload, settings, &self.mounts)).collect();
+            let (asked, own) = interlock::read(workload, settings, &self.mounts, last);
+            known.readings.push(own);
             known.asked = asked;
         }
         known
     }
+}
+
+/// Orders workloads: no two are equal.
+fn age(workload: &Workload) -> (Duration, &str) {
+    (workload.created, &workload.id)
 }
 
 /// What the orchestrator says of a workload that is served.

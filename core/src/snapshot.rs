@@ -15,13 +15,13 @@ use crate::{
     Name,
     config::{
         Config,
-        dynamic::{Internal, Middleware, Router, Service},
+        dynamic::{Internal, Middleware, Router, Service, TlsOptions},
     },
     http::{Fields, Host, Request, path},
     route::{Table, precedence},
     rule::Subject,
 };
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 pub use tls::TlsSelection;
 
 /// What routing needs to know of an entry point.
@@ -97,7 +97,9 @@ pub struct Snapshot {
     services: Vec<CompiledService>,
     /// Per entry point; shared with the previous snapshot while no router changes.
     tables: Arc<[Sides]>,
-    tls: Vec<tls::Names>,
+    /// Per entry point; shared likewise, while TLS options do not change either.
+    tls: Arc<[tls::Names]>,
+    options: BTreeMap<Name, Arc<TlsOptions>>,
 }
 
 /// The two independent routing tables of an entry point: no request falls from one into the other.
@@ -129,12 +131,17 @@ impl Snapshot {
                 && previous.routers.len() == routers.len()
                 && previous.routers.iter().zip(&routers).all(|(a, b)| Arc::ptr_eq(&a.router, &b.router))
         };
-        let tables = match previous.filter(same) {
+        let previous = previous.filter(same);
+        let tables = match previous {
             Some(previous) => Arc::clone(&previous.tables),
             None => entry_points.iter().map(|entry_point| sides(entry_point, &routers)).collect(),
         };
-        let tls = entry_points.iter().map(|entry_point| tls::Names::build(config, &routers, &entry_point.name)).collect();
-        Self { number, entry_points: entry_points.into(), routers, services, tables, tls }
+        let options = config.tls.options.clone();
+        let tls = match previous.filter(|previous| previous.options == options) {
+            Some(previous) => Arc::clone(&previous.tls),
+            None => entry_points.iter().map(|entry_point| tls::Names::build(config, &routers, &entry_point.name)).collect(),
+        };
+        Self { number, entry_points: entry_points.into(), routers, services, tables, tls, options }
     }
 
     /// Rises with every snapshot published.
@@ -202,6 +209,11 @@ impl Snapshot {
         self.tls
             .get(entry_point.0 as usize)
             .is_some_and(|names| names.allows(sni.unwrap_or_default(), host.as_str(), &router.router))
+    }
+
+    /// Whether the routing tables are the other's very own.
+    pub fn shares_routing_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.tables, &other.tables) && Arc::ptr_eq(&self.tls, &other.tls)
     }
 
     pub(crate) fn table(&self, entry_point: EntryPointId, tls: bool) -> Option<&Table> {

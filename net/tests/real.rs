@@ -43,6 +43,7 @@ fn swallow<'s>(socket: impl Into<SockRef<'s>>) {
 }
 
 #[tokio::test]
+#[expect(clippy::disallowed_types, reason = "the peer is a socket that this test can spoil")]
 async fn a_peer_that_vanished_acknowledges_neither_bytes_nor_their_repetition() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let mut client = tcp::Stream::connect(listener.local_addr().unwrap()).await.unwrap();

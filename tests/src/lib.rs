@@ -18,6 +18,7 @@ pub mod load;
 pub mod nginx;
 pub mod otlp;
 pub mod process;
+pub mod rancher;
 pub mod server;
 pub mod swarm;
 pub mod tools;

@@ -41,6 +41,8 @@ pub struct Swarm {
     _daemon: Process,
     /// What gateways ask the engine through.
     pub proxy: ReadOnly,
+    /// The same, for gateways that get no events.
+    pub silent: ReadOnly,
     load: RwLock<()>,
 }
 
@@ -61,7 +63,9 @@ impl Swarm {
             return None;
         }
         assert!(missing.is_empty(), "missing, and not to be installed by this user: {missing:?}");
-        fs::create_dir_all(format!("{HOME}/proxy")).expect("/run is the test's own");
+        for folder in [Self::proxy_folder(), Self::silent_folder()] {
+            fs::create_dir_all(folder).expect("/run is the test's own");
+        }
         let mut command = Command::new("dockerd");
         command.args(["--data-root", &format!("{HOME}/data"), "--exec-root", &format!("{HOME}/exec")]);
         command.args(["--host", &format!("unix://{HOME}/docker.sock"), "--pidfile", &format!("{HOME}/pid")]);
@@ -78,8 +82,11 @@ impl Swarm {
             }
             Engine::connect(&Self::socket()).and_then(|mut engine| engine.get("/info")).map(drop)
         });
-        let proxy = ReadOnly::start(Path::new(&format!("{HOME}/proxy/docker.sock")), &Self::socket());
-        let swarm = Self { _daemon: daemon, proxy, load: RwLock::new(()) };
+        let start = |folder: String, without| {
+            ReadOnly::start_without(Path::new(&format!("{folder}/docker.sock")), &Self::socket(), without)
+        };
+        let (proxy, silent) = (start(Self::proxy_folder(), None), start(Self::silent_folder(), Some("/events")));
+        let swarm = Self { _daemon: daemon, proxy, silent, load: RwLock::new(()) };
         swarm.docker(&["swarm", "init", "--advertise-addr", "127.0.0.1"]);
         Some(swarm)
     }
@@ -97,6 +104,11 @@ impl Swarm {
     /// Folder of the read-only socket `docker.sock`, to be mounted into gateways.
     pub fn proxy_folder() -> String {
         format!("{HOME}/proxy")
+    }
+
+    /// The same without events.
+    pub fn silent_folder() -> String {
+        format!("{HOME}/silent")
     }
 
     /// The engine's own socket.

@@ -351,11 +351,25 @@ fn lists_are_filtered_sorted_and_paged() {
 }
 
 #[test]
+fn traefik_1_shows_providers_with_frontends_and_backends() {
+    let world = World::new();
+    let all = world.json("/api");
+    assert_eq!(all, world.json("/api/"));
+    assert_eq!(all["file"], world.json("/api/providers/file"));
+    assert_eq!(all["file"]["frontends"]["r"]["backend"], "s");
+    assert_eq!(all["file"]["frontends"]["r"]["routes"]["route-r"]["rule"], world.json("/api/http/routers/r@file")["rule"]);
+    assert!(all["file"]["backends"]["s"]["servers"]["server-0"]["url"].is_string(), "{all:#}");
+    assert!(all.get("internal").is_none(), "{all:#}");
+}
+
+#[test]
 fn what_is_not_there_is_404_in_traefiks_words() {
     let world = World::new();
     let response = world.get("/api/http/routers/x%40y");
     assert_eq!((response.status, &*response.body), (404, &b"{\"message\":\"router not found: x@y\"}\n"[..]));
-    for target in ["/api", "/api/", "/api/http", "/nowhere", "/dashboard/x", "/api/http/routers/r@file/x", "/ping/x"] {
+    for target in
+        ["/apis", "/api/http", "/api/providers/none", "/nowhere", "/dashboard/x", "/api/http/routers/r@file/x", "/ping/x"]
+    {
         assert_eq!(world.get(target).status, 404, "{target}");
     }
 }

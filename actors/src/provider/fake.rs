@@ -4,6 +4,7 @@
 use fairlead_net::{
     task,
     tcp::{ListenOptions, Listener, Stream},
+    time::{Duration, sleep},
 };
 use parking_lot::Mutex;
 use std::{net::SocketAddr, sync::Arc};
@@ -23,6 +24,8 @@ pub(crate) enum Reply {
     Cut(usize, String),
     /// Only the beginning of a body, and then nothing, for ever.
     Stall(usize, String),
+    /// The same, so much later.
+    After(Duration, Box<Reply>),
     /// Nothing at all.
     Hang,
     /// The connection closes without an answer.
@@ -135,7 +138,11 @@ async fn serve(mut stream: Stream, connection: usize, asked: &Mutex<Vec<Request>
         buffer.drain(..end + 4);
         let request = parse(&head, connection);
         asked.lock().push(request.clone());
-        let reply = answer.lock()(&request);
+        let mut reply = answer.lock()(&request);
+        if let Reply::After(pause, later) = reply {
+            sleep(pause).await;
+            reply = *later;
+        }
         if !send(&mut stream, reply).await {
             return;
         }
@@ -171,7 +178,7 @@ async fn send(stream: &mut Stream, reply: Reply) -> bool {
             false
         }
         Reply::Stall(sent, body) => put(stream, &beginning(sent, &body)).await && std::future::pending().await,
-        Reply::Hang => std::future::pending().await,
+        Reply::Hang | Reply::After(..) => std::future::pending().await,
         Reply::Close => false,
         Reply::Raw(text) => {
             put(stream, &text).await;

@@ -60,8 +60,12 @@ pub async fn run<D: Downstream>(
     service: ServiceId,
 ) -> Forwarded {
     let published = open.published.clone();
-    let Some(Resolved { backend, mut bound, set_child_cookie }) = resolve(&published, service, head) else {
+    let Some(Resolved { backend, bound, set_child_cookie }) = resolve(&published, service, head) else {
         return Forwarded::Answer(LocalResponse::of(Reason::NoServer));
+    };
+    let (backend, mut first) = match bound {
+        Some(index) => (backend, Some(index)),
+        None => pick_first(client, &published, backend, head),
     };
     open.facts.backend = Some(backend.clone());
     open.facts.phases.origin_start = Some(open.elapsed());
@@ -73,9 +77,8 @@ pub async fn run<D: Downstream>(
     let mut exchange = Exchange::new(client, &backend, head, response, down, open, set_child_cookie);
 
     let outcome = loop {
-        let to = bound.take().filter(|_| same.is_none());
-        exchange.bound = to.is_some();
-        let Some(index) = same.or(to).or_else(|| backend.pick(&exchange.tried, exchange.key)) else {
+        exchange.bound = bound.is_some() && exchange.tried.is_empty();
+        let Some(index) = same.or_else(|| first.take()).or_else(|| backend.pick(&exchange.tried, exchange.key)) else {
             let reason = if backend.endpoints.is_empty() { Reason::NoServer } else { Reason::NoHealthyServer };
             exchange.open.facts.detail = backend.unreachable().unwrap_or_default();
             break Forwarded::Answer(LocalResponse::of(reason));
@@ -164,6 +167,30 @@ fn resolve(published: &Published, service: ServiceId, head: &mut RequestHead) ->
         }
     }
     None
+}
+
+/// The server for the first attempt.
+///
+/// Between a request's loading of its snapshot and this, all of a service's servers may have been replaced by others, as when each
+/// task of it is renewed at once: then the servers that are there now are right.
+fn pick_first(
+    client: &Client,
+    published: &Published,
+    backend: Arc<Backend>,
+    head: &mut RequestHead,
+) -> (Arc<Backend>, Option<usize>) {
+    let key = backend.client_key(&View(&mut head.fields), client.peer.ip());
+    let first = backend.pick(&[], key);
+    if first.is_some() {
+        return (backend, first);
+    }
+    let now = client.worker.shared.published.load();
+    if now.snapshot.number() == published.snapshot.number() {
+        return (backend, None);
+    }
+    let newer = now.backends().find(|newer| newer.name == backend.name).cloned().unwrap_or(backend);
+    let first = newer.pick(&[], key);
+    (newer, first)
 }
 
 /// An attempt that came to nothing.

@@ -3,6 +3,7 @@
 mod http2;
 mod instances;
 mod label_style;
+mod replaced;
 mod vanished;
 
 use crate::testing::{Server, Site, answering, balanced, field, nobody, until};

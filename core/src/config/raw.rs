@@ -6,11 +6,13 @@
 
 mod join;
 mod model;
+mod shared;
 #[cfg(test)]
 mod tests;
 
 pub use join::{Join, Unions};
 pub(super) use model::*;
+pub(crate) use shared::Shared;
 
 use super::{
     Rejection, Severity, Style, Tree, Value,
@@ -30,20 +32,26 @@ pub struct RawDynamic {
     pub(super) tls_options: Units<TlsOptions>,
     pub(super) tls_stores: Units<TlsStore>,
     /// In the order written.
-    pub(super) certificates: Vec<Unit<Certificate>>,
+    pub(super) certificates: Shared<Vec<Unit<Certificate>>>,
 }
 
 /// By name as written, without provider.
-pub(super) type Units<T> = BTreeMap<String, Unit<T>>;
+pub(super) type Units<T> = Shared<BTreeMap<String, Unit<T>>>;
 
 /// One router, service, middleware, …
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Unit<T> {
     /// What was written, to name it in messages.
     pub(super) tree: Arc<Tree>,
     /// `None`: something in it cannot be read.
     pub(super) value: Option<Arc<T>>,
     pub(super) rejections: Vec<Rejection>,
+}
+
+impl<T> Clone for Unit<T> {
+    fn clone(&self) -> Self {
+        Self { tree: self.tree.clone(), value: self.value.clone(), rejections: self.rejections.clone() }
+    }
 }
 
 impl<T> PartialEq for Unit<T> {
@@ -63,7 +71,9 @@ impl<T: for<'de> Deserialize<'de>> Unit<T> {
 impl RawDynamic {
     /// Whether it declares nothing at all.
     pub fn is_empty(&self) -> bool {
-        *self == Self::default()
+        let Self { routers, services, middlewares, transports, tls_options, tls_stores, certificates } = self;
+        let none = routers.is_empty() && services.is_empty() && middlewares.is_empty() && transports.is_empty();
+        none && tls_options.is_empty() && tls_stores.is_empty() && certificates.is_empty()
     }
 
     /// Names of the routers declared, as written.

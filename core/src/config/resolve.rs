@@ -92,6 +92,9 @@ pub fn resolve(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig, las
         &memo.services,
         |unit, name, provider, notes| service::build(unit, name, provider, config, notes),
     );
+    for candidate in services.values_mut() {
+        candidate.amend_last(service::among_instances);
+    }
     // Transports are certain by now; a service that names a missing one is dealt with like any that refers to what is not there.
     let service_names: Vec<Name> = services.keys().cloned().chain(internal::service_names(config)).collect();
     let known_transports: Vec<Name> = transports.keys().cloned().collect();

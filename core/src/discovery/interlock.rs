@@ -52,13 +52,14 @@ impl Asked {
 /// stays in force while its labels cannot be read.
 pub fn read(workload: &Workload, settings: &Settings, mounts: &Mounts, last: &[Arc<Asked>]) -> (Vec<Arc<Asked>>, Reading) {
     let (mut asks, mut rejections) = (Vec::new(), Vec::new());
-    let languages: [(Language, fn(&Workload, &Settings, &Mounts) -> Heard); 2] =
-        [(Language::Interlock, labels::read), (Language::Mesh, mesh::read)];
-    for (language, read) in languages {
+    for language in [Language::Interlock, Language::Mesh] {
         if !settings.languages.contains(&language) || !workload.speaks(language) {
             continue;
         }
-        let mut heard = read(workload, settings, mounts);
+        let mut heard = match language {
+            Language::Mesh => mesh::read(workload, settings),
+            _ => labels::read(workload, settings, mounts),
+        };
         match heard.asks {
             Some(heard) => asks.extend(heard),
             None => {

@@ -3,7 +3,7 @@
 //! A value is a list of `key=value` with commas between, or `80=http://host` as the first releases had it.
 
 use super::{
-    Language, Mode, Mounts, Settings, Workload,
+    Language, Mode, Settings, Workload,
     interlock::{
         Ask, Balance, Heard, HostName, Notes, Redirect, Tls, Upstream, boolean, cookie_name, host_names, host_of_url, port,
         target,
@@ -17,7 +17,7 @@ const PREFIX: &str = "com.docker.ucp.mesh.http";
 const KEYS: [&str; 5] = ["external_route", "internal_port", "sticky_sessions", "redirect", "include_forwarded_for"];
 
 /// Reads them. The mesh had no service clusters: what it publishes belongs to the gateway without one.
-pub fn read(workload: &Workload, settings: &Settings, _: &Mounts) -> Heard {
+pub fn read(workload: &Workload, settings: &Settings) -> Heard {
     if !settings.interlock.service_cluster.is_empty() {
         return Heard::NOTHING;
     }

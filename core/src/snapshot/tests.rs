@@ -214,12 +214,14 @@ fn tables_are_shared_while_no_router_changes() {
     let first = Snapshot::build(1, &config, &specs);
     service(&mut config, "a@file", ServiceKind::Internal(Internal::Ping));
     let second = Snapshot::build_after(Some(&first), 2, &config, &specs);
-    assert!(Arc::ptr_eq(&first.tables, &second.tables));
+    assert!(second.shares_routing_with(&first));
+    config.tls.options.insert(Name::whole("default"), Arc::default());
+    assert!(!Snapshot::build_after(Some(&second), 3, &config, &specs).shares_routing_with(&second), "TLS options changed");
     assert_eq!((first.number(), second.number()), (1, 2));
     assert_eq!(second.service(second.routers()[0].service).map(|s| s.name.as_str()), Some("s@file"));
     config.routers.insert(Name::whole("q@file"), Arc::new(router("q@file", "Host(`b`)", 0, None)));
     let third = Snapshot::build_after(Some(&second), 3, &config, &specs);
-    assert!(!Arc::ptr_eq(&second.tables, &third.tables));
+    assert!(!third.shares_routing_with(&second));
     let (host, fields) = (host("b"), VecFields::default());
     assert_eq!(third.route(WEB, false, &request(&host, "/", "GET", &fields)).map(|r| r.name.as_str()), Some("q@file"));
 }

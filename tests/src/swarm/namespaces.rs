@@ -8,7 +8,7 @@
 //! Deliberately absent: the way out to other machines. What is needed from there is fetched or built before.
 
 use crate::process;
-use std::{env, fs, os::unix::process::CommandExt as _, process::Command};
+use std::{env, fs, os::unix::process::CommandExt as _, path::Path, process::Command};
 
 /// Says, inside, which control group containers belong to.
 const GROUP: &str = "FAIRLEAD_TEST_CGROUP";
@@ -60,17 +60,18 @@ pub fn enter() -> Result<(), String> {
     Err(format!("the test cannot be started again: {}", command.exec()))
 }
 
-/// The control group that containers are to be put under, with ten times the usual share of the processors.
+/// The control group that containers are to be put under, with a hundred times the usual share of the processors.
 ///
 /// All containers together would have no more than any one thread of dockerd, whose work it is to start others: the gateway
 /// would be measured at what dockerd leaves over.
 pub fn group() -> String {
     let group = format!("/{}", env::var(GROUP).unwrap_or_else(|_| "fairlead-test".to_owned()));
-    for (controller, key, share) in [("/cpu", "cpu.shares", "10240"), ("", "cpu.weight", "1000")] {
-        let folder = format!("/sys/fs/cgroup{controller}{group}");
-        // One of the two is there: the first or the second version of control groups.
-        if fs::create_dir(&folder).is_ok() {
-            fs::write(format!("{folder}/{key}"), share).ok();
+    for (root, key, share) in [("/sys/fs/cgroup/cpu", "cpu.shares", "102400"), ("/sys/fs/cgroup", "cpu.weight", "10000")] {
+        // Control groups of the first version have a tree for each controller, of the second one for all.
+        let tree = if key == "cpu.shares" { "cpu.shares" } else { "cgroup.controllers" };
+        if Path::new(root).join(tree).exists() {
+            let folder = format!("{root}{group}");
+            fs::create_dir(&folder).and_then(|()| fs::write(format!("{folder}/{key}"), share)).ok();
         }
     }
     group

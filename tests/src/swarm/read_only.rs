@@ -15,6 +15,8 @@ use std::{
 #[derive(Clone)]
 pub struct ReadOnly {
     engine: PathBuf,
+    /// What is refused besides.
+    without: Option<&'static str>,
     asked: Arc<Mutex<Vec<Asked>>>,
 }
 
@@ -31,7 +33,15 @@ impl ReadOnly {
     /// # Panics
     /// It cannot listen there.
     pub fn start(socket: &Path, engine: &Path) -> Self {
-        let proxy = Self { engine: engine.to_owned(), asked: Arc::default() };
+        Self::start_without(socket, engine, None)
+    }
+
+    /// The same, and paths that hold these words are refused too.
+    ///
+    /// # Panics
+    /// It cannot listen there.
+    pub fn start_without(socket: &Path, engine: &Path, without: Option<&'static str>) -> Self {
+        let proxy = Self { engine: engine.to_owned(), without, asked: Arc::default() };
         let listener = UnixListener::bind(socket).expect("the folder of the socket is there");
         let serving = proxy.clone();
         thread::spawn(move || {
@@ -68,7 +78,8 @@ impl ReadOnly {
             // A body would be taken for the next request: a GET that has one is refused like any other method.
             let bare =
                 head.field("content-length").is_none_or(|length| length == "0") && head.field("transfer-encoding").is_none();
-            if head.method() != "GET" || !bare {
+            let refused = self.without.is_some_and(|without| head.target().contains(without));
+            if head.method() != "GET" || !bare || refused {
                 let refusal = "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
                 reader.get_mut().write_all(refusal.as_bytes())?;
                 break;

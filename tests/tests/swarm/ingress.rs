@@ -29,6 +29,8 @@ pub struct Wanted<'a> {
     pub networks: &'a [&'a str],
     pub secrets: &'a [&'a str],
     pub flags: &'a [&'a str],
+    /// It gets no events, and has nothing but its own looking.
+    pub silent: bool,
 }
 
 impl Ingress {
@@ -45,7 +47,8 @@ impl Ingress {
         swarm.image_of_fairlead();
         let (web, secure, admin) = (wanted.port, wanted.port + 1, wanted.port + 2);
         let publish = [(web, 8080), (secure, 8443), (admin, 8081)].map(|(p, t)| format!("mode=host,target={t},published={p}"));
-        let socket = format!("type=bind,source={},target=/run/docker", Swarm::proxy_folder());
+        let folder = if wanted.silent { Swarm::silent_folder() } else { Swarm::proxy_folder() };
+        let socket = format!("type=bind,source={folder},target=/run/docker");
         let mut options = vec!["--mount", &socket];
         publish.iter().for_each(|published| options.extend(["--publish", published]));
         for network in wanted.networks {
@@ -118,7 +121,7 @@ impl Ingress {
 
     /// What was asked of the engine other than to read.
     pub fn refused(&self) -> Vec<Asked> {
-        self.swarm.proxy.refused()
+        [self.swarm.proxy.refused(), self.swarm.silent.refused()].concat()
     }
 
     /// The gateway's log is shown should the test fail while this is held.

@@ -5,7 +5,13 @@ use crate::{
     ground::{NAMED, swarm},
     ingress::{Ingress, Wanted},
 };
-use fairlead_tests::{Connection, certs, dir::Dir, process::succeed, swarm::Service, until};
+use fairlead_tests::{
+    Connection, Swarm, certs,
+    dir::Dir,
+    process::{self, succeed},
+    swarm::Service,
+    until,
+};
 use std::collections::BTreeMap;
 use tungstenite::Message;
 
@@ -99,7 +105,7 @@ fn tls_is_terminated_with_docker_secrets() {
     let (to, ca) = (format!("demo.local:{}:127.0.0.1", ingress.secure), authority.file(&dir));
     let url = format!("https://demo.local:{}/ping", ingress.secure);
     let ask = ["-sS", "-f", "--resolve", &to, "--cacert", &ca, &url];
-    until("https is served", || fairlead_tests::process::run("curl", &ask).status.success());
+    until("https is served", || process::run("curl", &ask).status.success());
     assert!(succeed("curl", &ask).contains("GET /ping HTTP/1.1"));
     until("the missing secret is reported", || {
         !ingress.rejections(&["other-tls", "com.docker.lb.ssl_cert", "other.cert"]).is_empty()
@@ -240,4 +246,22 @@ fn vip_mode_sends_to_the_address_that_swarm_chose() {
     for address in tasks.map(|address| address.split('/').next().unwrap_or_default().to_owned()) {
         assert!(!endpoints.contains(&format!("http://{address}:8080")), "{endpoints}");
     }
+}
+
+#[test]
+fn check_tells_what_the_swarm_would_be_served_as_and_serves_nothing() {
+    let Some(swarm) = swarm() else { return };
+    let _beside = swarm.beside();
+    swarm.network("front");
+    let _well = labelled("checked", "front", 1, &["com.docker.lb.hosts=checked.local", "com.docker.lb.port=8080"]);
+    let _ill = labelled("mistaken", "front", 1, &["com.docker.lb.hosts=mistaken.local", "com.docker.lb.port=many"]);
+    let endpoint = format!("--providers.swarm.endpoint=unix://{}/docker.sock", Swarm::proxy_folder());
+    let command = process::fairlead().display().to_string();
+    let output = process::run(&command, &["check", "--provider", "swarm", "--once", &endpoint]);
+    let words = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1), "{words}");
+    let told = |parts: &[&str]| words.lines().any(|line| parts.iter().all(|part| line.contains(part)));
+    assert!(told(&["checked.local"]), "{words}");
+    assert!(told(&["service mistaken", "com.docker.lb.port"]), "{words}");
+    assert_eq!(swarm.proxy.refused(), []);
 }

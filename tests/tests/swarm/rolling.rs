@@ -6,7 +6,7 @@
 
 use crate::{
     ground::{NAMED, swarm},
-    ingress::Ingress,
+    ingress::{Ingress, Wanted},
 };
 use fairlead_tests::{
     Swarm,
@@ -15,7 +15,10 @@ use fairlead_tests::{
     swarm::{Change, Service, Watch},
     until,
 };
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
 
 /// Requests a second, at each service.
 const RATE: u32 = 500;
@@ -145,18 +148,22 @@ fn ten_updates_start_first_and_ten_stop_first_cost_no_request() {
     assert_eq!(ingress.refused(), []);
 }
 
+/// Without events, as on every node but the one where a container starts or ends: what is left is to look every second.
 #[test]
-fn scaling_and_a_failing_update_cost_no_request() {
+fn scaling_and_a_failing_update_cost_no_request_without_events() {
     let Some(swarm) = swarm() else { return };
     let _alone = swarm.alone();
-    let ingress = Ingress::shared(swarm);
+    let wanted = Wanted { name: "fairlead-silent", port: 18_130, networks: &["front"], silent: true, ..Wanted::default() };
+    let ingress = &Ingress::start(swarm, wanted);
     let _telling = ingress.telling();
     let (_service, control) = control(swarm);
     let scaled = loaded(ingress, "scaled", 1, &[]);
-    let back = ["--update-failure-action", "rollback", "--rollback-monitor", "1s", "--rollback-delay", "0s"];
-    let failing = loaded(ingress, "failing", 3, &[&QUICK[..], &back].concat());
+    // Watched for longer than the new version lives, on a busy machine too.
+    let back =
+        ["--update-monitor", "5s", "--update-failure-action", "rollback", "--rollback-monitor", "1s", "--rollback-delay", "0s"];
+    let failing = loaded(ingress, "failing", 3, &back);
     let first = [names(&scaled.service), names(&failing.service)].concat();
-    let watch = Watch::begin();
+    let (watch, asked, begun) = (Watch::begin(), swarm.silent.asked().len(), Instant::now());
     std::thread::scope(|scope| {
         scope.spawn(|| {
             for replicas in [8, 2, 5] {
@@ -174,9 +181,15 @@ fn scaling_and_a_failing_update_cost_no_request() {
     });
     let reports = [scaled, failing].map(|loaded| (loaded.service, loaded.going.end()));
     let (changes, control) = (watch.end(), control.end());
+    let mut calls = BTreeMap::<String, u32>::new();
+    for call in &swarm.silent.asked()[asked..] {
+        *calls.entry(call.path.split('?').next().unwrap_or_default().to_owned()).or_default() += 1;
+    }
+    println!("the engine was asked, in {:.0} s: {calls:?}", begun.elapsed().as_secs_f64());
     for (service, report) in &reports {
         judge(&service.name, report, &control, &changes, &first, PLANNED);
     }
+    assert_eq!(ingress.refused(), []);
 }
 
 #[test]

@@ -246,7 +246,7 @@ fn refused(path: &str, response: &Response) -> Failure {
     let has = |text: &str| lower.contains(text);
     let (kind, remedy) = match response.status {
         401 => (Configuration, "give --providers.….username and .password that it accepts"),
-        403 | 404 | 405 => (Configuration, "let the socket proxy pass GET of this path, see docs/swarm.md"),
+        403..=405 => (Configuration, "let the socket proxy pass GET of this path, see docs/swarm.md"),
         503 if has("worker node") => (Configuration, "name a manager as endpoint: workers cannot tell of services"),
         503 if has("docker swarm init") => (Configuration, "run docker swarm init or join, or use providers.docker"),
         503 if has("encrypted") || has("locked") => (Configuration, "unlock it: docker swarm unlock"),

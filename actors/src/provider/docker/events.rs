@@ -145,6 +145,26 @@ impl Events {
         }
     }
 
+    /// Waits until something happened to a few services. Loses none if dropped.
+    pub async fn wait_for_services(&self) {
+        loop {
+            {
+                let news = &self.shared.state.lock().news;
+                if !news.services.is_empty() && !news.many && !news.connected {
+                    return;
+                }
+            }
+            self.shared.filled.notified().await;
+        }
+    }
+
+    /// The few services that something happened to, and those of them that were removed, which are forgotten here; other
+    /// news stay.
+    pub fn take_services(&self) -> (BTreeSet<String>, BTreeSet<String>) {
+        let news = &mut self.shared.state.lock().news;
+        (std::mem::take(&mut news.services), std::mem::take(&mut news.removed))
+    }
+
     /// The news, which are forgotten here.
     pub fn take(&self) -> News {
         std::mem::take(&mut self.shared.state.lock().news)

@@ -42,6 +42,8 @@ pub(crate) struct World {
     pub(crate) version: String,
     /// Bodies in chunks of this many bytes.
     pub(crate) chunk: Option<usize>,
+    /// How long all tasks take.
+    pub(crate) slow: Option<Duration>,
     /// What is answered instead, by the beginning of the path behind the version.
     pub(crate) spoilt: BTreeMap<&'static str, Reply>,
     index: u64,
@@ -64,6 +66,7 @@ impl Daemon {
             containers: BTreeMap::new(),
             version: "1.41".into(),
             chunk: None,
+            slow: None,
             spoilt: BTreeMap::new(),
             index: 10,
         }));
@@ -218,7 +221,11 @@ impl World {
                     asked("service").is_none_or(|id| task["ServiceID"] == id)
                         && asked("desired-state").is_none_or(|state| task["DesiredState"] == state)
                 };
-                list(self.tasks.values().filter(suits).collect())
+                let found = list(self.tasks.values().filter(suits).collect());
+                match self.slow.filter(|_| asked("service").is_none()) {
+                    Some(pause) => Reply::After(pause, Box::new(found)),
+                    None => found,
+                }
             }
             ["networks"] => list(self.networks.iter().collect()),
             ["nodes"] => list(self.nodes.iter().collect()),

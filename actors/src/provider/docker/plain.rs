@@ -61,8 +61,6 @@ struct Session<'a> {
     engine: Engine,
     events: Option<Events>,
     listed: Option<Instant>,
-    /// It was said that all is well.
-    well: bool,
     out: &'a Sender,
 }
 
@@ -86,7 +84,7 @@ impl PlainProvider {
             self.identity = Some(Identity::read().await);
         }
         let events = self.options.watch.then(|| Events::follow(&engine, EVENTS));
-        let mut session = Session { engine, events, listed: None, well: false, out };
+        let mut session = Session { engine, events, listed: None, out };
         if let Some(events) = &session.events {
             // Without the stream it works as well, only later.
             timeout(OPENING, events.opened()).await.ok();
@@ -137,16 +135,14 @@ impl PlainProvider {
         match news {
             News::Doubt(message) => {
                 let since = *self.round.good.get_or_insert_with(now);
-                session.well = false;
                 session.out.send(EventKind::Failing { message, since });
                 return Ok(());
             }
             News::Changed => self.tell(session).await,
             News::Nothing if is_first || mounted || moved => self.tell(session).await,
-            News::Nothing if !session.well => session.out.send(EventKind::Healthy),
-            News::Nothing => {}
+            // Said each time: how long ago it was said last is how stale the configuration is.
+            News::Nothing => session.out.send(EventKind::Healthy),
         }
-        session.well = true;
         self.round.good = Some(now());
         Ok(())
     }

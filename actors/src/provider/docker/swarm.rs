@@ -2,7 +2,7 @@
 //!
 //! Swarm tells nothing of its tasks by itself, so they are asked for again and again; events only make that sooner. What to ask is
 //! decided by [`plan`], what the answers mean by [`state`]; neither does I/O. An answer that is byte for byte the last one is
-//! not even parsed.
+//! not even parsed. What cannot wait until a large list has come in goes over a connection of its own.
 //!
 //! Whatever fails, the last workloads stay in force ([`super::round`]).
 
@@ -25,10 +25,14 @@ use fairlead_net::{
     random,
     time::{Duration, Instant, now, sleep_until, timeout},
 };
-use plan::{Look, Plan};
+use plan::{APART, Look, Plan};
 use serde::de::DeserializeOwned;
 use state::{News, Reading, Seen, State};
-use std::{collections::BTreeSet, future::Future, pin::Pin};
+use std::{
+    collections::BTreeSet,
+    future::Future,
+    pin::{Pin, pin},
+};
 
 /// What makes a look worth while before its time. Of containers, those on the manager itself.
 const EVENTS: &str = concat!(
@@ -69,12 +73,12 @@ struct Known {
 /// One session's own.
 struct Session<'a> {
     engine: Engine,
+    /// For what cannot wait until a list has come in.
+    side: Engine,
     events: Option<Events>,
     plan: Plan,
     /// A change was found that events owe since then.
     owed: Option<Instant>,
-    /// It was said that all is well.
-    well: bool,
     out: &'a Sender,
 }
 
@@ -109,7 +113,8 @@ impl SwarmProvider {
         }
         let events = self.options.watch.then(|| Events::follow(&engine, EVENTS));
         let plan = Plan::new(self.options.refresh);
-        let mut session = Session { engine, events, plan, owed: None, well: false, out };
+        let side = engine.fork();
+        let mut session = Session { engine, side, events, plan, owed: None, out };
         if let Some(events) = &session.events {
             // Without the stream it works as well, only later.
             timeout(OPENING, events.opened()).await.ok();
@@ -126,82 +131,99 @@ impl SwarmProvider {
     /// Looks once, and tells what changed.
     async fn look(&mut self, session: &mut Session<'_>) -> Result<(), Failure> {
         let heard = session.events.as_ref().map(Events::take).unwrap_or_default();
-        let hears = session.events.as_ref().is_some_and(Events::is_up);
-        let look = session.plan.look(&heard, hears, self.state.wants_services(), now());
+        let look = session.plan.look(&heard, now());
         let news = match look.only.is_empty() {
-            true => self.read(&look, &mut session.engine).await?,
-            false => self.read_only(&look.only, &heard.removed, &mut session.engine).await?,
+            true => self.read(&look, session).await?,
+            false => match self.read_only(&look.only, &heard.removed, &mut session.side).await? {
+                Some(news) => news,
+                // A manager that knows nothing says so too, of each service.
+                None => self.read(&Look { services: true, tasks: true, ..Look::default() }, session).await?,
+            },
         };
         session.plan.looked(matches!(news, News::Changed), now());
         session.owe(&heard, self.state.take_moved() && !heard.connected);
-        let is_first = self.round.good.is_none() && !matches!(news, News::Doubt(_));
         let mounted = self.secrets.look().await;
-        match news {
-            News::Doubt(message) => {
-                let since = *self.round.good.get_or_insert_with(now);
-                session.well = false;
-                session.out.send(EventKind::Failing { message, since });
-                return Ok(());
-            }
-            News::Changed => self.tell(session).await,
-            News::Nothing if is_first || mounted => self.tell(session).await,
-            News::Nothing if !session.well => session.out.send(EventKind::Healthy),
-            News::Nothing => {}
-        }
-        session.well = true;
-        self.round.good = Some(now());
+        self.say(news, mounted, session.out).await;
         Ok(())
     }
 
-    async fn tell(&mut self, session: &Session<'_>) {
-        let (services, tasks) = self.state.extent();
-        let extent = format!("{services} services, {tasks} tasks");
-        self.teller.tell(self.state.workloads(), self.secrets.mounts(), &extent, session.out).await;
+    /// Says what a reading meant.
+    async fn say(&mut self, news: News, mounted: bool, out: &Sender) {
+        match news {
+            News::Doubt(message) => {
+                let since = *self.round.good.get_or_insert_with(now);
+                out.send(EventKind::Failing { message, since });
+                return;
+            }
+            News::Nothing if self.round.good.is_some() && !mounted => {
+                // Said each time: how long ago it was said last is how stale the configuration is. But one service alone
+                // does not dispel a doubt in all.
+                if !self.state.is_doubted() {
+                    out.send(EventKind::Healthy);
+                }
+            }
+            News::Changed | News::Nothing => {
+                let (services, tasks) = self.state.extent();
+                let extent = format!("{services} services, {tasks} tasks");
+                self.teller.tell(self.state.workloads(), self.secrets.mounts(), &extent, out).await;
+            }
+        }
+        self.round.good = Some(now());
     }
 
-    /// Reads lists, services before tasks: see [`state`].
-    async fn read(&mut self, look: &Look, engine: &mut Engine) -> Result<News, Failure> {
-        let mut answers = self.known.clone();
-        let mut reading = Reading::default();
-        if look.networks {
-            reading.networks = list::<Network>(engine, "/networks", &mut answers.networks).await?;
-            reading.inspected = self.inspect(engine).await;
-        }
-        if look.nodes {
-            reading.nodes = match list::<Node>(engine, "/nodes", &mut answers.nodes).await {
-                // Tasks are reached without their nodes' names, unless by ports of the node.
-                Err(failure) if failure.kind == FailureKind::Configuration => {
-                    tracing::debug!(provider = self.options.settings.provider, %failure, "nodes are not known");
-                    Seen::Unasked
+    /// Reads lists. An event about a few services does not wait for them: megabytes may be on their way.
+    async fn read(&mut self, look: &Look, session: &mut Session<'_>) -> Result<News, Failure> {
+        let Session { engine, side, events, plan, out, .. } = session;
+        let (mut alone, mut spaced) = (BTreeSet::new(), now());
+        let fetched = {
+            let mut fetch = pin!(fetch(engine, look, self.known.clone(), self.identity.clone()));
+            loop {
+                tokio::select! {
+                    biased;
+                    fetched = &mut fetch => break fetched?,
+                    (ids, removed) = aside(events.as_ref(), spaced) => {
+                        plan.aside(now());
+                        // What cannot be explained is left to the next lists.
+                        if let Some(news) = self.read_only(&ids, &removed, side).await? {
+                            self.say(news, false, out).await;
+                            alone.extend(ids);
+                        }
+                        spaced = now() + APART;
+                    }
                 }
-                seen => seen?,
-            };
+            }
+        };
+        let Fetched { reading, answers, me } = fetched;
+        if let Some(id) = me {
+            self.state.is_me(&id);
         }
-        if look.services {
-            reading.services = list::<Service>(engine, "/services", &mut answers.services).await?;
-        }
-        if look.tasks {
-            let filters = if planted!("desired_ignored") { "{}" } else { r#"{"desired-state":["running"]}"# };
-            let path = format!("/tasks?filters={}", escape(filters));
-            reading.tasks = list::<Task>(engine, &path, &mut answers.tasks).await?;
-        }
-        let news = self.state.apply(reading, now());
+        let asked_for_me = matches!(reading.inspected, Seen::New(_));
+        let news = self.state.apply_beside(&alone, reading, now());
         // What is doubted was not applied, and is to be looked at again however often it comes.
-        if !matches!(news, News::Doubt(_)) {
-            self.known = answers;
+        match news {
+            News::Doubt(_) => {}
+            _ if alone.is_empty() => self.known = answers,
+            _ => self.known = Known { services: Bytes::new(), tasks: Bytes::new(), ..answers },
+        }
+        if asked_for_me && !self.state.is_located() && self.state.is_known() && !std::mem::replace(&mut self.lost, true) {
+            tracing::info!(
+                provider = self.options.settings.provider,
+                "this gateway's own container is not known to the manager: whether it shares the services' networks is taken for granted"
+            );
         }
         Ok(news)
     }
 
-    /// Reads these services, and the tasks of each after it. One that is not there, and that no event said was removed, is a reason to
-    /// read everything: a manager that knows nothing says so too.
+    /// Reads these services, and the tasks of each after it. `None`: one is not there, and no event said that it was removed.
     async fn read_only(
         &mut self,
         ids: &BTreeSet<String>,
         removed: &BTreeSet<String>,
         engine: &mut Engine,
-    ) -> Result<News, Failure> {
-        let mut outcome = News::Nothing;
+    ) -> Result<Option<News>, Failure> {
+        // The state will no longer be that of the lists: they are to be parsed again.
+        (self.known.services, self.known.tasks) = (Bytes::new(), Bytes::new());
+        let (mut outcome, mut unexplained) = (News::Nothing, false);
         for id in ids {
             let service = engine.object::<Service>(&format!("/services/{}", escape(id))).await?;
             let tasks = match service {
@@ -214,42 +236,15 @@ impl SwarmProvider {
             // A service that went while its tasks were asked for went.
             let service = service.filter(|_| tasks.is_some());
             if service.is_none() && !removed.contains(id) && !planted!("empty_believed") {
-                let lists = Look { services: true, tasks: true, ..Look::default() };
-                (self.known.services, self.known.tasks) = (Bytes::new(), Bytes::new());
-                return self.read(&lists, engine).await;
+                unexplained = true;
+                continue;
             }
             match self.state.apply_one(id, service, tasks.unwrap_or_default()) {
                 News::Nothing => {}
                 news => outcome = news,
             }
         }
-        // The state is no longer that of the lists: they are to be parsed again.
-        (self.known.services, self.known.tasks) = (Bytes::new(), Bytes::new());
-        Ok(outcome)
-    }
-
-    /// The networks of this gateway's own container. That they cannot be asked for is no reason to serve nothing.
-    async fn inspect(&mut self, engine: &mut Engine) -> Seen<Option<BTreeSet<String>>> {
-        let Some(identity) = &self.identity else { return Seen::Unasked };
-        let seen = match identity.inspect(engine).await {
-            Ok(Some((id, networks))) => {
-                self.state.is_me(&id);
-                Seen::New(Some(networks.into_values().collect()))
-            }
-            Ok(None) => Seen::New(None),
-            Err(failure) => {
-                tracing::debug!(provider = self.options.settings.provider, %failure, "this gateway's own container cannot be inspected");
-                Seen::Unasked
-            }
-        };
-        if !self.state.is_located() && !matches!(seen, Seen::New(Some(_))) && self.state.is_known() && !self.lost {
-            self.lost = true;
-            tracing::info!(
-                provider = self.options.settings.provider,
-                "this gateway's own container is not known to the manager: whether it shares the services' networks is taken for granted"
-            );
-        }
-        seen
+        Ok(if unexplained && outcome == News::Nothing { None } else { Some(outcome) })
     }
 }
 
@@ -303,6 +298,64 @@ impl Provider for SwarmProvider {
         let name = self.options.settings.provider.clone();
         Box::pin(async move { round::run(&name, endpoints(&self.options), self, out).await })
     }
+}
+
+/// What was read, and as what it came.
+struct Fetched {
+    reading: Reading,
+    answers: Known,
+    /// The id of this gateway's own container.
+    me: Option<String>,
+}
+
+/// Reads lists, services before tasks: see [`state`].
+async fn fetch(engine: &mut Engine, look: &Look, mut answers: Known, identity: Option<Identity>) -> Result<Fetched, Failure> {
+    let mut reading = Reading::default();
+    let mut me = None;
+    if look.networks {
+        reading.networks = list::<Network>(engine, "/networks", &mut answers.networks).await?;
+        (reading.inspected, me) = inspect(engine, identity).await;
+    }
+    if look.nodes {
+        reading.nodes = match list::<Node>(engine, "/nodes", &mut answers.nodes).await {
+            // Tasks are reached without their nodes' names, unless by ports of the node.
+            Err(failure) if failure.kind == FailureKind::Configuration => {
+                tracing::debug!(%failure, "nodes are not known");
+                Seen::Unasked
+            }
+            seen => seen?,
+        };
+    }
+    if look.services {
+        reading.services = list::<Service>(engine, "/services", &mut answers.services).await?;
+    }
+    if look.tasks {
+        let filters = if planted!("desired_ignored") { "{}" } else { r#"{"desired-state":["running"]}"# };
+        let path = format!("/tasks?filters={}", escape(filters));
+        reading.tasks = list::<Task>(engine, &path, &mut answers.tasks).await?;
+    }
+    Ok(Fetched { reading, answers, me })
+}
+
+/// The networks of this gateway's own container, and its id. That they cannot be asked for is no reason to serve nothing.
+async fn inspect(engine: &mut Engine, identity: Option<Identity>) -> (Seen<Option<BTreeSet<String>>>, Option<String>) {
+    let Some(identity) = identity else { return (Seen::Unasked, None) };
+    match identity.inspect(engine).await {
+        Ok(Some((id, networks))) => (Seen::New(Some(networks.into_values().collect())), Some(id)),
+        Ok(None) => (Seen::New(None), None),
+        Err(failure) => {
+            tracing::debug!(%failure, "this gateway's own container cannot be inspected");
+            (Seen::Unasked, None)
+        }
+    }
+}
+
+/// A few services that something happened to, and those of them that were removed, no sooner than `spaced`; never, without a stream of events.
+async fn aside(events: Option<&Events>, spaced: Instant) -> (BTreeSet<String>, BTreeSet<String>) {
+    let Some(events) = events else { return std::future::pending().await };
+    events.wait_for_services().await;
+    sleep_until(spaced).await;
+    events.take_services()
 }
 
 /// A list, compared with the `last` one, which it replaces.

@@ -106,8 +106,6 @@ impl<D: Downstream> Exchange<'_, D> {
                     runners.iter().for_each(|runner| runner.served.endpoint().suspect(now));
                     let next = backend.pick_beside(&self.tried, self.key);
                     let begins = race.overdue(now, next.is_some(), &mut backend.budget.lock());
-                    #[cfg(planted = "race_skipped")]
-                    let begins = begins && !fairlead_net::sim::is_planted("race_skipped");
                     let Some(index) = next.filter(|_| begins) else { continue };
                     self.tried.push(index);
                     backend.series.races.inc();

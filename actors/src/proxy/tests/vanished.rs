@@ -2,10 +2,8 @@
 
 use super::OK;
 use crate::testing::{PATIENCE, Peer, Server, Site, answering, balanced, swallow};
-use std::{
-    io::Read as _,
-    time::{Duration, Instant},
-};
+use fairlead_net::time::now;
+use std::{io::Read as _, time::Duration};
 
 /// Far below what the parts have as their own time-outs, and above what a busy machine adds.
 const MOMENT: Duration = Duration::from_millis(500);
@@ -13,9 +11,9 @@ const MOMENT: Duration = Duration::from_millis(500);
 /// A request on a connection of its own; the body, and how long it took.
 fn timed(site: &Site, method: &str, fields: &str) -> (crate::testing::Response, Duration) {
     let mut client = site.connect();
-    let begun = Instant::now();
+    let begun = now();
     client.send(&format!("{method} / HTTP/1.1\r\nHost: a.example\r\n{fields}Content-Length: 2\r\n\r\nhi"));
-    (client.response(), begun.elapsed())
+    (client.response(), (now() - begun))
 }
 
 /// A site over a server that the test plays and one that answers `alive`; the first keeps a connection, over which nothing arrives
@@ -68,10 +66,10 @@ fn a_request_that_a_kept_connection_swallows_goes_elsewhere() {
     let mut client = site.connect();
     let mut worst = Duration::ZERO;
     for _ in 0..6 {
-        let begun = Instant::now();
+        let begun = now();
         client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
         assert_eq!(client.response().body, "alive");
-        worst = worst.max(begun.elapsed());
+        worst = worst.max(now() - begun);
     }
     assert!(worst > Duration::from_millis(150), "no request was sent over the kept connection");
     assert!(worst < MOMENT, "{worst:?}");

@@ -2,13 +2,13 @@
 //!
 //! What two declare alike is no conflict. Several containers may be one service: its servers are theirs together.
 
-#[cfg(test)]
-mod tests;
-
 use super::{RawDynamic, Service, Unit, Units};
 use crate::config::{Rejection, Severity, Tree, Value, tree::index_order};
 use indexmap::IndexMap;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    sync::Arc,
+};
 
 const REMEDY: &str = "give one of the two another name";
 
@@ -88,10 +88,10 @@ impl Join {
 
 fn add_units<T: Clone + PartialEq>(into: &mut Units<T>, younger: &Units<T>, rejections: &mut Vec<Rejection>) {
     for (name, unit) in younger {
-        match into.get(name) {
-            Some(older) => refuse(older, unit, rejections),
-            None => {
-                into.insert(name.clone(), unit.clone());
+        match into.entry(name.clone()) {
+            Entry::Occupied(older) => refuse(older.get(), unit, rejections),
+            Entry::Vacant(vacant) => {
+                vacant.insert(unit.clone());
             }
         }
     }

@@ -3,7 +3,7 @@
 //! A change concerns few units of many. A unit is known by the tree that it was read from, which is shared and never changes; what is
 //! kept could be built, and keeps what was said about it. Whether a unit can be served is settled each time.
 
-use super::router::Copies;
+use super::router::{Copies, Served};
 use crate::{
     Name,
     config::{
@@ -11,7 +11,7 @@ use crate::{
         dynamic::{Middleware, Service, Transport},
     },
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// What one configuration was made from, for the next.
 #[derive(Debug, Default)]
@@ -22,8 +22,7 @@ pub(in crate::config) struct Memo {
     pub(super) middlewares: Built<Middleware>,
     pub(super) services: Built<Service>,
     pub(super) routers: Built<Copies>,
-    /// Routers as they are served, by the name under which each was declared.
-    pub(super) served: BTreeMap<Name, Arc<Copies>>,
+    pub(super) served: Served,
 }
 
 /// Units of one kind.

@@ -59,6 +59,9 @@ impl Settled for Copies {
     }
 }
 
+/// Routers as they are served, by the name under which each was declared.
+pub(super) type Served = BTreeMap<Name, Arc<Copies>>;
+
 /// Whether nothing changed.
 fn same(a: &Router, b: &Router) -> bool {
     (&a.name, &a.declared, &a.entry_points, &a.rule, a.priority) == (&b.name, &b.declared, &b.entry_points, &b.rule, b.priority)
@@ -74,7 +77,7 @@ pub(super) fn resolve(
     known: &Known<'_>,
     hints: &Hints,
     rejections: &mut Vec<Rejection>,
-) -> (BTreeMap<Name, Arc<Router>>, Built<Copies>, BTreeMap<Name, Arc<Copies>>) {
+) -> (BTreeMap<Name, Arc<Router>>, Built<Copies>, Served) {
     let before = served(last);
     let mut candidates = Vec::new();
     let mut all_built = Vec::new();
@@ -122,7 +125,7 @@ pub(super) fn resolve(
 }
 
 /// What is served of each declared router.
-fn served(last: &Config) -> Cow<'_, BTreeMap<Name, Arc<Copies>>> {
+fn served(last: &Config) -> Cow<'_, Served> {
     if last.memo.static_.is_some() || last.routers.is_empty() {
         return Cow::Borrowed(&last.memo.served);
     }

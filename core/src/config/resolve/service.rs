@@ -4,13 +4,14 @@ use super::{Notes, source_of};
 use crate::{
     Name,
     config::{
-        StaticConfig,
-        decode::{Span, quote, remedy_for_name},
+        StaticConfig, Tree,
+        decode::{Span, quote, read, remedy_for_name},
         dynamic::{
             Failover, HealthCheck, LoadBalancer, PassiveHealthCheck, SameSite, Server, ServerUrl, Service, ServiceKind,
             StickyCookie, Strategy, UpstreamScheme, Weighted,
         },
         raw,
+        tree::index_order,
     },
 };
 use sha1::{Digest, Sha1};
@@ -51,6 +52,29 @@ pub(super) fn build(
         }
     };
     Some(Service { name: name.clone(), kind, source: source_of(notes.tree) })
+}
+
+/// `last` with the servers that are written now, if those it has were found by discovery. Which instances there are is a fact, and no part of
+/// the settings that stay until they are mended: the address of one that is gone may be another's by now.
+pub(super) fn among_instances(tree: &Tree, last: &Service) -> Option<Service> {
+    let ServiceKind::LoadBalancer(balancer) = &last.kind else { return None };
+    if balancer.servers.iter().all(|server| server.instance.is_empty()) {
+        return None;
+    }
+    let written = tree.child("loadBalancer").and_then(|balancer| balancer.child("servers"));
+    let mut written: Vec<(&str, &Tree)> = written.into_iter().flat_map(Tree::children).collect();
+    written.sort_by_key(|(index, _)| index_order(index));
+    let server = |tree: &Tree| {
+        let readable = read::<raw::Server>(tree).0.and_then(|raw| server(&[], &raw, &mut Notes::new(tree, Vec::new())));
+        let instance = tree.text(&["instance"]).filter(|instance| !instance.is_empty());
+        readable.or_else(|| balancer.servers.iter().find(|server| Some(server.instance.as_str()) == instance).cloned())
+    };
+    let servers: Vec<Server> = written.into_iter().filter_map(|(_, tree)| server(tree)).collect();
+    if servers == balancer.servers {
+        return None;
+    }
+    let kind = ServiceKind::LoadBalancer(LoadBalancer { servers, ..balancer.clone() });
+    Some(Service { kind, ..last.clone() })
 }
 
 /// Services that a service sends requests to.

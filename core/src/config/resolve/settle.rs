@@ -89,6 +89,15 @@ impl<T> Candidate<T> {
         }
     }
 
+    /// Brings the version to fall back to in line with what is written, where that is not the version served now.
+    pub(super) fn amend_last(&mut self, amend: impl FnOnce(&Tree, &T) -> Option<T>) {
+        let (Some(tree), Some(last)) = (&self.tree, &self.last) else { return };
+        let served = self.new.as_ref().is_some_and(|new| Arc::ptr_eq(new, last));
+        if let Some(amended) = (!served).then(|| amend(tree, last)).flatten() {
+            self.last = Some(Arc::new(amended));
+        }
+    }
+
     fn demote(&mut self, faults: Vec<Fault>) {
         match self.new.take() {
             Some(new) => {

@@ -166,7 +166,7 @@ impl<'a> Profile<'a> {
                     self.set(&path, variable, value.as_str());
                 }
             }
-            // Nothing waits in a queue, and connections that were upgraded may rest for ever.
+            // Nothing waits in a queue, and connections that were upgraded may rest for an hour.
             "queue" | "tunnel" => {}
             _ => return false,
         }
@@ -214,7 +214,7 @@ impl<'a> Profile<'a> {
             let silent =
                 |line: &&[&str]| words.len() >= line.len() && words.iter().zip(line.iter()).all(|(word, other)| word == other);
             // Values were set before, so this only asks.
-            if words.is_empty() || SILENT.iter().any(|line| silent(&line)) || self.limit(&words, variable) {
+            if words.is_empty() || SILENT.iter().any(silent) || self.limit(&words, variable) {
                 continue;
             }
             let message = format!("line {number}, {}: it has no equivalent here, and is left out", quote(&words.join(" ")));

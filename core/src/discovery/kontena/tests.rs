@@ -79,7 +79,10 @@ fn the_documents_own_example_is_served() {
     let servers: Vec<_> = web.servers.iter().map(|server| (server.url.text.as_str(), server.instance.as_str())).collect();
     assert_eq!(servers, [("http://10.81.128.5:80", "web-1"), ("http://10.81.128.6:80", "web-2")]);
     assert_eq!((web.strategy, web.sticky, web.health_check), (Strategy::Wrr, None, None));
-    assert_eq!(config.services[&Name::whole("web@kontena")].source, "kontena service web: http.services.web");
+    assert_eq!(
+        config.services[&Name::whole("web@kontena")].source,
+        "kontena service web: /kontena/haproxy/lb/services/web/upstreams"
+    );
     assert!(matches!(&kinds(&config, "api")[..], [MiddlewareKind::StripPrefix { prefixes }] if *prefixes == ["/api"]));
     assert!(kinds(&config, "web").is_empty());
 }

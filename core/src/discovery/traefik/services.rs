@@ -86,11 +86,6 @@ impl Filler<'_> {
     /// Writes the servers, unless it is not certain what they are.
     fn fill(&self, service: &str, labels: &ServerLabels<'_>, draft: &mut Draft) -> Result<(), Fault> {
         let written = |key: &str| format!("traefik.http.services.{service}.loadbalancer.server.{key}");
-        if let Some((label, key)) = &labels.unknown {
-            return Err(unknown(label, key, &written("port")));
-        }
-        let weight = labels.weight.map(|(label, value)| whole(label, value)).transpose()?;
-        let preserve = labels.preserve_path.map(|(label, value)| boolean(label, value)).transpose()?;
         let scheme = labels.scheme.map_or(Ok("http"), |(label, value)| scheme(label, value))?;
         let places = match labels.url {
             Some((label, url)) => {
@@ -110,12 +105,18 @@ impl Filler<'_> {
                 places.len()
             }
         };
+        // Found last, so that a service which falls back to its last good version has the servers that there are now.
+        if let Some((label, message, remedy)) = &labels.wrong {
+            return Err(Fault::new(*label, message, remedy));
+        }
+        let weight = labels.weight.map(|(label, value)| whole(label, value)).transpose()?;
+        let preserve = labels.preserve_path.map(|(label, value)| boolean(label, value)).transpose()?;
         for index in 0..places {
             let index = index.to_string();
-            let below = |key| ["http", "services", service, "loadBalancer", "servers", &index, key].map(str::to_owned);
             for (key, value) in [("weight", &weight), ("preservePath", &preserve)] {
                 if let Some((label, value)) = value {
-                    draft.set(&below(key).each_ref().map(String::as_str), label, value.clone());
+                    let path = ["http", "services", service, "loadBalancer", "servers", &index, key];
+                    draft.set(&path, label, value.clone());
                 }
             }
         }
@@ -189,15 +190,6 @@ impl Filler<'_> {
             Kind::Container | Kind::RancherService => "no container is running",
         }
     }
-}
-
-fn unknown(label: &str, key: &str, example: &str) -> Fault {
-    if key.starts_with("servers") {
-        let message = "labels describe one server, which is this workload itself";
-        return Fault::new(label, message, format!("write for instance `{example}`"));
-    }
-    let remedy = config::remedy_for_name(key, ["port", "scheme", "url", "weight", "preservePath"]);
-    Fault::new(label, format!("unknown key {}", config::quote(key)), remedy)
 }
 
 fn port(label: &str, value: &str) -> Result<u16, Fault> {

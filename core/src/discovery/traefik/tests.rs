@@ -77,7 +77,7 @@ fn labels_are_taken_over_and_completed() {
     assert!(router.tls.is_some());
     assert_eq!(router.middlewares[0].as_str(), "strip@swarm");
     assert_eq!(router.service.as_str(), "shop@swarm", "the only service there is");
-    assert_eq!(router.source, "service shop_web: traefik.http.routers.shop");
+    assert_eq!(router.source, "service shop_web: traefik.http.routers.shop.rule");
     let balancer = balancer(&config, "shop@swarm");
     assert_eq!(balancer.servers[0].url.text, "https://10.0.1.11:9000");
     assert_eq!(balancer.servers[0].weight, 3);
@@ -213,6 +213,10 @@ fn what_is_wrong_names_the_label_and_spoils_one_unit() {
             "server.url: expected http://, https:// or h2c://",
         ),
         (vec![("traefik.http.services.web.loadbalancer.stiky", "x")], "stiky: unknown key `stiky` (did you mean `sticky`?)"),
+        (
+            vec![("traefik.http.services.web..sticky", "x")],
+            "service web: traefik.http.services.web..sticky: a part of the name is empty",
+        ),
         (vec![("traefik.swarm.lbswarm", "maybe")], "traefik.swarm.lbswarm: expected true or false, found `maybe`"),
         (vec![("traefik.enable", "yes")], "traefik.enable: expected true or false, found `yes`"),
     ] {
@@ -341,7 +345,7 @@ fn a_port_that_nobody_knows_is_asked_for() {
     let text = format!("service web: {label}: it is not known on which port it listens (set it to that port)");
 
     let (config, rejections) = served(unknown(&[]));
-    assert_eq!(config.services.contains_key("web@swarm"), false);
+    assert!(!config.services.contains_key("web@swarm"));
     assert_eq!(rejections, [format!("Warning {text}")], "nobody spoke of it");
 
     let (_, rejections) = served(unknown(&[("traefik.enable", "true")]));

@@ -25,8 +25,8 @@ pub(super) struct ServerLabels<'a> {
     pub(super) url: Option<(&'a str, &'a str)>,
     pub(super) weight: Option<(&'a str, &'a str)>,
     pub(super) preserve_path: Option<(&'a str, &'a str)>,
-    /// The first that says nothing known, and its name.
-    pub(super) unknown: Option<(&'a str, String)>,
+    /// The first that says nothing known, with what is wrong and what to do.
+    pub(super) wrong: Option<(&'a str, String, String)>,
 }
 
 const HEADS: [&str; 7] = ["enable", "http", "tcp", "udp", "tls", "docker", "swarm"];
@@ -69,9 +69,9 @@ impl<'a> Written<'a> {
 
     /// One label below `traefik.http` or `traefik.tls`.
     fn unit(&mut self, label: &'a str, below: &'a str, value: &'a str, draft: &mut Draft) {
-        let Ok(path) = config::labels::segments(below) else {
-            draft.label(label, below, value);
-            return;
+        let path = match config::labels::segments(below) {
+            Ok(path) => path,
+            Err(message) => return self.unreadable(label, below, value, message, draft),
         };
         let is = |at: usize, name: &str| path.get(at).is_some_and(|part| part.eq_ignore_ascii_case(name));
         if is(0, "http") && is(1, "services") && is(3, "loadbalancer") && (is(4, "server") || is(4, "servers")) {
@@ -95,6 +95,26 @@ impl<'a> Written<'a> {
     }
 }
 
+impl<'a> Written<'a> {
+    /// A label whose name cannot be read spoils the unit that it belongs to; a service's servers are found all the same.
+    fn unreadable(&mut self, label: &'a str, below: &'a str, value: &'a str, message: String, draft: &mut Draft) {
+        let parts: Vec<&str> = below.splitn(4, '.').collect();
+        match parts[..] {
+            [http, services, name, _]
+                if http.eq_ignore_ascii_case("http")
+                    && services.eq_ignore_ascii_case("services")
+                    && !name.is_empty()
+                    && !name.contains('[') =>
+            {
+                draft.declare(&[http, services, name, "loadBalancer"]);
+                let servers = self.servers.entry(name.to_ascii_lowercase()).or_default();
+                servers.wrong.get_or_insert((label, message, "write names separated by single dots".to_owned()));
+            }
+            _ => draft.label(label, below, value),
+        }
+    }
+}
+
 impl<'a> ServerLabels<'a> {
     /// Of two spellings, the first in byte order counts.
     fn note(&mut self, path: &[&str], label: &'a str, value: &'a str) {
@@ -106,10 +126,21 @@ impl<'a> ServerLabels<'a> {
             "weight" => &mut self.weight,
             "preservepath" => &mut self.preserve_path,
             _ => {
-                self.unknown.get_or_insert((label, key));
+                let (message, remedy) = unknown(&key, label);
+                self.wrong.get_or_insert((label, message, remedy));
                 return;
             }
         };
         place.get_or_insert((label, value));
     }
+}
+
+fn unknown(key: &str, label: &str) -> (String, String) {
+    if key.starts_with("servers") {
+        let service = label.split('.').nth(3).unwrap_or_default();
+        let remedy = format!("write for instance `traefik.http.services.{service}.loadbalancer.server.port`");
+        return ("labels describe one server, which is this workload itself".to_owned(), remedy);
+    }
+    let known = ["port", "scheme", "url", "weight", "preservePath"];
+    (format!("unknown key {}", config::quote(key)), config::remedy_for_name(key, known))
 }

@@ -10,6 +10,9 @@ use crate::{
 };
 use std::{collections::BTreeMap, time::Duration};
 
+/// Labels and their values.
+type Written = &'static [(&'static str, &'static str)];
+
 fn workload(kind: Kind, name: &str, age: u64, labels: &[(&str, &str)]) -> Workload {
     let shared = Network { id: "n".into(), name: "net".into(), shared: None, vip: None };
     let instance = |index: u8| Instance {
@@ -107,7 +110,7 @@ fn the_seeds_two_services_are_routed_by_path() {
 
 #[test]
 fn what_is_not_exposed_is_not_served() {
-    let table: [(&[(&str, &str)], bool, usize); 7] = [
+    let table: [(Written, bool, usize); 7] = [
         (&[], true, 1),
         (&[], false, 0),
         (&[("traefik.enable", "true")], false, 1),
@@ -197,7 +200,7 @@ fn a_service_without_a_rule_has_a_host_of_its_own() {
 /// Each: labels beside the rule and the port, and what the middlewares of the router must hold, in order.
 #[test]
 fn middlewares_come_in_traefik_ones_order() {
-    let table: &[(&[(&str, &str)], &[&[&str]])] = &[
+    let table: &[(Written, &[&[&str]])] = &[
         (&[("traefik.frontend.whiteList.sourceRange", "10.0.0.0/8, 192.0.2.1")], &[&["IpAllowList", "reject_status: 403"]]),
         (&[("traefik.frontend.whitelistSourceRange", "10.0.0.0/8")], &[&["IpAllowList"]]),
         (

@@ -1,12 +1,12 @@
 //! When to look at a Swarm again, and at what. Pure: the present, the news and random numbers are arguments.
 //!
 //! Rules
-//! - At rest: tasks every interval (one second, give or take a tenth), services every fifth time while the stream of events
-//!   is open, and every time while it is not.
+//! - At rest: services and tasks every interval (one second, give or take a tenth). Services too, although events tell of
+//!   them: a daemon drops events when it is busy, and says nothing of it.
 //! - In motion (an event in the last three seconds; an update, a rollback, tasks fewer or more than wanted in the last
 //!   minute): every 250 ms. Never so often that asking takes more than an eighth of the time.
 //! - An event is looked after at once, the next at least 100 ms later.
-//! - An event about a few services that are known: those alone, and their tasks.
+//! - An event about a few services: those alone, and their tasks; also while another look is under way.
 //! - Everything, with networks, nodes and this gateway's own container: at first, when the stream of events was opened anew,
 //!   and every 30 s.
 
@@ -28,9 +28,6 @@ const AFTERMATH: Duration = Duration::from_secs(3);
 
 /// How long what is in motion and does not change is taken for being in motion.
 const STUCK: Duration = Duration::from_secs(60);
-
-/// Looks between two at services, while events tell of them.
-const SERVICES_EVERY: u32 = 5;
 
 /// Asking takes at most one part in so many of the time.
 const SHARE: u32 = 8;
@@ -60,22 +57,12 @@ pub struct Plan {
     took: Duration,
     stirred: Option<Instant>,
     changed: Option<Instant>,
-    since_services: u32,
 }
 
 impl Plan {
     /// At rest there is a look every `interval`.
     pub fn new(interval: Duration) -> Self {
-        Self {
-            interval,
-            everything: None,
-            last: None,
-            polled: None,
-            took: Duration::ZERO,
-            stirred: None,
-            changed: None,
-            since_services: 0,
-        }
+        Self { interval, everything: None, last: None, polled: None, took: Duration::ZERO, stirred: None, changed: None }
     }
 
     /// When to look without being told. `random` is any number.
@@ -95,32 +82,36 @@ impl Plan {
         self.last.map_or(now, |last| (last + APART).max(now))
     }
 
-    /// What to look at now. `heard`: what events said since the last look; `hears`: their stream is open; `wants_services`: the tasks
-    /// seen last make services worth a look.
-    pub fn look(&mut self, heard: &News, hears: bool, wants_services: bool, now: Instant) -> Look {
+    /// What to look at now. `heard`: what events said since the last look.
+    pub fn look(&mut self, heard: &News, now: Instant) -> Look {
         if !heard.is_empty() {
             self.stirred = Some(now);
         }
+        self.last = Some(now);
         let connected = heard.connected && !(planted!("event_gap") && self.everything.is_some());
         let all = connected || self.everything.is_none_or(|at| now.saturating_duration_since(at) >= EVERYTHING);
-        let only_services = !heard.services.is_empty()
-            && *heard == News { services: heard.services.clone(), removed: heard.removed.clone(), ..News::default() };
-        if only_services && !all && !wants_services {
-            self.last = Some(now);
+        let only_services =
+            *heard == News { services: heard.services.clone(), removed: heard.removed.clone(), ..News::default() };
+        if only_services && !heard.services.is_empty() && !all {
             return Look { only: heard.services.clone(), ..Look::default() };
         }
-        self.since_services += 1;
-        let services =
-            all || !hears || wants_services || heard.many || !heard.services.is_empty() || self.since_services >= SERVICES_EVERY;
-        let services = services && !(planted!("event_gap") && !all && !heard.many && heard.services.is_empty());
-        if services {
-            self.since_services = 0;
-        }
+        let kept_back = planted!("event_gap") && !all && !heard.many && heard.services.is_empty();
         if all {
             self.everything = Some(now);
         }
-        (self.last, self.polled) = (Some(now), Some(now));
-        Look { services, tasks: true, networks: all || heard.networks, nodes: all || heard.nodes, only: BTreeSet::new() }
+        self.polled = Some(now);
+        Look {
+            services: !kept_back,
+            tasks: true,
+            networks: all || heard.networks,
+            nodes: all || heard.nodes,
+            only: BTreeSet::new(),
+        }
+    }
+
+    /// A few services are looked at while another look is under way.
+    pub fn aside(&mut self, now: Instant) {
+        self.stirred = Some(now);
     }
 
     /// A look ended, and brought a change or not.
@@ -131,11 +122,6 @@ impl Plan {
         if changed {
             self.changed = Some(now);
         }
-    }
-
-    /// The connection is a new one: nothing is taken for granted.
-    pub fn restart(&mut self) {
-        (self.everything, self.last, self.polled, self.since_services) = (None, None, None, 0);
     }
 }
 
@@ -151,35 +137,30 @@ mod tests {
     }
 
     #[test]
-    fn at_rest_tasks_are_looked_at_every_interval_and_services_every_fifth_time() {
+    fn at_rest_there_is_a_look_every_interval() {
         let mut plan = Plan::new(SECOND);
         let mut at = now();
         assert_eq!(plan.due(false, at, 0), at);
-        let first = plan.look(&News::default(), true, false, at);
+        let first = plan.look(&News::default(), at);
         assert!(first.services && first.tasks && first.networks && first.nodes);
         plan.looked(false, at);
-        let mut pattern = Vec::new();
         for n in 0..10 {
             let due = plan.due(false, at, n * 97);
             let pause = due.saturating_duration_since(at);
             assert!(pause >= SECOND * 9 / 10 && pause <= SECOND * 11 / 10, "{pause:?}");
             at = due;
-            let look = plan.look(&News::default(), true, false, at);
-            assert!(look.tasks && !look.networks);
-            pattern.push(look.services);
+            let look = plan.look(&News::default(), at);
+            assert!(look.tasks && look.services && !look.networks && !look.nodes);
             plan.looked(false, at);
         }
-        assert_eq!(pattern, [false, false, false, false, true, false, false, false, false, true]);
-        assert!(plan.look(&News::default(), false, false, at).services, "without events");
-        assert!(plan.look(&News::default(), true, true, at).services, "because of the tasks");
-        assert!(plan.look(&News::default(), true, false, at + EVERYTHING).nodes);
+        assert!(plan.look(&News::default(), at + EVERYTHING).nodes);
     }
 
     #[test]
     fn in_motion_looks_are_brisk_until_it_is_stuck_and_never_take_all_the_time() {
         let mut plan = Plan::new(SECOND);
         let at = now();
-        plan.look(&News::default(), true, false, at);
+        plan.look(&News::default(), at);
         plan.looked(true, at);
         assert!(plan.due(true, at, 0) <= at + BRISK);
         let later = at + AFTERMATH;
@@ -189,7 +170,7 @@ mod tests {
         plan.polled = Some(much_later);
         assert!(plan.due(true, much_later, 0) > much_later + BRISK * 2);
         // An answer that takes 100 ms is not asked for every 250.
-        plan.look(&News::default(), true, false, much_later);
+        plan.look(&News::default(), much_later);
         plan.looked(true, much_later + SECOND / 10);
         let pause = plan.due(true, much_later, 0).saturating_duration_since(much_later);
         assert!(pause >= SECOND * 7 / 10 && pause <= SECOND, "{pause:?}");
@@ -199,17 +180,17 @@ mod tests {
     fn an_event_is_looked_after_at_once_and_alone_where_that_is_enough() {
         let mut plan = Plan::new(SECOND);
         let at = now();
-        plan.look(&News { connected: true, ..News::default() }, true, false, at);
+        plan.look(&News { connected: true, ..News::default() }, at);
         plan.looked(false, at);
         assert_eq!(plan.early(at), at + APART);
         assert_eq!(plan.early(at + SECOND), at + SECOND);
-        let look = plan.look(&services(&["a", "b"]), true, false, at + SECOND);
-        assert_eq!((look.only.len(), look.tasks, look.services), (2, false, false));
-        let look = plan.look(&News { many: true, ..services(&["a"]) }, true, false, at + SECOND);
-        assert!(look.only.is_empty() && look.tasks && look.services);
-        let look = plan.look(&News { nodes: true, ..News::default() }, true, false, at + SECOND);
-        assert!(look.nodes && look.tasks && !look.networks);
-        let look = plan.look(&News { networks: true, ..services(&["a"]) }, true, false, at + SECOND);
-        assert!(look.only.is_empty() && look.services && look.networks);
+        let look = plan.look(&services(&["a", "b"]), at + SECOND);
+        assert_eq!((look.only.len(), look.services && look.tasks), (2, false));
+        let look = plan.look(&News { many: true, ..services(&["a"]) }, at + SECOND);
+        assert!(look.only.is_empty() && look.services && look.tasks);
+        let look = plan.look(&News { nodes: true, ..News::default() }, at + SECOND);
+        assert!(look.nodes && look.tasks && look.services && !look.networks);
+        let look = plan.look(&News { networks: true, ..services(&["a"]) }, at + SECOND);
+        assert!(look.only.is_empty() && look.tasks && look.services && look.networks);
     }
 }

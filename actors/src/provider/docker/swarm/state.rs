@@ -2,12 +2,12 @@
 //!
 //! Rules
 //! - **Order of reading.** A list is one state of the managers' store, but two lists are two states. Tasks are read after
-//!   services. A task of a service that was not there yet is an orphan: it is kept aside, and its service is looked for in the
-//!   next reading ([`State::has_orphans`]). A service that went between the two is served without tasks, since tasks that
+//!   services. A task of a service that was not there yet is an orphan: it is kept aside, and its service comes with the
+//!   next reading. A service that went between the two is served without tasks, since tasks that
 //!   are to run are all that is asked for: what the later list lacks is not running by the managers' own word. New labels
 //!   with older tasks exist in truth, for as long as an update lasts. Older labels with newer tasks would not, and cannot last: a
-//!   task takes a container's start to run, and a task that was not there before lets services be read again
-//!   ([`State::wants_services`]).
+//!   task takes a container's start to run, and the next reading brings the labels. What was read alone while a reading
+//!   was under way is the later of the two, and stays ([`State::apply_beside`]).
 //! - **An instance** is a task that is meant to run and runs, of a service that exists. Swarm calls a task `running` only
 //!   after its health check passed, and no longer means it to run when that fails.
 //! - **A node** that is `unknown` keeps its tasks: during an election all are. One that is `down` loses those that run
@@ -62,7 +62,7 @@ pub enum Seen<T> {
 }
 
 impl<T> Seen<T> {
-    fn new(&self) -> Option<&T> {
+    fn as_new(&self) -> Option<&T> {
         match self {
             Self::New(value) => Some(value),
             Self::Unasked | Self::Same => None,
@@ -98,8 +98,6 @@ pub struct State {
     /// Over another connection: nothing older than this is believed.
     reach: Option<u64>,
     buried: Buried,
-    /// A task appeared that was not there before the services were last read.
-    fresh: bool,
     /// Services differed from what was known when they were last read.
     moved: bool,
     /// Sorted by id.
@@ -136,7 +134,6 @@ impl State {
             doubt: None,
             reach: None,
             buried: Buried::default(),
-            fresh: false,
             moved: false,
             workloads: Arc::default(),
         }
@@ -174,7 +171,6 @@ impl State {
         if !matches!(answers, (Seen::Unasked, _) | (_, Seen::Unasked)) {
             self.reach = None;
         }
-        self.fresh &= matches!(answers.0, Seen::Unasked);
         let mut dirty = BTreeSet::new();
         let mut all = false;
         if let Seen::New(list) = reading.services {
@@ -185,7 +181,6 @@ impl State {
         }
         if let Seen::New(list) = reading.tasks {
             let list = by_service(list);
-            self.fresh |= self.has_fresh(&list);
             mark(&self.tasks, &list, &mut dirty);
             self.tasks = list;
         }
@@ -203,6 +198,29 @@ impl State {
             self.inspected = inspected;
         }
         self.settle(if all { Dirty::All } else { Dirty::Some(dirty) })
+    }
+
+    /// A reading that had begun when the services in `alone` were read by themselves.
+    pub fn apply_beside(&mut self, alone: &BTreeSet<String>, mut reading: Reading, now: Instant) -> News {
+        self.keep(alone, &mut reading);
+        self.apply(reading, now)
+    }
+
+    /// Puts what was read alone into the lists, in the place of what they say of it, unless they know of a later write.
+    fn keep(&self, alone: &BTreeSet<String>, reading: &mut Reading) {
+        let is_later =
+            |service: &Service| self.services.get(&service.id).is_some_and(|known| service.version.index > known.version.index);
+        let listed = reading.services.as_new().map(Vec::as_slice).unwrap_or_default();
+        let later: BTreeSet<String> = listed.iter().filter(|s| is_later(s)).map(|service| service.id.clone()).collect();
+        let kept = alone - &later;
+        if let Seen::New(list) = &mut reading.services {
+            list.retain(|service| !kept.contains(&service.id));
+            list.extend(kept.iter().filter_map(|id| self.services.get(id)).cloned());
+        }
+        if let Seen::New(list) = &mut reading.tasks {
+            list.retain(|task| !kept.contains(&task.service));
+            list.extend(kept.iter().filter_map(|id| self.tasks.get(id)).flatten().cloned());
+        }
     }
 
     /// One service was read, and its tasks after it. `None`: the managers say that there is no such service.
@@ -236,24 +254,14 @@ impl State {
         !self.services.is_empty() || !self.tasks.is_empty()
     }
 
-    /// Whether this service was read already.
-    pub fn knows(&self, id: &str) -> bool {
-        self.services.contains_key(id)
-    }
-
     /// Whether the last reading is not believed.
     pub fn is_doubted(&self) -> bool {
         self.doubt.is_some()
     }
 
     /// Whether tasks are there whose services are not.
-    pub fn has_orphans(&self) -> bool {
+    fn has_orphans(&self) -> bool {
         self.tasks.keys().any(|service| !self.services.contains_key(service))
-    }
-
-    /// Whether services may have changed with the tasks that were seen.
-    pub fn wants_services(&self) -> bool {
-        self.fresh || self.has_orphans()
     }
 
     /// Whether something is on its way: an update or a rollback under way, tasks fewer or more than wanted, or not running yet.
@@ -299,7 +307,7 @@ impl State {
     }
 
     fn suspected(&self, reading: &Reading) -> Option<Suspicion> {
-        let (services, tasks) = (reading.services.new().map(Vec::as_slice), reading.tasks.new().map(Vec::as_slice));
+        let (services, tasks) = (reading.services.as_new().map(Vec::as_slice), reading.tasks.as_new().map(Vec::as_slice));
         let fell =
             |service: &Service| self.services.get(&service.id).is_some_and(|known| known.version.index > service.version.index);
         if services.is_some_and(|list| list.iter().any(fell)) || tasks.is_some_and(|list| self.has_fallen(list)) {
@@ -360,13 +368,6 @@ impl State {
             let known = self.tasks.values().flatten().map(|task| task.id.as_str());
             known.filter(|id| !present.contains(id)).for_each(|id| self.buried.add(id));
         }
-    }
-
-    fn has_fresh(&self, list: &BTreeMap<String, Vec<Task>>) -> bool {
-        let is_known = |task: &Task| {
-            self.tasks.get(&task.service).is_some_and(|known| known.binary_search_by(|known| known.id.cmp(&task.id)).is_ok())
-        };
-        list.values().flatten().any(|task| !is_known(task))
     }
 
     /// The newest version that was seen of anything.

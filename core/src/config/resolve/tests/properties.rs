@@ -2,6 +2,7 @@
 
 use super::*;
 use proptest::prelude::*;
+use std::collections::BTreeSet;
 
 /// Lines of one provider's routers, services and middlewares, good and bad, that refer to each other.
 fn units() -> impl Strategy<Value = Vec<(&'static str, String, String)>> {
@@ -59,6 +60,11 @@ fn image(config: &Config) -> BTreeMap<String, String> {
     image
 }
 
+/// Names of the units that something was said of: `http.routers.web`.
+fn refused(rejections: &[Rejection]) -> BTreeSet<String> {
+    rejections.iter().map(|rejection| rejection.key.split('.').take(3).collect::<Vec<_>>().join(".")).collect()
+}
+
 /// Whether each name in `config` leads somewhere.
 fn whole(config: &Config) -> bool {
     let middlewares = |names: &[Name]| names.iter().all(|name| config.middlewares.contains_key(name));
@@ -108,7 +114,8 @@ proptest! {
         prop_assert!(whole(&second));
         let (third, again) = resolve(&input, &web(), Some(&second));
         prop_assert_eq!(image(&second), image(&third));
-        prop_assert_eq!(rejections.len(), again.len());
+        // The same units, not word for word: what a unit refers to may have gone with the version that fell before it.
+        prop_assert_eq!(refused(&rejections), refused(&again));
         for (name, router) in &second.routers {
             prop_assert!(Arc::ptr_eq(router, &third.routers[name]));
         }

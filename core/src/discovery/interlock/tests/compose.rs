@@ -197,8 +197,8 @@ fn behind_a_virtual_address_tasks_come_and_go_without_a_change() {
         instance.addresses[0].1 = std::net::IpAddr::from([10, 0, 1, 99]);
     }
     let mut discovery = Discovery::new(settings());
-    let first = discovery.compose(&[before.clone()], &mounts(&[]));
-    assert_eq!(discovery.compose(&[after.clone()], &mounts(&[])), first);
+    let first = discovery.compose(std::slice::from_ref(&before), &mounts(&[]));
+    assert_eq!(discovery.compose(std::slice::from_ref(&after), &mounts(&[])), first);
     let tasks = |workload: &Workload| {
         let mut workload = workload.clone();
         workload.labels.insert("com.docker.lb.backend_mode".to_owned(), "task".to_owned());

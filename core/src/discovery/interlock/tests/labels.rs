@@ -6,6 +6,9 @@ use crate::{
     discovery::fixture::servers,
 };
 
+/// Labels, which of them something is said of, and a part of the remedy.
+type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str);
+
 const HOST: (&str, &str) = ("hosts", "demo.local");
 const PORT: (&str, &str) = ("port", "8080");
 
@@ -194,7 +197,7 @@ fn another_service_cluster_is_no_concern() {
 /// Each names its label and a remedy, and hurts its own service only.
 #[test]
 fn a_bad_value_hurts_its_own_service_only() {
-    let remedies: [(&[(&str, &str)], &str, &str); 23] = [
+    let remedies: [Case<'_>; 23] = [
         (&[("hosts", "demo.local:8080"), PORT], "hosts", "separate host names with commas"),
         (&[("hosts", "ünï.local"), PORT], "hosts", "xn--"),
         (&[("hosts", "www.example.*"), PORT], "hosts", "separate host names"),
@@ -229,7 +232,7 @@ fn a_bad_value_hurts_its_own_service_only() {
 
 #[test]
 fn what_is_odd_but_clear_is_served_with_a_warning() {
-    let odd: [(&[(&str, &str)], &str, &str); 7] = [
+    let odd: [Case<'_>; 7] = [
         (&[HOST, PORT, ("ports", "80")], "ports", "did you mean com.docker.lb.port?"),
         (&[HOST, PORT, ("context-root", "/app")], "context-root", "did you mean com.docker.lb.context_root?"),
         (&[HOST, PORT, ("colour", "red")], "colour", "remove it; known here: hosts, port, "),

@@ -134,24 +134,31 @@ fn only_what_is_meant_to_run_and_runs_is_an_instance() {
 fn a_service_without_tasks_has_no_instances_and_tasks_without_service_wait_for_it() {
     let mut state = known(vec![service("s", 5)], vec![task("t", "other", 6)]);
     expect(&state, &[("s", &[])]);
-    assert!(state.has_orphans() && state.wants_services() && state.is_in_motion());
+    assert!(state.is_in_motion());
     let reading =
         Reading { services: Seen::New(vec![service("s", 5), service("other", 4)]), tasks: Seen::Same, ..Reading::default() };
     assert_eq!(state.apply(reading, now()), News::Changed);
     expect(&state, &[("other", &["t"]), ("s", &[])]);
-    assert!(!state.wants_services());
 }
 
 #[test]
-fn a_new_task_asks_for_the_services_once() {
-    let mut state = known(vec![service("s", 5)], vec![task("t", "s", 6)]);
-    state.apply(Reading { services: Seen::Same, tasks: Seen::Same, ..Reading::default() }, now());
-    assert!(!state.wants_services());
-    let tasks = || Seen::New(vec![task("t", "s", 6), task("u", "s", 7)]);
-    state.apply(Reading { tasks: tasks(), ..Reading::default() }, now());
-    assert!(state.wants_services());
-    state.apply(Reading { services: Seen::Same, tasks: Seen::Same, ..Reading::default() }, now());
-    assert!(!state.wants_services());
+fn what_was_read_alone_while_lists_came_in_is_the_later() {
+    let mut state = known(vec![service("a", 5), service("b", 5)], vec![task("t", "a", 6), task("u", "b", 6)]);
+    let renamed = service_with("a", 8, |value| value["Spec"]["Labels"]["a"] = "c".into());
+    state.apply_one("a", Some(renamed), vec![task("v", "a", 9)]);
+    state.apply_one("b", None, vec![]);
+    let alone: BTreeSet<String> = ["a".to_owned(), "b".to_owned()].into();
+    let lists = || lists(vec![service("a", 5), service("b", 5), service("c", 7)], vec![task("t", "a", 6), task("u", "b", 6)]);
+    assert!(matches!(state.apply(lists(), now()), News::Doubt(_)));
+    assert_eq!(state.apply_beside(&alone, lists(), now()), News::Changed);
+    expect(&state, &[("a", &["v"]), ("c", &[])]);
+    assert_eq!(state.workloads()[0].labels["a"], "c");
+    // Unless the list knows a later one.
+    let mut state = known(vec![service("a", 5)], vec![task("t", "a", 6)]);
+    state.apply_one("a", Some(service("a", 7)), vec![]);
+    let reading = super::tests::everything(vec![service("a", 9)], vec![task("v", "a", 10)]);
+    state.apply_beside(&alone, reading, now());
+    expect(&state, &[("a", &["v"])]);
 }
 
 #[test]
