@@ -27,8 +27,14 @@ fn seeds_that_once_failed_pass() {
     }
 }
 
-/// Plans that once failed, kept as they were drawn then, with fewer requests: see `docs/found-by-simulation.md`.
-const PLANS: [&str; 3] = ["lagging_manager", "empty_manager", "managers_behind_one_address"];
+/// Plans that once failed, kept as they were drawn then: see `docs/found-by-simulation.md`.
+const PLANS: [&str; 5] = [
+    "lagging_manager",
+    "empty_manager",
+    "managers_behind_one_address",
+    "two_managers_in_one_reading",
+    "stranger_at_an_old_address",
+];
 
 #[test]
 fn plans_that_once_failed_pass() {

@@ -24,8 +24,8 @@ pub const SEEN: u64 = 1_300;
 pub const MENDED: u64 = 31_000;
 /// A request that was on its way when the gateway learned of a change arrives within this time.
 const UNDER_WAY: u64 = 500;
-/// What a death that nobody planned may do to requests ends within this time.
-const MOURNING: u64 = 10_000;
+/// What a death that nobody planned may do to requests ends within this time: managers believe in a dead node for 15 s.
+const MOURNING: u64 = 20_000;
 
 /// The reference model.
 pub struct Discovery {
@@ -52,7 +52,7 @@ struct Host {
     moved_at: u64,
     /// When each task last began or ceased to be one of its.
     turned: BTreeMap<usize, u64>,
-    /// Tasks that ever ran for it.
+    /// Tasks that ever ran for a service that had it, or was next in turn.
     ran: BTreeSet<usize>,
     /// What the gateway shows, and since when.
     shown: Option<BTreeMap<usize, u64>>,
@@ -128,7 +128,7 @@ impl Discovery {
             for task in tasks(&route).symmetric_difference(&tasks(&host.truth)) {
                 host.turned.insert(*task, now);
             }
-            host.ran.extend(route.iter().flat_map(|route| &route.runs));
+            host.ran.extend(route.iter().flat_map(|route| route.runs.iter().chain(&route.heirs)));
             host.truth = route;
         }
         self.count_bare(now);
@@ -264,7 +264,9 @@ impl Discovery {
             }
             // One that runs on a network that the gateway left is there, and may be taken for reachable.
             let runs = truth.as_ref().is_some_and(|route| route.runs.contains(task));
-            if !runs && host.left.get(task).is_some_and(|left| *left >= turned(task)) {
+            // What the gateway let go for another service it may find again as it was.
+            let same = host.moved_at < turned(task);
+            if !runs && same && host.left.get(task).is_some_and(|left| *left >= turned(task)) {
                 let since = now - turned(task);
                 return broken(
                     Oracle::View,
@@ -353,6 +355,11 @@ impl Discovery {
     fn may_be_mistaken(&mut self, now: u64, index: usize, task: usize, id: u64) -> Verdict {
         let (host, it) = (&self.hosts[index], &self.tasks[&task]);
         let tenants = self.tenants.get(&it.address).into_iter().flatten();
+        // A kernel repeats for minutes what went into a network that it was cut off from.
+        if it.was_cut && host.ran.contains(&task) {
+            self.counts.excused += 1;
+            return Ok(());
+        }
         // When the address last belonged to a task that the host did name.
         let last = tenants.filter_map(|tenant| host.turned.get(tenant)).max();
         match last {

@@ -86,8 +86,13 @@ fn faults(draft: &mut Draft, until: u64) -> u64 {
     for _ in 0..if kinds.is_empty() { 0 } else { draft.chance.count(1, 6) } {
         let (at, lasts) = (draft.chance.within(100, until), draft.chance.magnitude(50, 8_000));
         let kind = draft.chance.pick(&kinds);
-        // A lie that is told for a quarter of a minute is believed.
-        let lasts = if matches!(kind, 4..=6) { lasts.min(2_400) } else { lasts };
+        let lasts = match kind {
+            // Errors are never believed, however long they last.
+            1..=3 if draft.chance.percent(30) => draft.chance.within(15_000, 25_000),
+            // A lie that is told for a quarter of a minute is.
+            4..=6 => lasts.min(2_400),
+            _ => lasts,
+        };
         over = over.max(at + lasts);
         let managers = draft.managers();
         let manager = draft.chance.count(0, managers - 1);

@@ -141,7 +141,9 @@ pub struct Route {
     pub app: usize,
     /// Its tasks that run and are to run.
     pub runs: BTreeSet<usize>,
-    /// Those of them that should get requests: on a network of the gateway's.
+    /// Tasks that run for other services that claim it.
+    pub heirs: BTreeSet<usize>,
+    /// Of its own, those that should get requests: on a network of the gateway's.
     pub tasks: BTreeSet<usize>,
 }
 
@@ -150,20 +152,17 @@ impl View {
     pub fn routes(&self) -> BTreeMap<usize, Route> {
         let mut services: Vec<_> = self.services.values().collect();
         services.sort_by_key(|service| (service.created, &service.id));
-        let mut routes = BTreeMap::new();
+        let mut routes = BTreeMap::<usize, Route>::new();
         for service in services {
             let Some(host) = service.host else { continue };
-            routes.entry(host).or_insert_with(|| {
-                let reachable = |task: &&Arc<Task>| self.attached.contains(&task.network);
-                let (runs, tasks) = (self.runs_of(service), self.runs_of(service).filter(reachable));
-                let numbers = |task: &Arc<Task>| task.number;
-                Route {
-                    service: service.id.clone(),
-                    app: service.app,
-                    runs: runs.map(numbers).collect(),
-                    tasks: tasks.map(numbers).collect(),
-                }
-            });
+            let runs: BTreeSet<usize> = self.runs_of(service).map(|task| task.number).collect();
+            if let Some(route) = routes.get_mut(&host) {
+                route.heirs.extend(runs);
+                continue;
+            }
+            let reachable = self.runs_of(service).filter(|task| self.attached.contains(&task.network));
+            let tasks = reachable.map(|task| task.number).collect();
+            routes.insert(host, Route { service: service.id.clone(), app: service.app, runs, heirs: BTreeSet::new(), tasks });
         }
         routes
     }

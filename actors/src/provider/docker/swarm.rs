@@ -80,6 +80,8 @@ struct Session<'a> {
     /// A change was found that events owe since then.
     owed: Option<Instant>,
     out: &'a Sender,
+    /// Connections of `engine` when it was last asked.
+    over: u64,
 }
 
 impl SwarmProvider {
@@ -114,7 +116,7 @@ impl SwarmProvider {
         let events = self.options.watch.then(|| Events::follow(&engine, EVENTS));
         let plan = Plan::new(self.options.refresh);
         let side = engine.fork();
-        let mut session = Session { engine, side, events, plan, owed: None, out };
+        let mut session = Session { over: engine.connections(), engine, side, events, plan, owed: None, out };
         if let Some(events) = &session.events {
             // Without the stream it works as well, only later.
             timeout(OPENING, events.opened()).await.ok();
@@ -173,7 +175,7 @@ impl SwarmProvider {
 
     /// Reads lists. An event about a few services does not wait for them: megabytes may be on their way.
     async fn read(&mut self, look: &Look, session: &mut Session<'_>) -> Result<News, Failure> {
-        let Session { engine, side, events, plan, out, .. } = session;
+        let Session { engine, side, events, plan, out, over, .. } = session;
         let (mut alone, mut spaced) = (BTreeSet::new(), now());
         let fetched = {
             let mut fetch = pin!(fetch(engine, look, self.known.clone(), self.identity.clone()));
@@ -194,6 +196,11 @@ impl SwarmProvider {
             }
         };
         let Fetched { reading, answers, me } = fetched;
+        let renewed = engine.connections() - std::mem::replace(over, engine.connections());
+        // Another connection may be one to another manager. Where each request has one of its own, that would be said each time.
+        if renewed == 1 && look.services {
+            self.state.switched();
+        }
         if let Some(id) = me {
             self.state.is_me(&id);
         }

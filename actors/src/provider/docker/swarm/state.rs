@@ -324,11 +324,15 @@ impl State {
         if self.has_risen(services, tasks) {
             return Some(Suspicion::Older);
         }
-        if let (Some(reach), Some(services)) = (self.reach, services) {
-            let indices = services.iter().map(|service| service.version.index);
-            let newest = indices.chain(tasks.unwrap_or_default().iter().map(|task| task.version.index)).max();
-            let as_before = matches!(reading.tasks, Seen::Same);
-            if !services.is_empty() && !as_before && newest.is_none_or(|newest| newest < reach) {
+        if let Some(reach) = self.reach
+            && !matches!(reading.services, Seen::Unasked)
+            && !matches!(reading.tasks, Seen::Same)
+        {
+            let newest = |list: &mut dyn Iterator<Item = &Service>| list.map(|service| service.version.index).max();
+            // The same services as before may come with older tasks.
+            let of_services = services.map_or_else(|| newest(&mut self.services.values()), |list| newest(&mut list.iter()));
+            let of_tasks = tasks.unwrap_or_default().iter().map(|task| task.version.index).max();
+            if !services.is_some_and(<[Service]>::is_empty) && of_services.max(of_tasks).is_none_or(|newest| newest < reach) {
                 return Some(Suspicion::Older);
             }
         }

@@ -293,6 +293,11 @@ fn another_manager_has_to_know_as_much() {
     assert!(matches!(state.apply(lagging(), at), News::Doubt(_)), "b is newer than anything it knows");
     assert_eq!(state.apply(lists(vec![service("a", 10)], vec![task("t", "a", 6)]), at), News::Changed, "b was removed since");
     expect(&state, &[("a", &["t"])]);
+    // Services that did not change may come with older tasks.
+    let mut state = known(vec![service("a", 5)], vec![task("t", "a", 6), task("u", "a", 9)]);
+    state.switched();
+    let behind = Reading { services: Seen::Same, tasks: Seen::New(vec![task("t", "a", 6)]), ..Reading::default() };
+    assert!(matches!(state.apply(behind, at), News::Doubt(_)));
     // Over the same manager the newest may go.
     let mut state = known(vec![service("a", 5), service("b", 8)], vec![]);
     assert_eq!(state.apply(lists(vec![service("a", 5)], vec![]), at), News::Changed);
