@@ -70,6 +70,8 @@ struct Task {
     /// It listens and is reachable.
     serving_since: Option<u64>,
     closed_at: Option<u64>,
+    /// The gateway was off its network once: what that swallowed may have been the word of an end.
+    was_cut: bool,
 }
 
 struct Request {
@@ -105,11 +107,11 @@ impl Discovery {
     pub fn booted(&mut self, task: usize, address: Ipv4Addr, facts: Facts) {
         self.ids.insert(facts.id.clone(), task);
         self.tenants.entry(address).or_default().push(task);
-        self.tasks.insert(task, Task { facts, address, serving_since: None, closed_at: None });
+        self.tasks.insert(task, Task { facts, address, serving_since: None, closed_at: None, was_cut: false });
     }
 
     /// What hosts should be routed to from now on.
-    pub fn is_true(&mut self, now: u64, mut routes: BTreeMap<usize, Route>) {
+    pub fn truth(&mut self, now: u64, mut routes: BTreeMap<usize, Route>) {
         for (index, host) in self.hosts.iter_mut().enumerate() {
             let route = routes.remove(&index);
             if route == host.truth {
@@ -130,7 +132,7 @@ impl Discovery {
     }
 
     /// Whether the Swarm has services at all.
-    pub fn is_empty(&mut self, empty: bool) {
+    pub fn emptied(&mut self, empty: bool) {
         self.empty = empty;
     }
 
@@ -157,13 +159,18 @@ impl Discovery {
         }
     }
 
+    /// The gateway left a network.
+    pub fn leaves(&mut self, network: u8) {
+        self.tasks.values_mut().filter(|task| task.address.octets()[2] == network).for_each(|task| task.was_cut = true);
+    }
+
     /// The gateway is ready.
     pub fn begins(&mut self, now: u64) {
         self.began = now;
     }
 
     /// Whether every manager tells the truth, soon.
-    pub fn is_well(&mut self, now: u64, well: bool) {
+    pub fn managers(&mut self, now: u64, well: bool) {
         if self.well != well {
             (self.well, self.well_since) = (well, now);
         }
@@ -464,8 +471,8 @@ impl Discovery {
     /// A server may have closed a connection just when a request went out on it.
     fn was_closing(&self, request: &Request) -> bool {
         let shown = self.hosts[request.host].shown.iter().flat_map(BTreeMap::keys).chain(request.shown.iter().flatten());
-        let closed = |task: &usize| self.tasks.get(task).and_then(|task| task.closed_at);
-        shown.filter_map(closed).any(|at| at + CLOSING >= request.began)
+        let closed = |task: &Task| task.was_cut || task.closed_at.is_some_and(|at| at + CLOSING >= request.began);
+        shown.filter_map(|task| self.tasks.get(task)).any(closed)
     }
 }
 

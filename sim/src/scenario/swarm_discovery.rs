@@ -72,10 +72,11 @@ fn change(draft: &mut Draft, at: u64, apps: &[(usize, Language)], hosts: &[usize
 fn inherit(draft: &mut Draft, at: u64, apps: &[(usize, Language)]) {
     let ((heir, _), (app, _)) = (draft.chance.pick(apps), draft.chance.pick(apps));
     for pick in 0..3 {
-        draft.event(at + pick * 20, Event::KillTask { app, pick: draft.chance.draw(), refuses: false });
+        let (at, pick) = (at + pick * 20, draft.chance.draw());
+        draft.event(at, Event::KillTask { app, pick, refuses: false });
     }
-    let replicas = draft.chance.count(4, 7);
-    draft.event(at + draft.chance.magnitude(1, 1_000), Event::Scale { app: heir, replicas });
+    let (at, replicas) = (at + draft.chance.magnitude(1, 1_000), draft.chance.count(4, 7));
+    draft.event(at, Event::Scale { app: heir, replicas });
 }
 
 /// Some kinds of faults, each for a while. When the last is over.

@@ -153,10 +153,10 @@ impl World {
         }
         let view = stage.swarm.view();
         let mut judge = stage.judge.lock();
-        judge.is_well(now, stage.swarm.is_well());
+        judge.managers(now, stage.swarm.is_well());
         if std::mem::replace(&mut stage.tasks.lock().told, view.index) != view.index {
-            judge.is_empty(view.services.is_empty());
-            judge.is_true(now, view.routes());
+            judge.emptied(view.services.is_empty());
+            judge.truth(now, view.routes());
         }
     }
 
@@ -270,7 +270,10 @@ impl World {
         drop(gates);
         match (changed, present) {
             (true, true) => self.net.attach(self.gateway.host, &address),
-            (true, false) => self.net.detach(self.gateway.host, &address),
+            (true, false) => {
+                self.net.detach(self.gateway.host, &address);
+                stage.judge.lock().leaves(network as u8);
+            }
             (false, _) => {}
         }
     }

@@ -32,7 +32,7 @@ fn judge() -> Discovery {
 }
 
 fn is_true(judge: &mut Discovery, now: u64, a: &[usize], b: &[usize]) {
-    judge.is_true(now, [(0, route(A, a)), (1, route(B, b))].into());
+    judge.truth(now, [(0, route(A, a)), (1, route(B, b))].into());
 }
 
 fn shows(judge: &mut Discovery, now: u64, number: u64, a: &[&str], b: &[&str]) -> Verdict {
@@ -69,7 +69,7 @@ fn an_exchange_as_it_should_be_passes() {
 fn an_address_that_changed_hands_is_nobodys_excuse_once_it_can_be_known() {
     for (well, at, excused) in [(true, 11_300 + UNDER_WAY, true), (true, 11_301 + UNDER_WAY, false), (false, 60_000, true)] {
         let mut judge = judge();
-        judge.is_well(9_000, well);
+        judge.managers(9_000, well);
         is_true(&mut judge, 10_000, &[0], &[2]);
         judge.booted(3, address(1), facts(3, B));
         judge.asked(at, 7, &ask(0, false));
@@ -92,10 +92,10 @@ fn what_changes_is_shown_within_a_poll_or_after_the_managers_are_mended() {
     judge.converges(10_000 + SEEN).unwrap();
     assert_eq!(oracle(judge.converges(10_001 + SEEN)), Oracle::View, "still has");
     let mut judge = self::judge();
-    judge.is_well(10_000, false);
+    judge.managers(10_000, false);
     is_true(&mut judge, 10_000, &[0], &[2]);
     judge.converges(90_000).unwrap();
-    judge.is_well(90_000, true);
+    judge.managers(90_000, true);
     judge.converges(90_000 + MENDED + SEEN).unwrap();
     assert_eq!(oracle(judge.converges(90_001 + MENDED + SEEN)), Oracle::View);
     assert!(!judge.is_converged());
@@ -106,7 +106,7 @@ fn what_changes_is_shown_within_a_poll_or_after_the_managers_are_mended() {
 #[test]
 fn nothing_that_lives_is_lost_and_nothing_that_went_comes_back() {
     let mut judge = judge();
-    judge.is_well(10_000, false);
+    judge.managers(10_000, false);
     assert_eq!(oracle(shows(&mut judge, 10_001, 2, &["t0"], &["t2"])), Oracle::Static);
     let mut judge = self::judge();
     assert_eq!(oracle(judge.published(10_001, 2, [(1, vec!["t2".to_owned()])].into())), Oracle::Static, "the route");
