@@ -148,7 +148,7 @@ pub enum Fault {
     Worker,
     /// Calls hang for 20 s and end with 500.
     NoQuorum,
-    /// Every list is empty, as if the cluster were.
+    /// It has begun anew and knows nothing yet: every list is empty.
     Empty,
     /// It is cut off from its leader and has not noticed: connections to it end, and on new ones lists are of so many milliseconds ago.
     Stale {

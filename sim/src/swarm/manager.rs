@@ -49,7 +49,9 @@ impl Manager {
 
     /// Breaks it, or mends it.
     pub fn set(&mut self, fault: Fault) {
-        let changes = self.fault != fault && [self.fault, fault].iter().any(|fault| matches!(fault, Fault::Stale { .. }));
+        // Another state is another process, or another connection to the leader.
+        let of_its_own = |fault: &Fault| matches!(fault, Fault::Stale { .. } | Fault::Empty);
+        let changes = self.fault != fault && [self.fault, fault].iter().any(of_its_own);
         self.breaks += u64::from(changes);
         self.fault = fault;
     }

@@ -136,7 +136,7 @@ pub struct Facts {
 /// What a host should be routed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// The oldest service that claims it.
+    /// The service that has it.
     pub service: String,
     pub app: usize,
     /// Its tasks that should get requests.
@@ -144,20 +144,25 @@ pub struct Route {
 }
 
 impl View {
-    /// What a gateway that sees this should serve.
+    /// What a gateway that sees this should serve. Of the services that claim a host the oldest has it; one without a running task claims
+    /// nothing, as Traefik has it (`allowEmptyServices`).
     pub fn routes(&self) -> BTreeMap<usize, Route> {
         let mut services: Vec<_> = self.services.values().collect();
-        services.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
+        services.sort_by_key(|service| (self.runs_of(service).next().is_none(), service.created, &service.id));
         let mut routes = BTreeMap::new();
         for service in services {
             let Some(host) = service.host else { continue };
             routes.entry(host).or_insert_with(|| {
-                let tasks = self.tasks.values().filter(|task| task.service == service.id && task.is_routable());
-                let tasks = tasks.filter(|task| self.attached.contains(&task.network)).map(|task| task.number).collect();
-                Route { service: service.id.clone(), app: service.app, tasks }
+                let reachable = self.runs_of(service).filter(|task| self.attached.contains(&task.network));
+                Route { service: service.id.clone(), app: service.app, tasks: reachable.map(|task| task.number).collect() }
             });
         }
         routes
+    }
+
+    /// Tasks of a service that should get requests.
+    fn runs_of<'a>(&'a self, service: &'a Service) -> impl Iterator<Item = &'a Arc<Task>> {
+        self.tasks.values().filter(move |task| task.service == service.id && task.is_routable())
     }
 }
 

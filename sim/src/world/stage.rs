@@ -248,8 +248,10 @@ impl World {
 
     fn count_task(&self, task: usize) {
         let Some(stage) = &self.stage else { return };
+        let attached = stage.gates.lock().attached.clone();
         let tasks = stage.tasks.lock();
-        let serves = tasks.listening.contains(&task) && tasks.reached.contains(&task);
+        let on = tasks.addresses.get(&task).is_some_and(|address| attached.contains(&address.octets()[2]));
+        let serves = on && tasks.listening.contains(&task) && tasks.reached.contains(&task);
         drop(tasks);
         stage.judge.lock().serves(self.now(), task, serves);
     }
@@ -274,8 +276,10 @@ impl World {
                 self.net.detach(self.gateway.host, &address);
                 stage.judge.lock().leaves(network as u8);
             }
-            (false, _) => {}
+            (false, _) => return,
         }
+        let tasks: Vec<_> = stage.tasks.lock().addresses.keys().copied().collect();
+        tasks.into_iter().for_each(|task| self.count_task(task));
     }
 
     fn break_manager(self: &Arc<Self>, manager: usize, fault: Fault) {
