@@ -52,6 +52,8 @@ struct Host {
     moved_at: u64,
     /// When each task last began or ceased to be one of its.
     turned: BTreeMap<usize, u64>,
+    /// Tasks that ever ran for it.
+    ran: BTreeSet<usize>,
     /// What the gateway shows, and since when.
     shown: Option<BTreeMap<usize, u64>>,
     /// When tasks were shown last that are no longer.
@@ -126,6 +128,7 @@ impl Discovery {
             for task in tasks(&route).symmetric_difference(&tasks(&host.truth)) {
                 host.turned.insert(*task, now);
             }
+            host.ran.extend(route.iter().flat_map(|route| &route.runs));
             host.truth = route;
         }
         self.count_bare(now);
@@ -256,10 +259,12 @@ impl Discovery {
             return broken(Oracle::Static, format!("s{index} lost its route, and the service that claims it is there"));
         }
         for task in shown.iter().flatten().filter(|task| !before.as_ref().is_some_and(|before| before.contains_key(task))) {
-            if !is_true(task) && turned(task) == 0 {
+            if !host.ran.contains(task) {
                 return broken(Oracle::View, format!("s{index} is routed to task {task}, which was never to get its requests"));
             }
-            if !is_true(task) && host.left.get(task).is_some_and(|left| *left >= turned(task)) {
+            // One that runs on a network that the gateway left is there, and may be taken for reachable.
+            let runs = truth.as_ref().is_some_and(|route| route.runs.contains(task));
+            if !runs && host.left.get(task).is_some_and(|left| *left >= turned(task)) {
                 let since = now - turned(task);
                 return broken(
                     Oracle::View,

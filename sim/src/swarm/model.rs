@@ -136,25 +136,33 @@ pub struct Facts {
 /// What a host should be routed to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
-    /// The service that has it.
+    /// The oldest service that claims it.
     pub service: String,
     pub app: usize,
-    /// Its tasks that should get requests.
+    /// Its tasks that run and are to run.
+    pub runs: BTreeSet<usize>,
+    /// Those of them that should get requests: on a network of the gateway's.
     pub tasks: BTreeSet<usize>,
 }
 
 impl View {
-    /// What a gateway that sees this should serve. Of the services that claim a host the oldest has it; one without a running task claims
-    /// nothing, as Traefik has it (`allowEmptyServices`).
+    /// What a gateway that sees this should serve. Of the services that claim a host the oldest has it, with or without a running task.
     pub fn routes(&self) -> BTreeMap<usize, Route> {
         let mut services: Vec<_> = self.services.values().collect();
-        services.sort_by_key(|service| (self.runs_of(service).next().is_none(), service.created, &service.id));
+        services.sort_by_key(|service| (service.created, &service.id));
         let mut routes = BTreeMap::new();
         for service in services {
             let Some(host) = service.host else { continue };
             routes.entry(host).or_insert_with(|| {
-                let reachable = self.runs_of(service).filter(|task| self.attached.contains(&task.network));
-                Route { service: service.id.clone(), app: service.app, tasks: reachable.map(|task| task.number).collect() }
+                let reachable = |task: &&Arc<Task>| self.attached.contains(&task.network);
+                let (runs, tasks) = (self.runs_of(service), self.runs_of(service).filter(reachable));
+                let numbers = |task: &Arc<Task>| task.number;
+                Route {
+                    service: service.id.clone(),
+                    app: service.app,
+                    runs: runs.map(numbers).collect(),
+                    tasks: tasks.map(numbers).collect(),
+                }
             });
         }
         routes

@@ -14,7 +14,8 @@ fn facts(task: usize, service: &str) -> Facts {
 }
 
 fn route(service: &str, tasks: &[usize]) -> Route {
-    Route { service: service.into(), app: usize::from(service == B), tasks: tasks.iter().copied().collect() }
+    let tasks: BTreeSet<usize> = tasks.iter().copied().collect();
+    Route { service: service.into(), app: usize::from(service == B), runs: tasks.clone(), tasks }
 }
 
 /// Host 0 belongs to A with tasks 0 and 1, host 1 to B with task 2; all serve and are shown. A second has passed ten times.
