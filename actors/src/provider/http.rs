@@ -102,6 +102,8 @@ pub struct Client {
     options: Options,
     authorization: Option<String>,
     kept: Option<Connection>,
+    /// Connections that were opened for requests.
+    connections: u64,
 }
 
 impl Client {
@@ -111,7 +113,7 @@ impl Client {
             .credentials
             .as_ref()
             .map(|(user, password)| format!("Basic {}", base64(format!("{user}:{}", password.reveal()).as_bytes())));
-        Self { endpoint, options, authorization, kept: None }
+        Self { endpoint, options, authorization, kept: None, connections: 0 }
     }
 
     /// A client of the same server with a connection of its own.
@@ -121,7 +123,13 @@ impl Client {
             options: self.options.clone(),
             authorization: self.authorization.clone(),
             kept: None,
+            connections: 0,
         }
+    }
+
+    /// Counts connections: who answers behind one address may change with each.
+    pub fn connections(&self) -> u64 {
+        self.connections
     }
 
     /// Where it asks.
@@ -177,6 +185,7 @@ impl Client {
                 asked => return self.receive(connection, asked?, known).await,
             }
         }
+        self.connections += 1;
         let mut connection = connect(&self.endpoint, &self.options).await?;
         let head = self.ask(&mut connection, target, wait).await?;
         self.receive(connection, head, known).await

@@ -86,6 +86,7 @@ pub async fn run<D: Downstream>(
         if !exchange.tried.contains(&index) {
             exchange.tried.push(index);
         }
+        let begun = now();
         let failed = match exchange.attempt(index, same.is_some()).await {
             Ok(done) => break done,
             Err(failed) => failed,
@@ -115,7 +116,9 @@ pub async fn run<D: Downstream>(
                 after
             }
             Decision::RetrySame { after } => {
-                same = Some(failed.index);
+                // Unless its address may be another's by now.
+                let strange = connect::is_strange(&backend.endpoints[failed.index], now().saturating_sub(begun));
+                same = (!strange).then_some(failed.index);
                 after
             }
         };

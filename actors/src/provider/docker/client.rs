@@ -171,6 +171,11 @@ impl Engine {
         Err(refused("/events", &response))
     }
 
+    /// Counts connections: behind one address there may be several daemons.
+    pub fn connections(&self) -> u64 {
+        self.http.connections()
+    }
+
     /// A second client of the same daemon, with a connection of its own.
     pub fn fork(&self) -> Self {
         Self { http: self.http.fork(), version: self.version }

@@ -188,9 +188,9 @@ impl<D: Downstream> Exchange<'_, D> {
     }
 }
 
-/// Whether somebody else may have answered: the server was withdrawn while it was silent, and took so long that its first word must have
-/// been lost. Where addresses are handed on, as on a Swarm's networks, they may have been in that time.
-fn is_strange(endpoint: &Endpoint, took: Duration) -> bool {
+/// Whether it may be somebody else who answers: the server was withdrawn in the meantime, and was silent for so long that its first word
+/// must have been lost. Where addresses are handed on, as on a Swarm's networks, they may have been in that time.
+pub(super) fn is_strange(endpoint: &Endpoint, took: Duration) -> bool {
     let planted = false;
     #[cfg(planted = "stranger_trusted")]
     let planted = planted || fairlead_net::sim::is_planted("stranger_trusted");

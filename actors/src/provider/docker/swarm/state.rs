@@ -233,8 +233,16 @@ impl State {
             self.tasks.remove(id);
             return self.settle(Dirty::Some([id.to_owned()].into()));
         };
-        let fell = self.services.get(id).is_some_and(|known| known.version.index > service.version.index);
-        if fell || self.has_fallen(&tasks) || self.has_risen(Some(std::slice::from_ref(&service)), Some(&tasks)) {
+        let newest =
+            |service: &Service, tasks: &[Task]| tasks.iter().map(|task| task.version.index).fold(service.version.index, u64::max);
+        let known = self.tasks.get(id).map_or(&[][..], Vec::as_slice);
+        // It may be another manager that is asked for one service than for all. Where only tasks went, the next lists tell.
+        let fell = self.services.get(id).is_some_and(|of| newest(of, known) > newest(&service, &tasks));
+        if fell
+            || self.services.get(id).is_some_and(|known| known.version.index > service.version.index)
+            || self.has_fallen(&tasks)
+            || self.has_risen(Some(std::slice::from_ref(&service)), Some(&tasks))
+        {
             return News::Doubt(self.message(Suspicion::Older));
         }
         gone.iter().for_each(|id| self.buried.add(id));
