@@ -61,6 +61,11 @@ impl Engine {
         Self { server, shared }
     }
 
+    /// Where it listens.
+    pub fn port(&self) -> u16 {
+        self.server.port()
+    }
+
     /// As `--providers.swarm.endpoint` names it.
     pub fn endpoint(&self) -> String {
         format!("tcp://127.0.0.1:{}", self.server.port())

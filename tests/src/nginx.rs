@@ -1,6 +1,13 @@
 //! nginx as a server behind the gateway, for the protocols that are not spoken by hand here: HTTP/2 without TLS, and TLS.
 
-use crate::{certs::Leaf, dir::Dir, free_port, http::Connection, process::Process, wait};
+use crate::{
+    certs::{Authority, Leaf},
+    dir::Dir,
+    free_port,
+    http::Connection,
+    process::Process,
+    wait,
+};
 use std::process::Command;
 
 /// A running nginx with one `server` block, which answers every path with the protocol and the host that it saw.
@@ -24,7 +31,30 @@ impl Nginx {
         })
     }
 
+    /// TLS before another server on `port`: only for clients with a certificate of `authority`, and only for GET.
+    pub fn guarding(leaf: &Leaf, authority: &Authority, port: u16) -> Self {
+        Self::start_with(
+            |dir| {
+                let (cert, key) = leaf.files(dir, "server");
+                let clients = authority.file(dir);
+                let tls = format!("ssl_certificate {cert}; ssl_certificate_key {key};");
+                ("ssl".into(), format!("{tls} ssl_client_certificate {clients}; ssl_verify_client on;"))
+            },
+            // Events come as they happen, over a connection that stays open.
+            &format!(
+                "limit_except GET {{ deny all; }} proxy_pass http://127.0.0.1:{port}; proxy_http_version 1.1; proxy_buffering off;"
+            ),
+        )
+    }
+
     fn start(configure: impl FnOnce(&Dir) -> (String, String)) -> Self {
+        Self::start_with(
+            configure,
+            r#"return 200 "Hostname: nginx\nprotocol: $server_protocol\nhost: $host\nsni: $ssl_server_name\nproto: $http_x_forwarded_proto\n";"#,
+        )
+    }
+
+    fn start_with(configure: impl FnOnce(&Dir) -> (String, String), answer: &str) -> Self {
         let (dir, port) = (Dir::new(), free_port());
         let (listen, more) = configure(&dir);
         let at = dir.path().display();
@@ -40,7 +70,7 @@ http {{
   server {{
     listen 127.0.0.1:{port} {listen}; {more}
     default_type text/plain;
-    location / {{ return 200 \"Hostname: nginx\\nprotocol: $server_protocol\\nhost: $host\\nsni: $ssl_server_name\\nproto: $http_x_forwarded_proto\\n\"; }}
+    location / {{ {answer} }}
   }}
 }}"
             ),

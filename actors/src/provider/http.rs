@@ -9,6 +9,7 @@
 mod connect;
 mod endpoint;
 
+pub(in crate::provider) use endpoint::host_port;
 pub use endpoint::{Endpoint, Notation};
 
 use bytes::{Bytes, BytesMut};

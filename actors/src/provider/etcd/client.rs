@@ -3,7 +3,7 @@
 //! Owns endpoints as operators write them, names resolved anew at each connect, TLS, and the token. Deliberately absent:
 //! retries and the choice of the endpoint, which are the session's.
 
-use super::super::tls::client_config;
+use super::super::{http::host_port, tls::client_config};
 use super::proto::{
     self, AuthenticateRequest, AuthenticateResponse, RangeRequest, RangeResponse, WatchRequest, WatchResponse, method,
 };
@@ -59,20 +59,8 @@ impl Endpoint {
                 return Err(format!("`{text}` in --providers.etcd.endpoints: {scheme} is neither http nor https"));
             }
         };
-        let wrong = || format!("`{text}` in --providers.etcd.endpoints is not host:port");
-        let rest = rest.trim_end_matches('/');
-        let (host, port) = match rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
-            Some((host, "")) => (host, None),
-            Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or_else(wrong)?)),
-            // Several colons without brackets: an IPv6 address without a port.
-            None if rest.matches(':').count() > 1 => (rest, None),
-            None => rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port))),
-        };
-        let port = port.map_or(Ok(PORT), |p| p.parse().map_err(|_| wrong()))?;
-        if host.is_empty() || host.contains(['/', '@', '?']) {
-            return Err(wrong());
-        }
-        Ok(Self { host: host.to_owned(), port, secure })
+        let (host, port) = host_port(rest).ok_or_else(|| format!("`{text}` in --providers.etcd.endpoints is not host:port"))?;
+        Ok(Self { host, port: port.unwrap_or(PORT), secure })
     }
 }
 

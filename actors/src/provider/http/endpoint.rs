@@ -46,21 +46,10 @@ impl Endpoint {
                 return Err(format!("`{text}` in {option}: {scheme} is none of unix, tcp, http and https"));
             }
         };
-        let wrong = || format!("`{text}` in {option} is neither host:port nor unix:///path");
-        let rest = rest.trim_end_matches('/');
-        let (host, port) = match rest.strip_prefix('[').and_then(|r| r.split_once(']')) {
-            Some((host, "")) => (host, None),
-            Some((host, port)) => (host, Some(port.strip_prefix(':').ok_or_else(wrong)?)),
-            // Several colons without brackets: an IPv6 address without a port.
-            None if rest.matches(':').count() > 1 => (rest, None),
-            None => rest.split_once(':').map_or((rest, None), |(host, port)| (host, Some(port))),
-        };
-        let default = if secure { notation.ports.1 } else { notation.ports.0 };
-        let port = port.map_or(Ok(default), |port| port.parse().map_err(|_| wrong()))?;
-        if host.is_empty() || host.contains(['/', '@', '?', ' ']) {
-            return Err(wrong());
-        }
-        Ok(Self::Tcp { host: host.to_owned(), port, secure })
+        let (host, port) =
+            host_port(rest).ok_or_else(|| format!("`{text}` in {option} is neither host:port nor unix:///path"))?;
+        let port = port.unwrap_or(if secure { notation.ports.1 } else { notation.ports.0 });
+        Ok(Self::Tcp { host, port, secure })
     }
 
     /// What the request's `Host` says. A daemon behind a socket file wants one, and any will do.
@@ -71,6 +60,20 @@ impl Endpoint {
             Self::Tcp { host, port, .. } => format!("{host}:{port}"),
         }
     }
+}
+
+/// `host`, `host:port`, `[v6]:port`, `v6`; a name or an address, without brackets.
+pub(in crate::provider) fn host_port(text: &str) -> Option<(String, Option<u16>)> {
+    let text = text.trim_end_matches('/');
+    let (host, port) = match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((host, "")) => (host, None),
+        Some((host, port)) => (host, Some(port.strip_prefix(':')?)),
+        // Several colons without brackets: an IPv6 address without a port.
+        None if text.matches(':').count() > 1 => (text, None),
+        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
+    };
+    let port = port.map(|port| port.parse()).transpose().ok()?;
+    (!host.is_empty() && !host.contains(['/', '@', '?', ' '])).then(|| (host.to_owned(), port))
 }
 
 impl fmt::Display for Endpoint {
