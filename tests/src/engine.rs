@@ -29,7 +29,9 @@ struct Shared {
 struct State {
     services: Vec<Value>,
     tasks: Vec<Value>,
-    /// Rendered answers, until something changes.
+    /// Each of them as text: a list is put together from these, so that it costs this manager next to nothing.
+    texts: BTreeMap<&'static str, Vec<String>>,
+    /// Whole lists, until something changes.
     rendered: BTreeMap<&'static str, Arc<str>>,
     events: Vec<String>,
     /// Whether `/events` is answered at all.
@@ -45,9 +47,13 @@ impl Engine {
     /// A manager of `services` services with `tasks` tasks each, all of them at `port` of this machine: `service-0` answers for
     /// the host `service-0.test`, and so on.
     pub fn start(services: usize, tasks: usize, port: u16) -> Self {
+        let services: Vec<Value> = (0..services).map(|i| service(i, port)).collect();
+        let tasks: Vec<Value> = (0..services.len()).flat_map(|i| (0..tasks).map(move |slot| task(i, slot))).collect();
+        let texts = |of: &[Value]| of.iter().map(Value::to_string).collect::<Vec<_>>();
         let state = State {
-            services: (0..services).map(|i| service(i, port)).collect(),
-            tasks: (0..services).flat_map(|i| (0..tasks).map(move |slot| task(i, slot))).collect(),
+            texts: [("services", texts(&services)), ("tasks", texts(&tasks))].into(),
+            services,
+            tasks,
             rendered: BTreeMap::new(),
             events: Vec::new(),
             speaks: true,
@@ -79,7 +85,10 @@ impl Engine {
         let entry = &mut state.services[service];
         entry["Version"]["Index"] = json!(index);
         entry["Spec"]["Labels"][label] = json!(value);
-        let (id, name) = (entry["ID"].clone(), entry["Spec"]["Name"].clone());
+        let (id, name, text) = (entry["ID"].clone(), entry["Spec"]["Name"].clone(), entry.to_string());
+        if let Some(texts) = state.texts.get_mut("services") {
+            texts[service] = text;
+        }
         state.rendered.remove("services");
         let event = json!({ "Type": "service", "Action": "update", "scope": "swarm", "time": 1_795_000_000, "timeNano": index,
             "Actor": { "ID": id, "Attributes": { "name": name } } });
@@ -180,9 +189,8 @@ fn stream(shared: &Shared, exchange: &mut Exchange<'_>) -> std::io::Result<After
 
 impl State {
     fn render(&mut self, what: &'static str) -> Arc<str> {
-        let State { services, tasks, rendered, .. } = self;
-        let all = if what == "services" { services } else { tasks };
-        rendered.entry(what).or_insert_with(|| Value::Array(all.clone()).to_string().into()).clone()
+        let State { texts, rendered, .. } = self;
+        rendered.entry(what).or_insert_with(|| format!("[{}]", texts[what].join(",")).into()).clone()
     }
 
     /// Tasks that the filter asks for: all, or those of one service.
