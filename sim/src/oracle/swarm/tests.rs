@@ -135,6 +135,7 @@ fn nothing_fails_for_what_was_planned_while_one_task_can_be_asked() {
     // There was none for a while.
     let mut judge = self::judge();
     is_true(&mut judge, 10_000, &[], &[2]);
+    (0..2).for_each(|task| judge.serves(11_000, task, false));
     is_true(&mut judge, 11_000, &[3], &[2]);
     failed(&mut judge, 11_500).unwrap();
     // One died, and nobody had planned that.
