@@ -127,7 +127,7 @@ impl World {
             (0..=plan.clients.len()).map(|i| machine(format!("client-{i}"), &[&format!("10.2.{}.{}", i / 250, i % 250 + 1)]));
         let zero = now();
         Arc::new_cyclic(|world| Self {
-            stage: stage::Stage::new(&plan, &net, zero, world.clone(), &machine),
+            stage: stage::Stage::new(&plan, &net, zero, world.clone(), machine),
             zero,
             ready: OnceLock::new(),
             trace: Mutex::new(Trace::new(whole_trace)),

@@ -219,7 +219,7 @@ impl World {
         }
         stage.swarm.exited(task);
         // Whether the last word of its kernel is heard differs.
-        let last_word = Duration::from_millis(if mix(task as u64 ^ 0xf1) % 3 == 0 { 0 } else { 30 });
+        let last_word = Duration::from_millis(if mix(task as u64 ^ 0xf1).is_multiple_of(3) { 0 } else { 30 });
         let world = self.clone();
         madsim::task::spawn(async move {
             sleep(if refuses { REFUSES } else { last_word }).await;
