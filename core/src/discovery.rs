@@ -7,7 +7,7 @@
 //! A provider (in `actors`) turns the orchestrator's answers into [`Workload`]s; what their labels mean is decided here, by one module
 //! per label language, each with names and defaults of its own, so that several live side by side on one cluster.
 //!
-//! A language that reads each workload by itself is a function `read(&Workload, &Settings, &Mounts) -> Reading`, listed in [`read`]; what it
+//! A language that reads each workload by itself is a function `read(&Workload, &Settings, &Mounts) -> Reading`, listed in `read` below; what it
 //! made of a workload is kept as long as nothing changes that it was made of. A language that sees several workloads as one thing keeps
 //! its own state, and hands out [`Claim`]s.
 //!

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The version is read before the lists, so that a change while they are read is seen by the wait that follows. A wait is a long poll, or
-//! a look every `refreshSeconds`. However quiet the service, everything is read again every [`RESYNC`].
+//! a look every `refreshSeconds`. However quiet the service, everything is read again every minute (`RESYNC`).
 //!
 //! What the answers mean is decided by [`state`], which does no I/O; what labels mean, by `fairlead_core::discovery`.
 //!

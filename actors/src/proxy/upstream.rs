@@ -133,7 +133,7 @@ pub fn finish_alone(worker: &Arc<Worker>, backend: &Arc<Backend>, endpoint: &Arc
 /// Opens a connection for a health check, which may go to another port and scheme than requests.
 ///
 /// # Errors
-/// As [`connect`].
+/// No address, no answer, a refusal, or a failed handshake.
 pub async fn connect_for_probe(
     shared: &Shared,
     backend: &Backend,

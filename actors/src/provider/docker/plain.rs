@@ -4,7 +4,7 @@
 //! anew. What a list or an event means is decided by [`state`], which does no I/O. Lists are asked for every 15 s all the
 //! same, and every second while there is no stream of events.
 //!
-//! Whatever fails, the last workloads stay in force ([`super::round`]).
+//! Whatever fails, the last workloads stay in force (`round`).
 
 pub mod state;
 mod translate;

@@ -4,7 +4,7 @@
 //! decided by [`plan`], what the answers mean by [`state`]; neither does I/O. An answer that is byte for byte the last one is
 //! not even parsed. What cannot wait until a large list has come in goes over a connection of its own.
 //!
-//! Whatever fails, the last workloads stay in force ([`super::round`]).
+//! Whatever fails, the last workloads stay in force (`round`).
 
 pub mod plan;
 pub mod state;
