@@ -1,17 +1,11 @@
 //! The control plane under traffic: actors that fail, servers that come and go, and the way down.
 
 use crate::{
-    backend_pool, certificates,
-    provider::{Event, EventKind},
-    router, supervisor,
+    backend_pool, certificates, router, supervisor,
     telemetry::Process,
     testing::{Server, Site, answering, balanced, nobody, until},
 };
-use fairlead_core::{
-    config::RawDynamic,
-    discovery::{Draft, Place},
-    drain::Outcome,
-};
+use fairlead_core::drain::Outcome;
 use fairlead_net::time::now;
 use std::{
     net::SocketAddr,
@@ -270,54 +264,6 @@ fn what_is_open_and_kept_upstream_is_counted() {
     until("its end", || p.upstream_open.get() == 0);
     let text = site.shared.telemetry.render_prometheus(Duration::from_secs(1));
     assert!(text.lines().any(|l| l.contains("provider=\"test\"")), "{text}");
-}
-
-/// What one service's labels come to: a router with a middleware, and ten servers.
-fn workload(n: usize, host: usize, version: usize) -> RawDynamic {
-    let mut draft = Draft::new(&format!("service app-{n}"));
-    let name = format!("app-{n}");
-    draft.set(&["http", "routers", &name, "rule"], "rule", format!("Host(`app-{host}.example.com`)"));
-    draft.set(&["http", "routers", &name, "service"], "service", name.clone());
-    draft.set(&["http", "routers", &name, "middlewares"], "middlewares", name.clone());
-    draft.set(&["http", "middlewares", &name, "stripPrefix", "prefixes"], "prefixes", "/api");
-    let place = |i: usize| Place {
-        address: format!("10.{}.{}.{}:80", n / 250, n % 250, i + 1).parse().expect("an address"),
-        instance: if i == 0 { format!("{n}-{version}") } else { format!("{n}-{i}") },
-        node: "worker-1".into(),
-        unreachable: None,
-    };
-    draft.servers(&name, "port", "http", &(0..10).map(place).collect::<Vec<_>>());
-    draft.finish().0
-}
-
-/// What a change costs from a provider's word to the snapshot in force. Prints it:
-/// `cargo test -p fairlead-actors --lib --profile sim -- --ignored --nocapture among_many`.
-#[test]
-#[ignore = "prints figures"]
-fn one_change_among_many_services_is_served_soon() {
-    let site = Site::start("");
-    let mut parts: Vec<_> = (0..5_000).map(|n| workload(n, n, 0)).collect();
-    let serve = |parts: &[RawDynamic], what: &str| {
-        let mut raw = RawDynamic::default();
-        parts.iter().for_each(|part| assert_eq!(raw.merge(part.clone()), []));
-        let before = site.snapshot();
-        let kind = EventKind::Configuration { raw, rejections: Vec::new(), revision: String::new() };
-        let begun = now();
-        site.directory.inputs.hear(Event { provider: "many".into(), kind });
-        site.directory.router().expect("it runs").cast(router::Msg::Provided).expect("alive");
-        while site.snapshot() == before {
-            thread::yield_now();
-            assert!(now() - begun < Duration::from_secs(300), "{what}");
-        }
-        println!("{what:10} {:8.1} ms", (now() - begun).as_secs_f64() * 1e3);
-    };
-    serve(&parts, "all");
-    for round in 1..=10 {
-        parts[7] = workload(7, 7, round);
-        serve(&parts, "a server");
-        parts[8] = workload(8, 5_000 + round, 0);
-        serve(&parts, "a rule");
-    }
 }
 
 #[test]

@@ -76,6 +76,15 @@ impl RawDynamic {
         none && tls_options.is_empty() && tls_stores.is_empty() && certificates.is_empty()
     }
 
+    /// How many of its routers are those of `other`, not decoded anew, and how many there are.
+    #[cfg(test)]
+    pub(crate) fn kept_from(&self, other: &Self) -> (usize, usize) {
+        let same = |(name, unit): &(&String, &Unit<Router>)| {
+            other.routers.get(*name).is_some_and(|known| Arc::ptr_eq(&known.tree, &unit.tree))
+        };
+        (self.routers.iter().filter(same).count(), self.routers.len())
+    }
+
     /// Names of the routers declared, as written.
     pub fn routers(&self) -> impl Iterator<Item = &str> {
         self.routers.keys().map(String::as_str)

@@ -1,5 +1,5 @@
-//! What one change costs where much is configured. Prints figures:
-//! `cargo test -p fairlead-core --test scale --profile sim -- --ignored --nocapture`.
+//! What one change costs where much is configured, step by step: `cargo bench -p fairlead-core`. What it costs a gateway as a whole is
+//! measured by `cargo scale`.
 
 use fairlead_core::{
     config::{RawDynamic, StaticConfig, flags, resolve, resolve_static},
@@ -79,9 +79,7 @@ fn processor_time() -> Duration {
     Duration::from_nanos(told.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
 }
 
-#[test]
-#[ignore = "prints figures"]
-fn one_change_among_many_services() {
+fn main() {
     let (static_, specs) = (static_(), [EntryPointSpec { name: "web".into() }]);
     let mut parts: Vec<_> = (0..SERVICES).map(|n| workload(n, 0, &rule(n))).collect();
     let mut last = merged(&parts);
