@@ -123,7 +123,8 @@ impl Registry {
             service.retries.add(u64::from(record.attempts - 1));
         }
         let Some(options) = &self.options else { return };
-        if !options.internals && record.is_internal() {
+        // Connections have counters of their own, which do not speak of requests.
+        if record.tcp || !options.internals && record.is_internal() {
             return;
         }
         let key = Key::of(record);
