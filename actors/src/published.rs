@@ -2,10 +2,7 @@
 //!
 //! A request loads one [`Published`] and keeps it to its end. The number never goes back.
 
-use crate::{
-    backend::Backend,
-    telemetry::RouterSeries,
-};
+use crate::{backend::Backend, telemetry::RouterSeries};
 use arc_swap::ArcSwap;
 use fairlead_core::{
     Name,
@@ -79,7 +76,14 @@ impl Published {
     /// Nothing at all: what is served before the first configuration.
     pub fn empty(entry_points: &[EntryPointSpec]) -> Self {
         let snapshot = Snapshot::build(0, &Config::default(), entry_points);
-        Self { snapshot, config: Arc::default(), routes: Vec::new(), tcp_routes: Vec::new(), services: Vec::new(), tls: BTreeMap::new() }
+        Self {
+            snapshot,
+            config: Arc::default(),
+            routes: Vec::new(),
+            tcp_routes: Vec::new(),
+            services: Vec::new(),
+            tls: BTreeMap::new(),
+        }
     }
 
     /// What a router keeps.

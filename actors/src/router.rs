@@ -287,7 +287,8 @@ impl State {
             Layer::Http => config.services.contains_key(name),
             Layer::Tcp => config.tcp.services.contains_key(name),
         });
-        let tcp_routes = snapshot.tcp_routers().iter().map(|r| telemetry.router(r.name.as_str(), r.router.service.as_str())).collect();
+        let tcp_routes =
+            snapshot.tcp_routers().iter().map(|r| telemetry.router(r.name.as_str(), r.router.service.as_str())).collect();
         let services = snapshot.services().iter().map(|service| self.service(service, backends, &telemetry)).collect();
         Published { snapshot, config, routes, tcp_routes, services, tls }
     }

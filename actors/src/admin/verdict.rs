@@ -102,14 +102,7 @@ impl<'a> Verdicts<'a> {
                 reach(middleware, name, &mut tcp_middlewares_used_by, &|_| Vec::new());
             }
         }
-        Self {
-            messages,
-            services_used_by,
-            middlewares_used_by,
-            tcp_services_used_by,
-            tcp_middlewares_used_by,
-            disabled,
-        }
+        Self { messages, services_used_by, middlewares_used_by, tcp_services_used_by, tcp_middlewares_used_by, disabled }
     }
 
     pub(super) fn standing(&self, kind: Kind, name: &Name) -> Standing {

@@ -234,7 +234,9 @@ async fn handshake(
             (Up::Tls(Box::new(connected.stream), counted), h2)
         }
         (UpstreamScheme::Https, Security::Broken(why)) => return Err(failed(ConnectErrorKind::Tls, why)),
-        (UpstreamScheme::Tcp, _) => return Err(failed(ConnectErrorKind::Failed, &"it is a server of connections, not of requests")),
+        (UpstreamScheme::Tcp, _) => {
+            return Err(failed(ConnectErrorKind::Failed, &"it is a server of connections, not of requests"));
+        }
     };
     if !h2 {
         return Ok(Opened::H1(stream));

@@ -117,14 +117,17 @@ impl Registry {
         if let Some(reason) = record.reason {
             record.entry_point.reasons.add(reason);
         }
+        // Connections have counters of their own, which do not speak of requests, and which do not wait for their end.
+        if record.tcp {
+            return;
+        }
         if let Some(service) = record.service
             && record.attempts > 1
         {
             service.retries.add(u64::from(record.attempts - 1));
         }
         let Some(options) = &self.options else { return };
-        // Connections have counters of their own, which do not speak of requests.
-        if record.tcp || !options.internals && record.is_internal() {
+        if !options.internals && record.is_internal() {
             return;
         }
         let key = Key::of(record);

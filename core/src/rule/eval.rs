@@ -92,7 +92,9 @@ impl<F: Fields> Judge for Subject<'_, F> {
             }
             Test::ClientIp(range) => range.contains(subject.client),
             // Of connections: rules for requests hold none.
-            Test::AnySni | Test::Sni(_) | Test::SniWildcard(_) | Test::SniRegexp(_) | Test::SniTemplate(_) | Test::Alpn(_) => false,
+            Test::AnySni | Test::Sni(_) | Test::SniWildcard(_) | Test::SniRegexp(_) | Test::SniTemplate(_) | Test::Alpn(_) => {
+                false
+            }
         }
     }
 }

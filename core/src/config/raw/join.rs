@@ -114,13 +114,7 @@ impl Join {
 
 /// Adds a service that is one with the others of this name, if it is the same but for its servers. One that cannot be read keeps no other
 /// from being served.
-fn share<S: Pooled>(
-    into: &mut Units<S>,
-    shared: &mut Parts<S>,
-    name: &str,
-    unit: &Unit<S>,
-    rejections: &mut Vec<Rejection>,
-) {
+fn share<S: Pooled>(into: &mut Units<S>, shared: &mut Parts<S>, name: &str, unit: &Unit<S>, rejections: &mut Vec<Rejection>) {
     let parts = shared.entry(name.to_owned()).or_default();
     match (into.get(name), parts.first()) {
         (Some(_), Some(first)) if unit.value.is_some() && first.value.is_none() => {

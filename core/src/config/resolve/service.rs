@@ -56,11 +56,7 @@ pub(super) fn build(
 
 /// `last` with the servers that are written now, if those it has were found by discovery. Which instances there are is a fact, and no part of
 /// the settings that stay until they are mended: the address of one that is gone may be another's by now.
-pub(super) fn among_instances(
-    tree: &Tree,
-    last: &Service,
-    read_server: impl Fn(&Tree) -> Option<Server>,
-) -> Option<Service> {
+pub(super) fn among_instances(tree: &Tree, last: &Service, read_server: impl Fn(&Tree) -> Option<Server>) -> Option<Service> {
     let ServiceKind::LoadBalancer(balancer) = &last.kind else { return None };
     if balancer.servers.iter().all(|server| server.instance.is_empty()) {
         return None;

@@ -3,9 +3,7 @@
 //! Names here are apart from those of `http`: a router of connections refers to services and middlewares of connections only.
 
 use super::{
-    Fault, Hints, MAX_EXPANSION, Memo, Notes, Settled, candidates, middleware, router, service,
-    settle::settle,
-    source_of, tls,
+    Fault, Hints, MAX_EXPANSION, Memo, Notes, Settled, candidates, middleware, router, service, settle::settle, source_of, tls,
 };
 use crate::{
     Name,
@@ -32,7 +30,8 @@ pub(super) struct Made {
 
 impl Settled for TcpRouter {
     fn same(&self, other: &Self) -> bool {
-        (&self.name, &self.entry_points, &self.rule, self.priority) == (&other.name, &other.entry_points, &other.rule, other.priority)
+        (&self.name, &self.entry_points, &self.rule, self.priority)
+            == (&other.name, &other.entry_points, &other.rule, other.priority)
             && (&self.middlewares, &self.service, &self.tls, &self.source)
                 == (&other.middlewares, &other.service, &other.tls, &other.source)
     }

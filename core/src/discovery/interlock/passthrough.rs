@@ -25,7 +25,10 @@ pub fn compose(name: &HostName, members: &[&Arc<Asked>], read: &[&Arc<Asked>]) -
     set(&["tls", "passthrough"], "true");
     let mut reading: Reading = draft.finish().into();
     if let Some(other) = read.iter().find(|other| other.owner != eldest.owner) {
-        let message = format!("`{name}` is asked for by {} too, without it: where that one is served over TLS, it has the host", other.title);
+        let message = format!(
+            "`{name}` is asked for by {} too, without it: where that one is served over TLS, it has the host",
+            other.title
+        );
         let remedy = "give the two different hosts";
         reading.rejections.push(host::warning(eldest, "ssl_passthrough", message, remedy));
     }

@@ -2,9 +2,9 @@
 //! the workload gets one of its own name.
 
 use super::{
-    Options, names, section,
+    Options, names,
     options::{Exposed, expected_truth},
-    text,
+    section, text,
 };
 use crate::{
     config::Severity,

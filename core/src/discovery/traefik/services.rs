@@ -1,9 +1,9 @@
 //! Services get their servers: the workload's instances, at the port that a label names, or the lowest that is known.
 
 use super::{
-    Options, is_spoken_of, names, section,
+    Options, is_spoken_of, names,
     options::{expected_truth, truth},
-    text,
+    section, text,
     written::{ServerLabels, Written},
 };
 use crate::{
@@ -79,7 +79,8 @@ impl Filler<'_> {
     /// The service that no label writes. Of a workload of which nobody spoke, and of one whose routers all name a service, none is missed.
     fn make(&self, name: &str, draft: &mut Draft) {
         let routers = names(draft, self.layer, "routers");
-        let needed = routers.is_empty() || routers.iter().any(|router| text(draft, self.layer, "routers", router, "service").is_none());
+        let needed =
+            routers.is_empty() || routers.iter().any(|router| text(draft, self.layer, "routers", router, "service").is_none());
         match (self.fill(name, &ServerLabels::default(), draft), is_spoken_of(self.workload)) {
             (Err(fault), true) if needed => fault.spoil(self.layer, name, self.workload, draft),
             (Err(fault), false) => draft.reject(Severity::Warning, &fault.label, fault.message, fault.remedy),

@@ -258,10 +258,7 @@ fn what_has_no_effect_is_warned_of() {
 
 #[test]
 fn streams_are_told_once_and_get_no_http() {
-    let labels = [
-        ("traefik.udp.services.dns.loadbalancer.server.port", "53"),
-        ("traefik.udp.routers.dns.entrypoints", "dns"),
-    ];
+    let labels = [("traefik.udp.services.dns.loadbalancer.server.port", "53"), ("traefik.udp.routers.dns.entrypoints", "dns")];
     let (config, rejections) = served(service("db", 1, &labels));
     assert_eq!(rejections.len(), 1, "{rejections:#?}");
     assert_eq!((config.routers.len(), config.services.contains_key("db@swarm")), (0, false));
@@ -477,7 +474,10 @@ fn what_is_wrong_with_labels_of_connections_is_named() {
     ] {
         let port = ("traefik.tcp.services.other.loadbalancer.server.port", "1");
         let (config, rejections) = served(service("db", 1, &[(label, value), port]));
-        assert!(rejections.iter().any(|text| text.starts_with("Error service db: traefik.tcp.") && text.contains(words)), "{label}: {rejections:#?}");
+        assert!(
+            rejections.iter().any(|text| text.starts_with("Error service db: traefik.tcp.") && text.contains(words)),
+            "{label}: {rejections:#?}"
+        );
         assert!(config.tcp.services.contains_key("other@swarm"), "{label}");
     }
 }

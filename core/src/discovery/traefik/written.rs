@@ -78,7 +78,7 @@ impl<'a> Written<'a> {
         let layer = path.first().and_then(|section| layer(section));
         if let Some(layer) = layer
             && is(1, "services")
-            && is(3,  "loadbalancer")
+            && is(3, "loadbalancer")
             && (is(4, "server") || is(4, "servers"))
         {
             draft.declare(&path[..4]);
@@ -107,9 +107,7 @@ impl<'a> Written<'a> {
         let parts: Vec<&str> = below.splitn(4, '.').collect();
         match (parts.first().and_then(|section| layer(section)), &parts[..]) {
             (Some(layer), [section, services, name, _])
-                if services.eq_ignore_ascii_case("services")
-                    && !name.is_empty()
-                    && !name.contains('[') =>
+                if services.eq_ignore_ascii_case("services") && !name.is_empty() && !name.contains('[') =>
             {
                 draft.declare(&[section, services, name, "loadBalancer"]);
                 let servers = self.servers.entry((layer, name.to_ascii_lowercase())).or_default();

@@ -7,12 +7,8 @@ const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 2, 3));
 
 fn tcp_router(name: &str, rule: &str, priority: i64, tls: Option<bool>) -> TcpRouter {
     let rule = rule::parse_tcp(rule, Syntax::V3).unwrap_or_else(|error| panic!("{rule}: {error}"));
-    let tls = tls.map(|passthrough| TcpTls {
-        passthrough,
-        options: Name::whole("default"),
-        cert_resolver: None,
-        domains: Vec::new(),
-    });
+    let tls =
+        tls.map(|passthrough| TcpTls { passthrough, options: Name::whole("default"), cert_resolver: None, domains: Vec::new() });
     TcpRouter {
         name: Name::whole(name),
         entry_points: vec!["web".into()],
@@ -96,11 +92,7 @@ fn plain_connections_wait_for_a_byte_only_where_it_matters() {
 fn addresses_are_let_in_by_every_list() {
     let list = |config: &mut Config, name: &str, range: &str| {
         let name = Name::whole(name);
-        let kind = MiddlewareKind::IpAllowList {
-            ranges: vec![range.parse().unwrap()],
-            depth: Depth::Peer,
-            reject_status: 403,
-        };
+        let kind = MiddlewareKind::IpAllowList { ranges: vec![range.parse().unwrap()], depth: Depth::Peer, reject_status: 403 };
         config.tcp.middlewares.insert(name.clone(), Arc::new(Middleware { name, kind, source: String::new() }));
     };
     let mut router = tcp_router("db@file", "HostSNI(`*`)", -1, None);
@@ -132,6 +124,7 @@ fn tables_are_taken_over_while_no_router_changes() {
     let points = [EntryPointSpec { name: "web".into() }];
     let second = Snapshot::build_after(Some(&first), 2, &config, &points);
     assert!(Arc::ptr_eq(&first.tcp, &second.tcp));
-    let third = Snapshot::build_after(Some(&second), 3, &with(config, [tcp_router("x@file", "ClientIP(`::1`)", 0, None)]), &points);
+    let third =
+        Snapshot::build_after(Some(&second), 3, &with(config, [tcp_router("x@file", "ClientIP(`::1`)", 0, None)]), &points);
     assert!(!Arc::ptr_eq(&second.tcp, &third.tcp));
 }

@@ -118,7 +118,11 @@ fn what_is_passed_through_is_routed_by_server_name_and_not_served_in_the_clear()
     let (raw, rejections) = discovery.compose(&[web("demo", 2, &labels)], &mounts(&[]));
     let (config, rejections) = resolved(raw, rejections);
     assert_eq!(rejections, [""; 0]);
-    assert_eq!((routes(&config), config.services.contains_key("lb.demo@swarm")), (Vec::new(), false), "not what it was before either");
+    assert_eq!(
+        (routes(&config), config.services.contains_key("lb.demo@swarm")),
+        (Vec::new(), false),
+        "not what it was before either"
+    );
     assert_eq!(passed(&config), ["lb-sni.demo.local: HostSNI(`demo.local`) → lb.demo"]);
     let router = &config.tcp.routers["lb-sni.demo.local@swarm"];
     assert_eq!(router.entry_points, gateway().default_entry_points, "where routers of this language are");
@@ -146,7 +150,10 @@ fn what_is_passed_through_may_be_shared_wide_or_everything() {
         ]
     );
     let ServiceKind::Weighted(shares) = &config.tcp.services["lb.demo.local@swarm"].kind else { panic!("not shared") };
-    assert_eq!(shares.services.iter().map(|(name, weight)| (name.as_str(), *weight)).collect::<Vec<_>>(), [("lb.b@swarm", 2), ("lb.a@swarm", 1)]);
+    assert_eq!(
+        shares.services.iter().map(|(name, weight)| (name.as_str(), *weight)).collect::<Vec<_>>(),
+        [("lb.b@swarm", 2), ("lb.a@swarm", 1)]
+    );
     assert_eq!(routes(&config), [""; 0]);
 }
 
@@ -161,7 +168,10 @@ fn what_needs_requests_has_no_effect_on_what_is_passed_through() {
         assert!(rejection.starts_with(&format!("Warning service demo: com.docker.lb.{key}: has no effect")), "{rejection}");
     }
     let (_, rejections) = serve(&[web("demo", 1, &[HOST, PORT, pass]), aged(9, web("other", 1, &[HOST, PORT]))]);
-    assert!(rejections.iter().any(|text| text.contains("com.docker.lb.ssl_passthrough: `demo.local` is asked for by service other")), "{rejections:#?}");
+    assert!(
+        rejections.iter().any(|text| text.contains("com.docker.lb.ssl_passthrough: `demo.local` is asked for by service other")),
+        "{rejections:#?}"
+    );
     let (config, rejections) = serve(&[web("demo", 1, &[HOST, pass])]);
     assert!(rejections[0].contains("com.docker.lb.port: is missing") && passed(&config).is_empty(), "{rejections:#?}");
 }
