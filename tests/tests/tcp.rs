@@ -67,7 +67,8 @@ impl Passing {
 
     fn subject(&self, name: &str) -> String {
         let to = format!("127.0.0.1:{}", self.port());
-        let command = format!("openssl s_client -connect {to} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -subject");
+        let command =
+            format!("openssl s_client -connect {to} -servername {name} </dev/null 2>/dev/null | openssl x509 -noout -subject");
         succeed("sh", &["-c", &command]).trim().to_owned()
     }
 }
@@ -107,7 +108,10 @@ fn connections_are_logged_counted_shown_and_explained() {
         assert!(line[bytes].as_u64().is_some_and(|n| n > 500), "{line}");
     }
     assert!(line["Duration"].is_u64() && line["ConnectDuration"].is_u64(), "{line}");
-    assert!(line.get("RequestMethod").is_none() && line.get("DownstreamStatus").is_none() && line.get("Reason").is_none(), "{line}");
+    assert!(
+        line.get("RequestMethod").is_none() && line.get("DownstreamStatus").is_none() && line.get("Reason").is_none(),
+        "{line}"
+    );
 
     let gateway = &passing.gateway;
     assert_eq!(gateway.metric("fairlead_service_tcp_connections_total", &["a@file"]), 1.0);

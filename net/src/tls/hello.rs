@@ -44,6 +44,7 @@ impl Reader {
         match self.advance(bytes) {
             Ok(None) if bytes.len() >= MAX_HELLO => Peeked::Malformed("the hello is too large"),
             Ok(None) => Peeked::Partial,
+            Ok(Some(_)) if self.at > MAX_HELLO => Peeked::Malformed("the hello is too large"),
             Ok(Some(hello)) => Peeked::Hello(hello),
             Err(what) => Peeked::Malformed(what),
         }
@@ -71,7 +72,8 @@ impl Reader {
             self.message.extend_from_slice(fragment);
             (self.at, self.left) = (self.at + fragment.len(), self.left - fragment.len());
             if let Some(hello) = message(&self.message)? {
-                return Ok(Some(hello));
+                // Said of a record that ends elsewhere, whether or not the rest of it has come.
+                return if self.left == 0 { Ok(Some(hello)) } else { Err("more than a hello") };
             }
         }
     }
@@ -310,6 +312,8 @@ mod tests {
             let read = peek(&bad);
             assert!(matches!(read, Peeked::Malformed(_)), "{what}: {read:?}");
         }
+        let behind = records(&[message_of(&[name("a.example")]), vec![0]].concat(), 9000);
+        assert!(matches!(peek(&behind[..behind.len() - 1]), Peeked::Malformed(_)), "also before the rest has come");
         let alert_between = [records(&message_of(&[name("a.example")])[..9], 9000), vec![21, 3, 3, 0, 2, 2, 0]].concat();
         assert!(matches!(peek(&alert_between), Peeked::Malformed(_)));
     }
