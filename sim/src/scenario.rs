@@ -4,6 +4,8 @@
 //! not in detail only. Owns what all scenarios draw alike; each file below owns one script.
 
 mod config_race;
+mod gateway_restart;
+mod large;
 mod partition;
 mod rolling_update;
 mod swarm;
@@ -11,10 +13,11 @@ mod swarm_discovery;
 mod swarm_update;
 #[cfg(test)]
 mod tests;
+mod whole;
 
 use crate::{
     chance::Chance,
-    plan::{Ask, Client, Gateway, Manner, Network, Plan, Server, Source, Step, Unit, What, Write},
+    plan::{Ask, Broken, Client, Gateway, Manner, Network, Plan, Server, Source, Step, Unit, What, Write},
 };
 
 /// A kind of rehearsal.
@@ -25,8 +28,16 @@ pub struct Scenario {
 }
 
 /// All of them.
-pub const ALL: [Scenario; 5] =
-    [rolling_update::SCENARIO, config_race::SCENARIO, partition::SCENARIO, swarm_update::SCENARIO, swarm_discovery::SCENARIO];
+pub const ALL: [Scenario; 8] = [
+    rolling_update::SCENARIO,
+    config_race::SCENARIO,
+    partition::SCENARIO,
+    swarm_update::SCENARIO,
+    swarm_discovery::SCENARIO,
+    gateway_restart::SCENARIO,
+    whole::SCENARIO,
+    large::SCENARIO,
+];
 
 /// The scenario of this name.
 pub fn named(name: &str) -> Option<&'static Scenario> {
@@ -71,6 +82,9 @@ impl Draft {
             health_check: false,
             torn_reads: 0,
             members: 0,
+            lame_duck: 0,
+            grace: 10_000,
+            api: false,
         };
         let (think, body) = (chance.magnitude(1, 800), chance.magnitude(1, 200_000));
         let first = Write { generation: 1, units: Vec::new(), manner: Manner::Whole };
@@ -86,6 +100,7 @@ impl Draft {
             steps: Vec::new(),
             swarm: None,
             quiet_at: 0,
+            broken: Broken::default(),
         };
         Self { chance, plan, desired: Vec::new(), generation: 1, think, body }
     }
@@ -168,7 +183,7 @@ impl Draft {
                     abort: chance.percent(aborts).then(|| chance.magnitude(1, 1_000)),
                 });
             }
-            self.plan.clients.push(Client { gateway: 0, start, asks });
+            self.plan.clients.push(Client { gateway: 0, elsewhere: false, start, asks });
         }
     }
 

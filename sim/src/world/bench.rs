@@ -6,24 +6,42 @@ use super::{
 };
 use crate::{
     fault::{Fault, Phase},
-    oracle::{Answer, Counts, Oracle, Verdict, broken},
+    oracle::{Answer, Counts, Oracle, Verdict, broken, lifecycle::Connection},
     plan::Ask,
 };
 
 /// How long a request may take, whatever happens.
 const REQUEST_BOUND: u64 = 60_000;
 
+/// To whom a request went, and when.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Asked {
+    gateway: usize,
+    began: u64,
+}
+
 impl World {
-    /// The judge who knows of a request. One that nobody sent is any judge's affair.
+    /// The gateway that was asked. A request that nobody sent is any judge's affair.
+    fn asked_at(&self, id: u64) -> (&Instance, u64) {
+        let asked = self.asked.lock().get(&id).copied().unwrap_or_default();
+        (&self.gateways[asked.gateway], asked.began)
+    }
+
     fn judge_of(&self, id: u64) -> &Model {
-        let asked = self.asked.lock().get(&id).copied().unwrap_or(0);
-        &self.gateways[asked].model
+        &self.asked_at(id).0.model
+    }
+
+    fn excuse(&self, id: u64) {
+        match self.judge_of(id) {
+            Model::Source(judge) => judge.lock().excuse(id),
+            Model::Swarm(judge) => judge.lock().excuse(id),
+        }
     }
 
     /// A client asks a gateway.
     pub(super) fn asked(&self, gateway: usize, id: u64, ask: &Ask) {
         let now = self.now();
-        self.asked.lock().insert(id, gateway);
+        self.asked.lock().insert(id, Asked { gateway, began: now });
         match &self.gateways[gateway].model {
             Model::Source(judge) => judge.lock().asked(now, id, ask),
             Model::Swarm(judge) => judge.lock().asked(now, id, ask),
@@ -32,16 +50,24 @@ impl World {
 
     pub(super) fn answered(&self, id: u64, answer: &Answer) {
         let now = self.now();
-        let verdict = match self.judge_of(id) {
+        let (instance, began) = self.asked_at(id);
+        if answer.reason.is_some() && instance.life.lock().is_disturbed(began) {
+            return self.excuse(id);
+        }
+        let verdict = match &instance.model {
             Model::Source(judge) => judge.lock().answered(now, id, answer),
             Model::Swarm(judge) => judge.lock().answered(now, id, answer),
         };
         self.judged(verdict);
     }
 
-    pub(super) fn cut_off(&self, id: u64, server: Option<usize>, how: &str) {
+    pub(super) fn cut_off(&self, id: u64, server: Option<usize>, how: &str, connection: Connection) {
         let now = self.now();
-        let verdict = match self.judge_of(id) {
+        let (instance, began) = self.asked_at(id);
+        if instance.life.lock().may_lose(now, began, connection) {
+            return self.excuse(id);
+        }
+        let verdict = match &instance.model {
             Model::Source(judge) => judge.lock().cut_off(now, id, server, how),
             Model::Swarm(judge) => judge.lock().cut_off(now, id, server, how),
         };
@@ -79,12 +105,13 @@ impl World {
     }
 
     pub(super) fn is_converged(&self) -> bool {
-        self.gateways.iter().all(Instance::is_converged)
+        self.core().all(|(_, instance)| instance.is_converged())
     }
 
     /// What takes too long, or is not as it should be by now.
     pub(super) fn overdue(&self) -> Verdict {
         self.judges(Oracle::Liveness);
+        self.drains_end()?;
         self.gateways.iter().try_for_each(|instance| self.overdue_at(instance))
     }
 

@@ -1,12 +1,15 @@
 //! Scripted clients: each sends its requests one after the other, and tells the judge how each ended.
 
 use super::{World, gateway, wire};
-use crate::{oracle::Answer, plan::Ask};
+use crate::{
+    oracle::{Answer, lifecycle},
+    plan::Ask,
+};
 use fairlead_net::{
     http::{Error, Framing, Method, RequestHead, ResponseHead, Upstream as _},
     http1::{ClientConn, Limits},
     tcp::Stream,
-    time::{Duration, sleep_until, timeout},
+    time::{Duration, sleep, sleep_until, timeout},
 };
 use std::{
     future::poll_fn,
@@ -16,7 +19,18 @@ use std::{
 /// Requests per service after everything has converged.
 const PROBES: usize = 6;
 
+/// How long a connection may take to be made.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often a gateway that cannot be reached is tried, or the next one, and with what pause.
+const TRIES: usize = 4;
+const PAUSE: Duration = Duration::from_millis(200);
+/// Identifiers of the requests that are made for those that found nobody.
+const AGAIN: usize = 20_000;
+
 type Connection = ClientConn<Stream>;
+
+/// A connection that is kept, and when it was made.
+type Kept = (Connection, u64);
 
 /// A client, and the gateway that it asks.
 #[derive(Clone, Copy)]
@@ -35,13 +49,21 @@ struct Cut {
 /// Lives through its part of the plan.
 pub(super) async fn run(world: &World, index: usize) {
     let client = &world.plan.clients[index];
-    let mut connection = None;
+    let (mut connection, mut who) = (None, Who { index, gateway: client.gateway });
     let mut at = client.start;
     sleep_until(world.at(at)).await;
     for (n, ask) in client.asks.iter().enumerate() {
         at += ask.pause;
         sleep_until(world.at(at)).await;
-        one(world, Who { index, gateway: client.gateway }, n, ask, &mut connection).await;
+        for attempt in 0..TRIES {
+            if one(world, who, n + attempt * AGAIN, ask, &mut connection).await {
+                break;
+            }
+            if client.elsewhere {
+                who.gateway = (who.gateway + 1) % world.gateways.len();
+            }
+            sleep(PAUSE).await;
+        }
         // A slow answer delays what follows; the plan's pauses stay what they are.
         at = at.max(world.now() - world.ready.get().copied().unwrap_or(0));
     }
@@ -59,7 +81,8 @@ pub(super) async fn probe(world: &World, gateway: usize) {
     }
 }
 
-async fn one(world: &World, who: Who, n: usize, ask: &Ask, connection: &mut Option<Connection>) {
+/// One request; false if there was nobody to send it to.
+async fn one(world: &World, who: Who, n: usize, ask: &Ask, connection: &mut Option<Kept>) -> bool {
     let id = (who.index as u64 + 1) * 100_000 + n as u64;
     let name = &world.clients[who.index].name;
     let method = if ask.post { "POST" } else { "GET" };
@@ -69,7 +92,23 @@ async fn one(world: &World, who: Who, n: usize, ask: &Ask, connection: &mut Opti
     if !ask.keep {
         *connection = None;
     }
-    let work = exchange(who, id, ask, connection, world);
+    let mut way = lifecycle::Connection::default();
+    let given_up = async {
+        // Nobody tells that a machine is gone, or was.
+        let (instance, process) = (&world.gateways[who.gateway], world.gateways[who.gateway].process());
+        while !instance.is_dark() && instance.process() == process {
+            sleep(Duration::from_secs(1)).await;
+        }
+        Err(Cut { server: None, how: "its gateway is silent".into() })
+    };
+    let exchange = exchange(who, id, ask, connection, world, &mut way);
+    let work = async {
+        tokio::select! {
+            biased;
+            outcome = exchange => outcome,
+            outcome = given_up => outcome,
+        }
+    };
     let outcome = match ask.abort {
         Some(patience) => timeout(Duration::from_millis(patience), work).await,
         None => Ok(work.await),
@@ -93,21 +132,36 @@ async fn one(world: &World, who: Who, n: usize, ask: &Ask, connection: &mut Opti
         Ok(Err(cut)) => {
             *connection = None;
             world.note(name, &format!("lost {id}: {}", cut.how));
-            world.cut_off(id, cut.server, &cut.how);
+            world.cut_off(id, cut.server, &cut.how, way);
+            return way.made_at.is_some();
         }
     }
+    true
 }
 
-async fn exchange(who: Who, id: u64, ask: &Ask, kept: &mut Option<Connection>, world: &World) -> Result<Answer, Cut> {
+async fn exchange(
+    who: Who,
+    id: u64,
+    ask: &Ask,
+    kept: &mut Option<Kept>,
+    world: &World,
+    way: &mut lifecycle::Connection,
+) -> Result<Answer, Cut> {
     let cut = |server, how: &dyn std::fmt::Display| Cut { server, how: how.to_string() };
     let lives = |connection: &mut Connection| connection.poll_idle(&mut Context::from_waker(Waker::noop())).is_pending();
-    let mut connection = match kept.take().and_then(|mut connection| lives(&mut connection).then_some(connection)) {
-        Some(connection) => connection,
-        None => {
-            let stream = Stream::connect(gateway::address(who.gateway)).await;
-            ClientConn::new(stream.map_err(|e| cut(None, &format!("no connection: {e}")))?, Limits::default())
-        }
-    };
+    let (mut connection, made_at) =
+        match kept.take().and_then(|(mut connection, at)| lives(&mut connection).then_some((connection, at))) {
+            Some(kept) => kept,
+            None => {
+                way.fresh = true;
+                let stream = timeout(PATIENCE, Stream::connect(gateway::address(who.gateway))).await;
+                let stream = stream
+                    .map_err(|_| cut(None, &"no connection in time"))?
+                    .map_err(|e| cut(None, &format!("no connection: {e}")))?;
+                (ClientConn::new(stream, Limits::default()), world.now())
+            }
+        };
+    way.made_at = Some(made_at);
     let mut head = RequestHead {
         method: if ask.post { Method::Post } else { Method::Get },
         target: format!("/request/{id}"),
@@ -134,7 +188,7 @@ async fn exchange(who: Who, id: u64, ask: &Ask, kept: &mut Option<Connection>, w
         request_mark: number("x-seen"),
         body_is_right: server.is_some_and(|server| body == wire::body_of(server, id, most)),
     };
-    *kept = connection.is_reusable().then_some(connection);
+    *kept = connection.is_reusable().then_some((connection, made_at));
     Ok(answer)
 }
 
