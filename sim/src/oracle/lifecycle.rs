@@ -60,6 +60,16 @@ impl Lifecycle {
         Self { gap, ..Self::default() }
     }
 
+    /// Another process begins.
+    pub fn begins(&mut self) {
+        self.going = None;
+    }
+
+    /// Whether it is on its way down.
+    pub fn is_going(&self) -> bool {
+        self.going.is_some()
+    }
+
     /// A process is ready.
     pub fn ready(&mut self, now: u64) {
         (self.listens_since, self.going, self.gone_at) = (Some(now), None, None);

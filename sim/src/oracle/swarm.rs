@@ -27,6 +27,9 @@ const UNDER_WAY: u64 = 500;
 /// What a death that nobody planned may do to requests ends within this time: managers believe in a dead node for 15 s.
 const MOURNING: u64 = 20_000;
 
+/// Later than any run lasts.
+const NEVER: u64 = u64::MAX / 2;
+
 /// The reference model.
 pub struct Discovery {
     hosts: Vec<Host>,
@@ -185,6 +188,11 @@ impl Discovery {
 
     /// The gateway cannot look, or can again.
     pub fn blind(&mut self, now: u64, why: &'static str, present: bool) {
+        if why == "gone" {
+            // Until the next process is ready, which says so.
+            self.began = if present { NEVER } else { self.began };
+            return;
+        }
         let _changed = if present { self.blind.insert(why) } else { self.blind.remove(why) };
         self.look_at_sight(now);
     }
@@ -214,9 +222,8 @@ impl Discovery {
         }
         for (index, host) in self.hosts.iter().enumerate() {
             let Some(truth) = host.truth.as_ref().filter(|_| host.moved_at < started) else { continue };
-            let steady = truth.tasks.iter().filter(|task| host.turned.get(task).is_some_and(|turned| *turned < started));
-            if let Some(task) = steady.into_iter().find(|task| !host.shown.as_ref().is_some_and(|shown| shown.contains_key(task)))
-            {
+            let mut steady = truth.tasks.iter().filter(|task| host.turned.get(*task).is_some_and(|turned| *turned < started));
+            if let Some(task) = steady.find(|task| !host.shown.as_ref().is_some_and(|shown| shown.contains_key(*task))) {
                 let detail =
                     format!("ready {} ms after its start, and s{index} lacks task {task}, which ran before", now - started);
                 return broken(Oracle::Convergence, detail);

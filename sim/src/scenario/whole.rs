@@ -238,7 +238,8 @@ fn stays_broken(draft: &mut Draft, until: u64) {
             draft.plan.broken.gateways.push(gateway);
         }
     }
-    match draft.plan.gateway.source {
+    let source = draft.plan.gateway.source;
+    match source {
         Source::Swarm if draft.managers() > 1 => {
             let (manager, fault) =
                 (0, draft.chance.pick(&[Fault::Hang, Fault::Preparing, Fault::Worker, Fault::Down, Fault::Dark]));

@@ -5,7 +5,7 @@ use crate::oracle::{Oracle, Verdict, admin::State, broken, lifecycle::Connection
 use fairlead_actors::published::Published;
 use fairlead_core::endpoint::Life;
 use fairlead_net::{
-    http::{Framing, RequestHead, ResponseHead, Upstream as _},
+    http::{Framing, Method, RequestHead, ResponseHead, Upstream as _},
     http1::{ClientConn, Limits},
     tcp::Stream,
     time::{Duration, sleep, timeout},
@@ -78,8 +78,13 @@ async fn ask(world: &World, index: usize) -> Verdict {
 }
 
 async fn get(connection: &mut ClientConn<Stream>, target: &str) -> Option<(u16, bytes::BytesMut)> {
-    let mut head =
-        RequestHead { target: target.into(), authority: "gateway".into(), framing: Framing::None, ..RequestHead::default() };
+    let mut head = RequestHead {
+        method: Method::Get,
+        target: target.into(),
+        authority: "gateway".into(),
+        framing: Framing::None,
+        ..RequestHead::default()
+    };
     head.fields.append("Host", b"gateway");
     let mut response = ResponseHead::default();
     connection.send_head(&head).ok()?;
@@ -107,7 +112,7 @@ pub(super) fn state(published: &Published) -> State {
         (backend.name.to_string(), servers)
     });
     State {
-        routers: routers.map(|(name, router)| (name.to_string(), router.service.to_string())).collect(),
+        routers: routers.map(|(name, router)| (name.to_string(), router.service.as_str().to_owned())).collect(),
         services: services.collect(),
     }
 }
@@ -121,7 +126,7 @@ fn told(shown: &Value) -> State {
     let routers = objects("routers").map(|(name, router)| (name, router["service"].as_str().unwrap_or_default().to_owned()));
     let services = objects("services").filter(|(_, service)| service["loadBalancer"].is_object()).map(|(name, service)| {
         let servers = service["serverStatus"].as_object().into_iter().flatten();
-        (name, servers.map(|(url, status)| (url.clone(), status == "UP")).collect())
+        (name, servers.map(|(url, status)| (url.clone(), status == "UP")).collect::<BTreeMap<_, _>>())
     });
     State { routers: routers.collect(), services: services.collect() }
 }

@@ -88,7 +88,8 @@ impl World {
     /// A process begins when the one before has ended, and its readiness is judged.
     async fn start_gateway(self: &Arc<Self>, index: usize) -> Verdict {
         let instance = &self.gateways[index];
-        if instance.life.lock().is_up() || !instance.may_begin() {
+        let stays = instance.is_alive() && !instance.life.lock().is_going();
+        if stays || !instance.may_begin() {
             return Ok(());
         }
         while instance.is_alive() {
@@ -96,6 +97,7 @@ impl World {
         }
         let started = self.now();
         let process = instance.begins();
+        instance.life.lock().begins();
         self.net.power_on(instance.machine.host);
         Handle::current().restart(instance.machine.node.id());
         instance.restarted();
