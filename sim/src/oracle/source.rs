@@ -67,6 +67,9 @@ impl Service {
     }
 }
 
+/// Faults that are the gateway's own: its process is gone, or stopped.
+const BLIND: [&str; 2] = ["gone", "stopped"];
+
 /// Whether the source can be read.
 #[derive(Default)]
 pub(super) struct Health {
@@ -201,10 +204,12 @@ impl Judge {
         Ok(())
     }
 
-    /// What can be mended is: the plan vouches that the source can be read, whatever else stays broken.
+    /// What can be mended is: the plan vouches that the source can be read, whatever of it stays broken. Whether the gateway can look is
+    /// another matter.
     pub fn heals(&mut self, now: u64) {
-        if !self.source.faults.is_empty() {
-            self.source.faults.clear();
+        let faults = self.source.faults.len();
+        self.source.faults.retain(|fault| BLIND.contains(&fault.as_str()));
+        if self.source.faults.len() < faults {
             self.source.well_since = now;
         }
     }
