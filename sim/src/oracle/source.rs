@@ -156,7 +156,7 @@ impl Judge {
                 }
             };
             let shown = services.iter().filter(|index| steady(index));
-            let (old, new): (Vec<_>, Vec<_>) = shown.partition(|index| is_older(index));
+            let (old, new): (Vec<&usize>, Vec<&usize>) = shown.partition(|index| is_older(index));
             let of_it = new.iter().find(|index| self.services[***index].in_force == Some(*generation));
             if let (Some(new), Some(old)) = (of_it, old.first()) {
                 let detail = format!(
