@@ -12,6 +12,8 @@
 
 pub mod chance;
 pub mod cli;
+pub mod coverage;
+pub mod fault;
 mod fleet;
 pub mod oracle;
 pub mod plan;

@@ -6,138 +6,19 @@
 //! Deliberately absent: the judging of sockets, tasks and permits at the end of a run, which only [`crate::world`] can see; and
 //! any leniency that is not stated at its rule below.
 
+mod identity;
+mod ledger;
 mod source;
 pub mod swarm;
 
 #[cfg(test)]
 mod tests;
 
+pub use identity::{Class, Oracle, Verdict, Violation, broken};
+pub use ledger::{Cell, Counts};
+
 use crate::plan::{Ask, Plan, Source};
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt,
-};
-
-/// What a run is judged by. The numbers are those of the fault and oracle table in `docs/simulation.md`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Oracle {
-    /// O1
-    Answer,
-    /// O2
-    CrossTalk,
-    /// O3
-    Drain,
-    /// O5
-    Atomic,
-    /// O6
-    Convergence,
-    /// O7
-    Liveness,
-    /// O10
-    Baseline,
-    /// O17
-    Panic,
-    /// O18
-    Tenant,
-    /// O19
-    View,
-    /// O20
-    Planned,
-    /// O21
-    Static,
-    /// O22
-    ReadOnly,
-}
-
-/// What kind of failure it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    Crash,
-    Liveness,
-    Safety,
-}
-
-impl Oracle {
-    /// Its identity.
-    pub fn id(self) -> &'static str {
-        match self {
-            Self::Answer => "O1",
-            Self::CrossTalk => "O2",
-            Self::Drain => "O3",
-            Self::Atomic => "O5",
-            Self::Convergence => "O6",
-            Self::Liveness => "O7",
-            Self::Baseline => "O10",
-            Self::Panic => "O17",
-            Self::Tenant => "O18",
-            Self::View => "O19",
-            Self::Planned => "O20",
-            Self::Static => "O21",
-            Self::ReadOnly => "O22",
-        }
-    }
-
-    /// What must hold.
-    pub fn invariant(self) -> &'static str {
-        match self {
-            Self::Answer => {
-                "every request is answered exactly once, by a server while one is healthy and reachable and the request may be repeated; \
-                 what must not be repeated reaches a server at most once"
-            }
-            Self::CrossTalk => "a response is the one that a server of the right service gave to this very request",
-            Self::Drain => "a server that was withdrawn gets no new request",
-            Self::Atomic => "snapshot numbers only rise, a request sees one snapshot, and no snapshot holds half a transaction",
-            Self::Convergence => "while the source is readable, its last state is served within a bound",
-            Self::Liveness => "every request and every phase ends within its time",
-            Self::Baseline => "afterwards connections, tasks and permits are back where they were, and the gateway drains",
-            Self::Panic => "nothing panics",
-            Self::Tenant => {
-                "no request reaches a container of another service than its host names, from a poll after the address changed hands"
-            }
-            Self::View => {
-                "while the managers tell the truth, tasks get requests from a poll after they run to a poll after they are to end"
-            }
-            Self::Planned => "no request fails for what operators planned, while some task can be asked",
-            Self::Static => "whatever the managers say or do not say, no living task and no route is lost",
-            Self::ReadOnly => "managers are asked nothing but GET",
-        }
-    }
-
-    /// The kind of its failures.
-    pub fn class(self) -> Class {
-        match self {
-            Self::Panic => Class::Crash,
-            Self::Convergence | Self::View | Self::Liveness | Self::Baseline => Class::Liveness,
-            Self::Answer | Self::CrossTalk | Self::Drain | Self::Atomic => Class::Safety,
-            Self::Tenant | Self::Planned | Self::Static | Self::ReadOnly => Class::Safety,
-        }
-    }
-}
-
-impl fmt::Display for Class {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Crash => "crash",
-            Self::Liveness => "liveness",
-            Self::Safety => "safety",
-        })
-    }
-}
-
-/// An invariant that did not hold.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Violation {
-    pub oracle: Oracle,
-    pub detail: String,
-}
-
-/// The judgement of one event.
-pub type Verdict = Result<(), Violation>;
-
-/// A violation of `oracle`.
-pub fn broken<T>(oracle: Oracle, detail: impl Into<String>) -> Result<T, Violation> {
-    Err(Violation { oracle, detail: detail.into() })
-}
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A response as the client got it, whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -174,19 +55,6 @@ pub struct Judge {
     number: u64,
     source: source::Health,
     pub counts: Counts,
-}
-
-/// What was judged.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Counts {
-    pub asked: u64,
-    pub answered: u64,
-    /// Answers that the gateway made, where a rule allows it.
-    pub excused: u64,
-    pub aborted: u64,
-    pub arrivals: u64,
-    pub snapshots: u64,
-    pub checks: u64,
 }
 
 struct Server {
@@ -270,6 +138,8 @@ impl Judge {
     /// A server read a request's head.
     pub fn arrived(&mut self, now: u64, server: usize, id: u64, host: &str) -> Verdict {
         self.counts.arrivals += 1;
+        self.counts.judges(now, Oracle::CrossTalk);
+        self.counts.judges(now, Oracle::Drain);
         let it = &self.servers[server];
         let Some(request) = self.requests.get_mut(&id) else {
             return broken(Oracle::CrossTalk, format!("server {server} got request {id}, which no client sent"));
@@ -279,6 +149,9 @@ impl Judge {
             let detail =
                 format!("request {id} for s{} (host {host:?}) came to server {server} of s{}", request.service, it.service);
             return broken(Oracle::CrossTalk, detail);
+        }
+        if request.post {
+            self.counts.judges(now, Oracle::Answer);
         }
         if request.post && request.arrivals > 1 {
             return broken(Oracle::Answer, format!("request {id} is a POST and reached servers {} times", request.arrivals));
@@ -295,6 +168,8 @@ impl Judge {
     /// A client got a whole response.
     pub fn answered(&mut self, now: u64, id: u64, answer: &Answer) -> Verdict {
         self.counts.answered += 1;
+        self.counts.judges(now, Oracle::Answer);
+        self.counts.judges(now, Oracle::CrossTalk);
         let service = match self.requests.get_mut(&id) {
             Some(request) if !request.ended => {
                 request.ended = true;
@@ -315,10 +190,11 @@ impl Judge {
     }
 
     /// A client's request ended without a whole response. `server`: the one whose response had begun.
-    pub fn cut_off(&mut self, id: u64, server: Option<usize>, how: &str) -> Verdict {
+    pub fn cut_off(&mut self, now: u64, id: u64, server: Option<usize>, how: &str) -> Verdict {
         let Some(request) = self.requests.get_mut(&id) else { return Ok(()) };
         request.ended = true;
         let began = request.began;
+        self.counts.judges(now, Oracle::Answer);
         match server.and_then(|server| self.servers.get(server)) {
             // Its bytes were on their way to the client; the gateway cannot take them back.
             Some(server) if !server.steady_since(began, 0) => {
@@ -368,7 +244,7 @@ impl Judge {
         if !service.is_whole_since(request.began) {
             return Ok(());
         }
-        self.counts.checks += 1;
+        self.counts.judges(now, Oracle::Atomic);
         if let Some(mark) = answer.mark.filter(|mark| *mark < request.floor) {
             let detail = format!("request {id} to s{index} met generation {mark}, after others had met {}", request.floor);
             return broken(Oracle::Atomic, detail);

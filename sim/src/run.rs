@@ -171,6 +171,8 @@ impl fmt::Display for Report {
             self.step,
             self.virtual_ms,
         )?;
+        let cells: Vec<_> = counts.cells.iter().map(|(fault, oracle)| format!("{}:{}", fault.id(), oracle.id())).collect();
+        writeln!(f, "cells={}", cells.join(","))?;
         writeln!(f, "trace-hash={:016x} verdict={}", self.hash, self.verdict())
     }
 }

@@ -16,6 +16,7 @@ mod steps;
 pub(crate) mod wire;
 
 use crate::{
+    fault::{Fault, Phase},
     oracle::{self, Judge, Oracle, Verdict, Violation},
     plan::{Node, Plan, Source},
     store::{Member, Store},
@@ -195,6 +196,10 @@ impl World {
 
     /// Clients and steps, until all are done.
     async fn load(self: Arc<Self>) {
+        let network = &self.plan.network;
+        if network.duplicate > 0 || network.reorder || network.latency.1 > 5_000 {
+            self.strikes(Fault::Packets, Phase::Begins);
+        }
         let mut tasks: Vec<_> = (0..self.plan.clients.len())
             .map(|index| {
                 let world = self.clone();

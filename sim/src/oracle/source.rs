@@ -105,6 +105,7 @@ impl Judge {
     /// The gateway published a snapshot with these routes and their servers.
     pub fn published(&mut self, now: u64, number: u64, mut routes: BTreeMap<usize, BTreeSet<usize>>) -> Verdict {
         self.counts.snapshots += 1;
+        self.counts.judges(now, Oracle::Atomic);
         if number <= self.number {
             return broken(Oracle::Atomic, format!("snapshot {number} was published after {}", self.number));
         }
@@ -170,7 +171,7 @@ impl Judge {
                 return broken(Oracle::Convergence, detail);
             }
         }
-        self.counts.checks += 1;
+        self.counts.judges(now, Oracle::Convergence);
         Ok(())
     }
 }

@@ -215,6 +215,7 @@ impl Discovery {
     /// The gateway published a snapshot in which hosts are routed to tasks with these identities.
     pub fn published(&mut self, now: u64, number: u64, mut routes: BTreeMap<usize, Vec<String>>) -> Verdict {
         self.counts.snapshots += 1;
+        [Oracle::Atomic, Oracle::View, Oracle::Static].into_iter().for_each(|oracle| self.counts.judges(now, oracle));
         if number <= self.number {
             return broken(Oracle::Atomic, format!("snapshot {number} was published after {}", self.number));
         }
@@ -290,7 +291,8 @@ impl Discovery {
 
     /// Whether it shows what has been true for long enough. To be asked now and then.
     pub fn converges(&mut self, now: u64) -> Verdict {
-        self.counts.checks += 1;
+        self.counts.judges(now, Oracle::View);
+        self.counts.judges(now, Oracle::Convergence);
         for (index, host) in self.hosts.iter().enumerate() {
             let late = |then: u64| self.known_by(then).is_some_and(|by| by < now);
             if host.is_misrouted() && late(host.moved_at) && host.differs().is_empty() {
@@ -325,6 +327,7 @@ impl Discovery {
     /// A task read a request's head.
     pub fn arrived(&mut self, now: u64, task: usize, id: u64, host: &str) -> Verdict {
         self.counts.arrivals += 1;
+        [Oracle::CrossTalk, Oracle::Tenant, Oracle::Drain].into_iter().for_each(|oracle| self.counts.judges(now, oracle));
         let Some(request) = self.requests.get_mut(&id) else {
             return broken(Oracle::CrossTalk, format!("task {task} got request {id}, which no client sent"));
         };
@@ -381,6 +384,7 @@ impl Discovery {
     /// A client got a whole response.
     pub fn answered(&mut self, now: u64, id: u64, answer: &Answer) -> Verdict {
         self.counts.answered += 1;
+        [Oracle::Answer, Oracle::CrossTalk].into_iter().for_each(|oracle| self.counts.judges(now, oracle));
         match self.requests.get_mut(&id) {
             Some(request) if !request.ended => request.ended = true,
             _ => return broken(Oracle::Answer, format!("request {id} was answered and had ended before")),
@@ -408,6 +412,7 @@ impl Discovery {
         let Some(request) = self.requests.get_mut(&id) else { return Ok(()) };
         request.ended = true;
         let began = request.began;
+        self.counts.judges(now, Oracle::Answer);
         let told = format!("got no whole response: {how}");
         match task.and_then(|task| self.tasks.get(&task)) {
             // The bytes of a task that died were on their way; whether it was to die is judged all the same.
@@ -463,6 +468,7 @@ impl Discovery {
 
     /// Where only planned things happened, and some task could be asked all the time, nothing fails.
     fn planned(&mut self, now: u64, id: u64, told: &str, sent: bool) -> Verdict {
+        self.counts.judges(now, Oracle::Planned);
         let request = &self.requests[&id];
         let host = &self.hosts[request.host];
         let before = request.began.saturating_sub(SEEN);

@@ -126,10 +126,10 @@ fn no_route_is_an_answer_only_while_there_is_none() {
 fn a_response_that_breaks_off_needs_a_server_that_did() {
     let mut judge = judge();
     judge.asked(100, 1, &ask(0, false));
-    assert_eq!(oracle(judge.cut_off(1, Some(0), "reset")), Oracle::Answer);
+    assert_eq!(oracle(judge.cut_off(1, 1, Some(0), "reset")), Oracle::Answer);
     judge.asked(100, 2, &ask(0, false));
     judge.runs(110, 0, false);
-    judge.cut_off(2, Some(0), "reset").unwrap();
+    judge.cut_off(2, 2, Some(0), "reset").unwrap();
 }
 
 #[test]

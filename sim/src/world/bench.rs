@@ -2,6 +2,7 @@
 
 use super::World;
 use crate::{
+    fault::{Fault, Phase},
     oracle::{Answer, Counts, Oracle, Verdict, broken},
     plan::Ask,
 };
@@ -30,7 +31,7 @@ impl World {
     pub(super) fn cut_off(&self, id: u64, server: Option<usize>, how: &str) {
         let verdict = match &self.stage {
             Some(stage) => stage.judge.lock().cut_off(self.now(), id, server, how),
-            None => self.judge.lock().cut_off(id, server, how),
+            None => self.judge.lock().cut_off(self.now(), id, server, how),
         };
         self.judged(verdict);
     }
@@ -77,6 +78,7 @@ impl World {
     /// What takes too long, or is not as it should be by now.
     pub(super) fn overdue(&self) -> Verdict {
         let now = self.now();
+        self.judges(Oracle::Liveness);
         let (verdict, late) = match &self.stage {
             Some(stage) => {
                 let mut judge = stage.judge.lock();
@@ -97,9 +99,26 @@ impl World {
     }
 
     pub(super) fn counts(&self) -> Counts {
+        self.count(|counts| counts.clone())
+    }
+
+    /// What has been judged, to be read or added to.
+    pub(super) fn count<T>(&self, f: impl FnOnce(&mut Counts) -> T) -> T {
         match &self.stage {
-            Some(stage) => stage.judge.lock().counts.clone(),
-            None => self.judge.lock().counts.clone(),
+            Some(stage) => f(&mut stage.judge.lock().counts),
+            None => f(&mut self.judge.lock().counts),
         }
+    }
+
+    /// A fault strikes, begins, or ends: its cells of the table can be reached meanwhile.
+    pub(super) fn strikes(&self, fault: Fault, phase: Phase) {
+        let now = self.now();
+        self.count(|counts| counts.strikes(now, fault, phase));
+    }
+
+    /// An oracle judges something that only the world can see.
+    pub(super) fn judges(&self, oracle: Oracle) {
+        let now = self.now();
+        self.count(|counts| counts.judges(now, oracle));
     }
 }

@@ -22,6 +22,7 @@ impl Baseline {
 
     /// Waits until nothing of the load is left.
     pub(super) async fn returns(self, world: &World) -> Verdict {
+        world.judges(Oracle::Baseline);
         let deadline = after(PATIENCE);
         loop {
             let left = self.left(world);
@@ -69,6 +70,7 @@ fn tasks(world: &World) -> usize {
 
 /// The gateway goes down by itself, cleanly: it has nothing to wait for.
 pub(super) async fn drains(world: &World, gateway: gateway::Running) -> Verdict {
+    world.judges(Oracle::Baseline);
     let open = gateway.gateway().connections();
     if open > 0 {
         return broken(Oracle::Baseline, format!("{open} connections are counted and none is open"));

@@ -2,6 +2,7 @@
 
 use super::World;
 use crate::{
+    fault::Fault,
     oracle::Direction,
     plan::{Manner, Node, What},
     store::Faults,
@@ -18,6 +19,9 @@ impl World {
         let mut writers = Vec::new();
         for step in steps {
             sleep_until(self.at(step.at)).await;
+            if let Some((fault, phase)) = Fault::of(&step.what) {
+                self.strikes(fault, phase);
+            }
             match &step.what {
                 What::Write(write) if write.manner != Manner::Whole => {
                     let (world, write) = (self.clone(), write.clone());
