@@ -2,7 +2,7 @@
 //!
 //! Swarm tells nothing of its tasks by itself, so they are asked for again and again; events only make that sooner. What to ask is
 //! decided by [`plan`], what the answers mean by [`state`]; neither does I/O. An answer that is byte for byte the last one is
-//! not even parsed; of another one, only what differs is ([`super::list`]). What cannot wait until a large list has come in goes
+//! not even parsed; of another one, only what differs is (`docker::list`). What cannot wait until a large list has come in goes
 //! over a connection of its own.
 //!
 //! Whatever fails, the last workloads stay in force (`round`).
