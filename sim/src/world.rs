@@ -182,7 +182,11 @@ impl World {
                 return oracle::broken(Oracle::Panic, "the probe ended before its end");
             }
             if self.plan.gateway.api {
-                api::look(&self, gateway).await;
+                let operator = self.clone();
+                let looked = node.spawn(async move { api::look(&operator, gateway).await });
+                if self.within("last look at the API", looked).await?.is_err() {
+                    return oracle::broken(Oracle::Panic, "the last look at the API ended before its end");
+                }
             }
         }
         self.within("rest", baseline.returns(&self)).await??;
