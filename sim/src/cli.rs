@@ -16,6 +16,8 @@ cargo sim run SCENARIO --seed N                     one seed
 cargo sim replay PLAN [--trace FILE]                a plan from a file, as `--plan` prints it
 cargo sim sweep [SCENARIO] --seeds A..B [--jobs N]  many seeds, each in a process of its own
           [--table]                                 with the table of faults and oracles
+cargo sim sweep [SCENARIO] --fresh N                N seeds that nobody has tried: they follow from the commit
+cargo sim figures                                   how fast worlds and state machines are on this machine
 cargo sim meta [SCENARIO] --seeds A..B [--jobs N]   each seed in two processes: equal traces
 cargo planted hunt [BUG] [--seeds A..B] [--jobs N]  the first seed that catches each planted bug
 ";
@@ -57,6 +59,7 @@ impl Arguments {
             match name {
                 "--seed" => read.seed = Some(value()?.parse().context("--seed wants a number")?),
                 "--seeds" => read.seeds = Some(range(value()?)?),
+                "--fresh" => read.seeds = Some(fleet::fresh(value()?.parse().context("--fresh wants a number")?)?),
                 "--jobs" => read.jobs = value()?.parse().context("--jobs wants a number")?,
                 "--trace" => read.trace = Some(value()?.into()),
                 "--planted" => read.planted = Some(value()?.to_owned()),
@@ -91,6 +94,7 @@ impl Arguments {
                 self.run(Plan::from_json(&text).with_context(|| format!("{file} is no plan"))?)
             }
             ["sweep", ref of @ ..] => fleet::sweep(&chosen(of)?, self.range(200), self.jobs, self.table),
+            ["figures"] => fleet::figures(),
             ["meta", ref of @ ..] => fleet::meta(&chosen(of)?, self.range(20), self.jobs),
             ["hunt", ref of @ ..] => {
                 if !planted::BUILT_IN {
