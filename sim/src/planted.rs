@@ -1,7 +1,8 @@
 //! The planted bugs: defects in product code that the oracles must catch.
 //!
 //! Each stands behind a cfg of its own, `planted = "<name>"`, so no build for production holds one. `cargo planted` builds with all
-//! of these cfgs at once, into a folder of its own, and a run chooses its bug by name: one build serves them all.
+//! of these cfgs at once (`.cargo/planted.rs` makes them from the names below), into a folder of its own, and a run chooses its bug by
+//! name: one build serves them all.
 
 /// A defect, and where it shows.
 pub struct Bug {
