@@ -17,7 +17,7 @@ pub(crate) mod wire;
 
 use crate::{
     fault::{Fault, Phase},
-    oracle::{self, Judge, Oracle, Verdict, Violation},
+    oracle::{self, Judge, Oracle, Verdict, Violation, exchange},
     plan::{Node, Plan, Source},
     store::{Member, Store},
     trace::Trace,
@@ -50,6 +50,7 @@ pub struct World {
     ready: OnceLock<u64>,
     trace: Mutex<Trace>,
     judge: Mutex<Judge>,
+    exchange: Mutex<exchange::Judge>,
     failed: watch::Sender<Option<Violation>>,
     gateway: Machine,
     servers: Vec<Machine>,
@@ -125,7 +126,7 @@ impl World {
             .map(|i| (machine(format!("member-{i}"), &[&format!("10.0.9.{}", i + 1)]), store.member()))
             .collect();
         let clients =
-            (0..=plan.clients.len()).map(|i| machine(format!("client-{i}"), &[&format!("10.2.{}.{}", i / 250, i % 250 + 1)]));
+            (0..=plan.clients.len()).map(|i| machine(format!("client-{i}"), &[&client_ip(i)]));
         let zero = now();
         Arc::new_cyclic(|world| Self {
             stage: stage::Stage::new(&plan, &net, zero, world.clone(), machine),
@@ -133,6 +134,7 @@ impl World {
             ready: OnceLock::new(),
             trace: Mutex::new(Trace::new(whole_trace)),
             judge: Mutex::new(Judge::new(&plan)),
+            exchange: Mutex::new(exchange::Judge::new(&plan)),
             failed: watch::Sender::new(None),
             processes: servers.iter().map(|_| Mutex::default()).collect(),
             clients: clients.collect(),
@@ -320,6 +322,10 @@ impl World {
 
 fn server_ip(index: usize) -> String {
     format!("10.1.{}.{}", index / 250, index % 250 + 1)
+}
+
+fn client_ip(index: usize) -> String {
+    format!("10.2.{}.{}", index / 250, index % 250 + 1)
 }
 
 fn told(routes: &BTreeMap<usize, BTreeSet<usize>>) -> String {

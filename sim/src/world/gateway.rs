@@ -71,6 +71,9 @@ fn configuration(world: &World) -> StaticConfig {
     ]
     .map(str::to_owned)
     .into();
+    if world.plan.gateway.secure {
+        args.extend(["--entryPoints.websecure.address=0.0.0.0:443", "--entryPoints.websecure.http.tls=true"].map(str::to_owned));
+    }
     match world.plan.gateway.source {
         Source::File => args.push(format!("--providers.file.filename={}", source::FILE)),
         Source::Etcd => {

@@ -39,7 +39,7 @@ impl Baseline {
     fn left(&self, world: &World) -> Option<String> {
         let Some(shared) = world.shared.get() else { return Some("there is no gateway".into()) };
         let sockets = world.net.netstat(world.gateway.host);
-        let open = sockets.iter().filter(|s| s.local.port() == 80 && s.state != "TIME_WAIT").count();
+        let open = sockets.iter().filter(|s| matches!(s.local.port(), 80 | 443) && s.state != "TIME_WAIT").count();
         if open > 0 {
             return Some(format!("{open} connections of clients are open"));
         }

@@ -87,6 +87,9 @@ impl World {
         self.note("network", &format!("{} {from:?} to {to:?}", if cut { "cuts" } else { "mends" }));
         self.net.link(self.host(from), self.host(to), |link| link.blocked = cut);
         let now = self.now();
+        if let (Node::Gateway, Node::Server(server)) | (Node::Server(server), Node::Gateway) = (from, to) {
+            self.exchange.lock().cut_link(server);
+        }
         let mut judge = self.judge.lock();
         match (from, to) {
             (Node::Gateway, Node::Server(server)) => judge.link(now, server, Direction::Out, cut),
