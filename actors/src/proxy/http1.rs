@@ -3,23 +3,21 @@
 use super::{
     connection::Client,
     exchange::{self, End},
-    respond,
+    pipe, respond,
     stream::Down,
     work::{Lent, Work},
 };
 use bytes::BytesMut;
 use fairlead_core::{reason::Reason, response::LocalResponse};
 use fairlead_net::{
-    http::{Error, Kind, Method, RequestHead, ResponseHead},
+    http::{Error, Kind, Method, RequestHead, ResponseHead, Sink as _},
     http1::{Limits, ServerConn},
     random,
     time::{self, Deadline, Duration},
-    tunnel::{self, Tunnel},
+    tunnel::Tunnel,
 };
 use std::{future::poll_fn, io, task::Poll};
 
-/// How long a tunnel may be silent: what runs in it has its own idea of keeping alive, and Traefik sets no limit at all.
-const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
 /// How long closing may take.
 const CLOSE: Duration = Duration::from_secs(2);
 
@@ -76,6 +74,10 @@ pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<
             End::Complete => {}
             End::Broken => {
                 abort(conn);
+                return Ok(());
+            }
+            End::Truncated => {
+                truncate(conn).await;
                 return Ok(());
             }
             End::Tunnel(upgraded) => {
@@ -139,6 +141,18 @@ async fn refuse(client: &Client, conn: &mut ServerConn<Down>, mut work: Lent, re
     exchange::record_refused(client, head, response, &answer, detail, matches!(sent, Ok(Ok(_))));
 }
 
+/// Ends the connection behind a response that its server broke off. A client that saw a reset instead of the beginning could take its
+/// connection for one that died of age, and send the same request again.
+async fn truncate(mut conn: ServerConn<Down>) {
+    if conn.is_delimited() {
+        // The framing tells that something is missing.
+        let _ = time::timeout(CLOSE, poll_fn(|cx| conn.poll_close(cx))).await;
+    } else {
+        let _ = time::timeout(CLOSE, poll_fn(|cx| conn.poll_flush(cx))).await;
+        abort(conn);
+    }
+}
+
 /// A client must not take a cut response for a whole one: where only the end of the connection tells, it is reset.
 fn abort(mut conn: ServerConn<Down>) {
     let stream = match conn.get_mut() {
@@ -160,19 +174,7 @@ async fn tunnel(
     let exchange::Tunnel { tunnelled, mut open } = upgraded;
     let (down, from_client) = conn.into_parts();
     let mut pipe = Tunnel::new(down, tunnelled.up, from_client, tunnelled.early);
-    let mut deadline = Deadline::new();
-    let mut seen = u64::MAX;
-    let report: Option<tunnel::Report> = poll_fn(|cx| {
-        if let Poll::Ready(report) = pipe.poll_tunnel(cx) {
-            return Poll::Ready(Some(report));
-        }
-        if client.entry.config.timeouts.idle.is_some() && pipe.activity() != seen {
-            seen = pipe.activity();
-            deadline.set(time::after(TUNNEL_IDLE));
-        }
-        deadline.poll_expired(cx).map(|()| None)
-    })
-    .await;
+    let report = pipe::run(client, &mut pipe, |_| {}).await;
     let (up, down) = pipe.moved();
     (open.facts.request_bytes, open.facts.response_bytes) = (up, down);
     if report.is_none() {

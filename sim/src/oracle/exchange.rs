@@ -58,6 +58,8 @@ pub struct Caller {
     pub address: String,
     /// Over TLS.
     pub secure: bool,
+    /// It tells what it has read, byte by byte.
+    pub tells: bool,
     /// No other request is before it on its connection.
     pub alone: bool,
     /// The value of the service's cookie that it brings.
@@ -119,7 +121,7 @@ impl Judge {
         Self {
             servers: plan.servers.clone(),
             services: plan.services,
-            calm: plan.steps.is_empty() && plan.swarm.is_none(),
+            calm: plan.steps.is_empty() && plan.swarm.is_none() && plan.gateway.count == 1,
             requests: BTreeMap::new(),
             open: BTreeSet::new(),
             failures: vec![0; plan.servers.len()],
@@ -186,7 +188,8 @@ impl Judge {
             visit.uploaded_at = Some(now);
         }
         if !right || bytes != request.ask.body {
-            let detail = format!("server {server} read {bytes} bytes as the body of request {id}, which has {}", request.ask.body);
+            let detail =
+                format!("server {server} read {bytes} bytes as the body of request {id}, which has {}", request.ask.body);
             return broken(Oracle::CrossTalk, detail);
         }
         Ok(())
@@ -196,14 +199,15 @@ impl Judge {
     pub fn produced(&mut self, now: u64, server: usize, id: u64, total: u64) -> Verdict {
         self.counts.judges(now, Oracle::Bounded);
         let Some(request) = self.requests.get_mut(&id) else { return Ok(()) };
-        if request.ended || request.left_at.is_some() {
+        if request.ended || !request.caller.tells {
             return Ok(());
         }
         request.due.push_back((now, total));
         let most = if request.caller.secure { HELD_BY_STREAM } else { HELD };
         let held = total.saturating_sub(request.got);
         if held > most {
-            let detail = format!("server {server} sent {total} bytes to request {id}, whose client read {}: {held} are held", request.got);
+            let detail =
+                format!("server {server} sent {total} bytes to request {id}, whose client read {}: {held} are held", request.got);
             return broken(Oracle::Bounded, detail);
         }
         Ok(())
@@ -278,7 +282,9 @@ impl Judge {
         if !right {
             return broken(Oracle::CrossTalk, format!("request {id} got bytes that server {server:?} did not send"));
         }
-        let met = |visit: &Visit| Some(visit.server) == server && visit.quirk.as_ref().is_some_and(Quirk::cuts);
+        // A reset of a stream overtakes the head that was queued before it; nobody takes that for an answer.
+        let headless = server.is_none() && request.caller.secure;
+        let met = |visit: &Visit| (headless || Some(visit.server) == server) && visit.quirk.as_ref().is_some_and(Quirk::cuts);
         Ok(if request.visits.last().is_some_and(met) { Fate::Odd } else { Fate::Usual })
     }
 
@@ -313,7 +319,8 @@ impl Judge {
                 // Its end stands behind bytes that such a server has not read yet.
                 let looks = !matches!(visit.quirk, Some(Quirk::SlowRead { .. })) && visit.uploaded_at.is_some();
                 if let Some(left) = request.left_at.filter(|left| looks && left + CANCELLED < now) {
-                    let detail = format!("server {} works on request {id}, whose client left {} ms ago", visit.server, now - left);
+                    let detail =
+                        format!("server {} works on request {id}, whose client left {} ms ago", visit.server, now - left);
                     return broken(Oracle::Liveness, detail);
                 }
                 let asked = visit.uploaded_at.filter(|_| visit.quirk == Some(Quirk::HangHead));
@@ -347,12 +354,16 @@ impl Judge {
         let request = &self.requests[&id];
         let Some(visit) = request.visits.last().filter(|visit| Some(visit.server) == answer.server) else {
             let last = request.visits.last().map(|visit| visit.server);
-            return broken(Oracle::CrossTalk, format!("request {id} was last at server {last:?} and answered by {:?}", answer.server));
+            return broken(
+                Oracle::CrossTalk,
+                format!("request {id} was last at server {last:?} and answered by {:?}", answer.server),
+            );
         };
         if answer.echo != Some(id) {
             return broken(Oracle::CrossTalk, format!("request {id} got the response to {:?}", answer.echo));
         }
-        let told = format!("request {id} got {} from server {}, which met it with {:?}", answer.status, visit.server, visit.quirk);
+        let told =
+            format!("request {id} got {} from server {}, which met it with {:?}", answer.status, visit.server, visit.quirk);
         if visit.fails || visit.quirk.as_ref().is_some_and(Quirk::cuts) {
             return broken(Oracle::CrossTalk, format!("{told}, as if that were a whole response"));
         }
@@ -365,7 +376,10 @@ impl Judge {
             return broken(Oracle::CrossTalk, format!("{told}; the body is right: {}", answer.body_is_right));
         }
         if let Some(before) = request.visits.iter().rev().skip(1).find(|visit| self.calm && !visit.fails) {
-            return broken(Oracle::Answer, format!("request {id} was with server {}, and asked again of {}", before.server, visit.server));
+            return broken(
+                Oracle::Answer,
+                format!("request {id} was with server {}, and asked again of {}", before.server, visit.server),
+            );
         }
         Ok(if status == 200 { Fate::Usual } else { Fate::Odd })
     }
@@ -417,7 +431,10 @@ impl Judge {
         if let Some(value) = &answer.set_cookie {
             let known = *self.cookies[service].entry(value.clone()).or_insert(server);
             if known != server {
-                return broken(Oracle::Sticky, format!("the cookie {value} leads to server {known}, and server {server} gave it"));
+                return broken(
+                    Oracle::Sticky,
+                    format!("the cookie {value} leads to server {known}, and server {server} gave it"),
+                );
             }
         }
         let Some(brought) = &request.caller.cookie else { return Ok(()) };
@@ -450,7 +467,10 @@ impl Judge {
         let bound = SERVED + it.think.1 + moved * self.window / 1_000;
         let took = now - request.began;
         if took > bound {
-            return broken(Oracle::Bounded, format!("request {id} took {took} ms, and nothing is wrong with it (bound: {bound})"));
+            return broken(
+                Oracle::Bounded,
+                format!("request {id} took {took} ms, and nothing is wrong with it (bound: {bound})"),
+            );
         }
         Ok(())
     }
@@ -464,6 +484,8 @@ impl Request {
 
 /// A field of a response that belongs to the connection between gateway and server.
 fn hop_field(head: &Head) -> Option<&str> {
-    let hop = |name: &str| ["keep-alive", "proxy-connection", "proxy-authenticate", "x-hop"].iter().any(|hop| name.eq_ignore_ascii_case(hop));
+    let hop = |name: &str| {
+        ["keep-alive", "proxy-connection", "proxy-authenticate", "x-hop"].iter().any(|hop| name.eq_ignore_ascii_case(hop))
+    };
     head.fields.iter().map(|(name, _)| name.as_str()).find(|name| hop(name))
 }

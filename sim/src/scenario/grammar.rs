@@ -59,7 +59,9 @@ impl Draft {
             let conduct = match chance.count(0, 9) {
                 0..=2 => Conduct::Pipelined { depth: 1 },
                 3..=5 => Conduct::Pipelined { depth: chance.count(2, 8) },
-                6 if odd => Conduct::Crowd { connections: chance.magnitude(2, 200) as usize, holds: chance.magnitude(100, 15_000) },
+                6 if odd => {
+                    Conduct::Crowd { connections: chance.magnitude(2, 200) as usize, holds: chance.magnitude(100, 15_000) }
+                }
                 7.. if self.plan.gateway.secure => Conduct::Http2 { streams: chance.magnitude(1, 40) as usize },
                 _ => Conduct::Orderly,
             };
@@ -105,7 +107,7 @@ impl Customers {
             at += pause + 5;
             asks.push(self.ask(chance, pause, keeps, &acts));
         }
-        Client { start, asks, conduct }
+        Client { start, asks, conduct, ..Client::default() }
     }
 
     fn ask(&self, chance: &mut Chance, pause: u64, keeps: u64, acts: &[usize]) -> Ask {
@@ -192,7 +194,11 @@ fn act(chance: &mut Chance, kind: usize, ask: &mut Ask) {
         }
         _ => {
             (ask.post, ask.body) = (false, 0);
-            Act::WebSocket { messages: chance.magnitude(1, 20) as u32, bytes: chance.magnitude(1, 50_000), pause: chance.magnitude(1, 300) }
+            Act::WebSocket {
+                messages: chance.magnitude(1, 20) as u32,
+                bytes: chance.magnitude(1, 50_000),
+                pause: chance.magnitude(1, 300),
+            }
         }
     };
 }

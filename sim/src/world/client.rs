@@ -7,10 +7,10 @@ mod http2;
 mod pipelined;
 mod request;
 
-use super::{World, wire};
+use super::{World, gateway, wire};
 use crate::{
     chance::mix,
-    oracle::Answer,
+    oracle::{Answer, exchange::Caller},
     plan::{
         Ask,
         traffic::{Conduct, Cookie},
@@ -29,8 +29,6 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// Where the gateway listens.
-const GATEWAY: &str = "10.0.0.1:80";
 /// Requests per service after everything has converged.
 const PROBES: usize = 6;
 /// How long after the plan's time clients go on with what is left.
@@ -39,6 +37,13 @@ const LATE: u64 = 30_000;
 pub(super) const COOKIE: &str = "bound";
 
 type Connection = ClientConn<Stream>;
+
+/// A client, and the gateway that it asks.
+#[derive(Clone, Copy)]
+struct Who {
+    index: usize,
+    gateway: usize,
+}
 
 /// What a request ended with.
 struct Cut {
@@ -62,20 +67,20 @@ pub(super) async fn run(world: &Arc<World>, index: usize) {
     for (n, ask) in client.asks.iter().enumerate() {
         at += ask.pause;
         sleep_until(world.at(at)).await;
-        one(world, index, n, ask, &mut connection).await;
+        one(world, Who { index, gateway: client.gateway }, n, ask, &mut connection).await;
         // A slow answer delays what follows; the plan's pauses stay what they are.
         at = at.max(world.now() - world.ready.get().copied().unwrap_or(0));
     }
 }
 
-/// After the last fault and the last change, every service that is written answers as the rules say.
-pub(super) async fn probe(world: &World) {
-    let index = world.plan.clients.len();
+/// After the last fault and the last change, every service that is written answers as the rules say, at this gateway.
+pub(super) async fn probe(world: &World, gateway: usize) {
+    let who = Who { index: world.plan.clients.len() + gateway, gateway };
     let mut connection = None;
     for service in 0..world.plan.services {
         for n in 0..PROBES {
             let ask = Ask { service, keep: n % 2 == 1, ..Ask::default() };
-            one(world, index, service * PROBES + n, &ask, &mut connection).await;
+            one(world, who, service * PROBES + n, &ask, &mut connection).await;
         }
     }
 }
@@ -119,17 +124,17 @@ impl Jar {
     }
 }
 
-async fn one(world: &World, index: usize, n: usize, ask: &Ask, connection: &mut Option<Connection>) {
-    let id = id_of(index, n);
-    let name = &world.clients[index].name;
+async fn one(world: &World, who: Who, n: usize, ask: &Ask, connection: &mut Option<Connection>) {
+    let id = id_of(who.index, n);
+    let name = &world.clients[who.index].name;
     let method = if ask.post { "POST" } else { "GET" };
     world.note(name, &format!("asks {id} {method} s{} {}", ask.service, ask.body));
     world.look();
-    world.asked_by(id, ask, request::caller(index, false, true, None));
+    world.asked(who.gateway, id, ask, Caller { tells: false, ..request::caller(who.index, false, true, None) });
     if !ask.keep {
         *connection = None;
     }
-    let work = exchange(id, ask, connection, world);
+    let work = exchange(who, id, ask, connection, world);
     let outcome = match ask.abort {
         Some(patience) => timeout(Duration::from_millis(patience), work).await,
         None => Ok(work.await),
@@ -158,13 +163,13 @@ async fn one(world: &World, index: usize, n: usize, ask: &Ask, connection: &mut 
     }
 }
 
-async fn exchange(id: u64, ask: &Ask, kept: &mut Option<Connection>, world: &World) -> Result<Answer, Cut> {
+async fn exchange(who: Who, id: u64, ask: &Ask, kept: &mut Option<Connection>, world: &World) -> Result<Answer, Cut> {
     let cut = |server, how: &dyn std::fmt::Display| Cut { server, how: how.to_string() };
     let lives = |connection: &mut Connection| connection.poll_idle(&mut Context::from_waker(Waker::noop())).is_pending();
     let mut connection = match kept.take().and_then(|mut connection| lives(&mut connection).then_some(connection)) {
         Some(connection) => connection,
         None => {
-            let stream = Stream::connect(GATEWAY.parse().expect("a constant address")).await;
+            let stream = Stream::connect(gateway::address(who.gateway)).await;
             ClientConn::new(stream.map_err(|e| cut(None, &format!("no connection: {e}")))?, Limits::default())
         }
     };

@@ -108,9 +108,7 @@ impl World {
         self.leaves(index);
         self.exchange.lock().dies(index);
         if silently {
-            if self.stage.is_none() {
-                self.judge.lock().vanishes(index);
-            }
+            self.each_source(|judge| judge.vanishes(index));
             self.net.power_off(machine.host);
         } else {
             self.net.exit(machine.host);

@@ -16,12 +16,15 @@ const CLAIMS: [&str; 4] = ["forwarded", "x_forwarded_for", "true-client-ip", "x-
 
 /// Judges it.
 pub(super) fn judge(id: u64, head: &Head, ask: &Ask, caller: &Caller) -> Verdict {
-    wrong(id, head, ask, caller).map_or(Ok(()), |what| broken(Oracle::Headers, format!("request {id} reached its server {what}: {head:?}")))
+    wrong(id, head, ask, caller)
+        .map_or(Ok(()), |what| broken(Oracle::Headers, format!("request {id} reached its server {what}: {head:?}")))
 }
 
 fn wrong(id: u64, head: &Head, ask: &Ask, caller: &Caller) -> Option<String> {
     let [method, target, version] = &head.line;
-    if (method.as_str(), version.as_str()) != (if ask.post { "POST" } else { "GET" }, "HTTP/1.1") || *target != format!("/request/{id}") {
+    if (method.as_str(), version.as_str()) != (if ask.post { "POST" } else { "GET" }, "HTTP/1.1")
+        || *target != format!("/request/{id}")
+    {
         return Some(format!("as {method} {target} {version}"));
     }
     let framing = match head.request_framing() {
@@ -37,12 +40,16 @@ fn wrong(id: u64, head: &Head, ask: &Ask, caller: &Caller) -> Option<String> {
     if !sound {
         return Some(format!("with {framing:?} for a body of {} bytes", ask.body));
     }
-    if let Some((name, _)) = head.fields.iter().find(|(name, _)| HOP.iter().chain(&CLAIMS).any(|no| name.eq_ignore_ascii_case(no))) {
+    if let Some((name, _)) =
+        head.fields.iter().find(|(name, _)| HOP.iter().chain(&CLAIMS).any(|no| name.eq_ignore_ascii_case(no)))
+    {
         return Some(format!("with {name}"));
     }
     let upgrades = matches!(ask.act, Act::WebSocket { .. });
     let connection = head.get("connection").unwrap_or_default();
-    if upgrades != connection.eq_ignore_ascii_case("upgrade") && !connection.is_empty() || head.get("upgrade").is_some() != upgrades {
+    if upgrades != connection.eq_ignore_ascii_case("upgrade") && !connection.is_empty()
+        || head.get("upgrade").is_some() != upgrades
+    {
         return Some(format!("with Connection: {connection}"));
     }
     if head.all("te").any(|te| !te.eq_ignore_ascii_case("trailers")) {

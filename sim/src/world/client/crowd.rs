@@ -1,9 +1,8 @@
 //! A crowd: connections that are opened at once and held, some of them with a request that never gets whole.
 
-use super::GATEWAY;
 use crate::{
     fault::{Fault, Phase},
-    world::{World, server::line::Line},
+    world::{World, gateway, server::line::Line},
 };
 use fairlead_net::{
     tcp::Stream,
@@ -18,7 +17,7 @@ pub(super) async fn run(world: &World, index: usize, connections: usize, holds: 
     let mut held = Vec::new();
     for n in 0..connections {
         // A gateway that takes no more of them does what it should.
-        let Ok(stream) = Stream::connect(GATEWAY.parse().expect("a constant address")).await else { continue };
+        let Ok(stream) = Stream::connect(gateway::address(world.plan.clients[index].gateway)).await else { continue };
         let mut line = Line::new(stream);
         let part: &[u8] = match n % 3 {
             0 => b"",

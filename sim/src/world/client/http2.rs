@@ -6,7 +6,7 @@ use crate::{
     oracle::wire::Head,
     plan::{Ask, traffic::Act},
     world::{
-        World,
+        World, gateway,
         wire::{body_of, upload_of},
     },
 };
@@ -25,8 +25,6 @@ use std::{
     task::{Poll, ready},
 };
 
-/// Where the gateway listens for TLS.
-const GATEWAY: &str = "10.0.0.1:443";
 /// So many more streams may be broken off than were let finish; beyond that the gateway ends the connection.
 const BROKEN_OFF: usize = 100;
 /// So many streams may be broken off at once, before the gateway has taken them up.
@@ -47,19 +45,27 @@ pub(super) async fn run(world: &Arc<World>, index: usize, streams: usize) {
         at += client.asks[n].pause;
         sleep_until(world.at(at)).await;
         let asks = &client.asks[n..client.asks.len().min(n + streams.max(1))];
-        let connection = match kept.take().filter(|kept: &Client| asks[0].keep && !kept.is_closed() && broken + asks.len() < BROKEN_OFF) {
-            Some(connection) => Ok(connection),
-            None => {
-                broken = 0;
-                connect().await
-            }
-        };
+        let connection =
+            match kept.take().filter(|kept: &Client| asks[0].keep && !kept.is_closed() && broken + asks.len() < BROKEN_OFF) {
+                Some(connection) => Ok(connection),
+                None => {
+                    broken = 0;
+                    connect(client.gateway).await
+                }
+            };
         let odd = asks.iter().filter(|ask| ask.act != Act::Plain || ask.abort.is_some()).count();
         broken += if odd > AT_ONCE { BROKEN_OFF } else { odd };
         let tasks: Vec<_> = (n..)
             .zip(asks)
             .map(|(n, ask)| {
-                let one = One { world: world.clone(), index, id: id_of(index, n), ask: ask.clone(), jar: jar.clone(), storm: odd > AT_ONCE };
+                let one = One {
+                    world: world.clone(),
+                    index,
+                    id: id_of(index, n),
+                    ask: ask.clone(),
+                    jar: jar.clone(),
+                    storm: odd > AT_ONCE,
+                };
                 let connection = connection.as_ref().map(Client::clone).map_err(Clone::clone);
                 task::spawn(async move { one.run(connection).await })
             })
@@ -74,10 +80,12 @@ pub(super) async fn run(world: &Arc<World>, index: usize, streams: usize) {
     }
 }
 
-async fn connect() -> Result<Client, String> {
+async fn connect(gateway: usize) -> Result<Client, String> {
     let options = ClientOptions { insecure_skip_verify: true, alpn: vec!["h2".to_owned()], ..ClientOptions::default() };
     let config = tls::client_config(&options).map_err(|e| e.to_string())?;
-    let stream = Stream::connect(GATEWAY.parse().expect("a constant address")).await.map_err(|e| e.to_string())?;
+    let mut address = gateway::address(gateway);
+    address.set_port(gateway::SECURE_PORT);
+    let stream = Stream::connect(address).await.map_err(|e| e.to_string())?;
     let connected = tls::connect(stream, &config, "s0.test").await.map_err(|e| e.to_string())?;
     let settings = Settings { secure: true, ..Settings::default() };
     let (client, driver) = handshake(connected.stream, &settings).await.map_err(|e| e.to_string())?;
@@ -105,7 +113,12 @@ impl One {
         let cookie = self.jar.lock().brings(&self.ask, id);
         world.note(name, &format!("asks {id} s{} {} {:?} over HTTP/2", self.ask.service, self.ask.body, self.ask.act));
         world.look();
-        world.asked_by(id, &self.ask, request::caller(self.index, true, true, cookie.clone()));
+        world.asked(
+            world.plan.clients[self.index].gateway,
+            id,
+            &self.ask,
+            request::caller(self.index, true, true, cookie.clone()),
+        );
         if self.ask.act != Act::Plain || self.ask.abort.is_some() {
             world.strikes(Fault::Client, Phase::Once);
         }

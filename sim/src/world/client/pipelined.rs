@@ -1,7 +1,7 @@
 //! Clients that write and read HTTP/1.1 byte by byte: several requests at once, in pieces, slowly, and not always to the end.
 
 use super::{
-    GATEWAY, Jar, id_of,
+    Jar, id_of,
     request::{self, Request},
 };
 use crate::{
@@ -12,7 +12,7 @@ use crate::{
     },
     plan::{Ask, traffic::Act},
     world::{
-        World,
+        World, gateway,
         server::line::{Gone, Line},
         wire::{body_of, greeting, upload_of},
     },
@@ -71,7 +71,12 @@ impl Volley<'_> {
                 let cookie = self.jar.brings(ask, id);
                 world.note(&name, &format!("asks {id} s{} {} {:?}", ask.service, ask.body, ask.act));
                 world.look();
-                world.asked_by(id, ask, request::caller(self.index, false, asks.len() == 1, cookie.clone()));
+                world.asked(
+                    world.plan.clients[self.index].gateway,
+                    id,
+                    ask,
+                    request::caller(self.index, false, asks.len() == 1, cookie.clone()),
+                );
                 if ask.act != Act::Plain || ask.abort.is_some() {
                     world.strikes(Fault::Client, Phase::Once);
                 }
@@ -81,10 +86,12 @@ impl Volley<'_> {
         let kept = kept.filter(|_| asks[0].keep).and_then(|mut line| line.is_quiet().then_some(line));
         let mut line = match kept {
             Some(line) => line,
-            None => match Stream::connect(GATEWAY.parse().expect("a constant address")).await {
+            None => match Stream::connect(gateway::address(world.plan.clients[self.index].gateway)).await {
                 Ok(stream) => Line::new(stream),
                 Err(e) => {
-                    requests.iter().for_each(|request| world.cut_off_with(request.id, None, true, &format!("no connection: {e}")));
+                    requests
+                        .iter()
+                        .for_each(|request| world.cut_off_with(request.id, None, true, &format!("no connection: {e}")));
                     return None;
                 }
             },
@@ -105,7 +112,8 @@ impl Volley<'_> {
                 match lost {
                     Lost::Left => {
                         world.note(&name, &format!("leaves {id}"));
-                        let reset = matches!(asks[0].act, Act::CutRequest { reset: true, .. } | Act::CutResponse { reset: true, .. });
+                        let reset =
+                            matches!(asks[0].act, Act::CutRequest { reset: true, .. } | Act::CutResponse { reset: true, .. });
                         line.end(reset);
                         world.left(id);
                     }

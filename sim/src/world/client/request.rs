@@ -29,17 +29,14 @@ pub(super) const CLAIMS: [(&str, &str); 9] = [
 
 /// Who a client is, to the judge.
 pub(super) fn caller(index: usize, secure: bool, alone: bool, cookie: Option<String>) -> Caller {
-    Caller { address: client_ip(index), secure, alone, cookie }
+    Caller { address: client_ip(index), tells: true, secure, alone, cookie }
 }
 
 /// Writes it.
 pub(super) fn write(id: u64, ask: &Ask, cookie: Option<&str>) -> Request {
     let method = if ask.post { "POST" } else { "GET" };
-    let mut lines = vec![
-        format!("{method} /request/{id} HTTP/1.1"),
-        format!("Host: s{}.test", ask.service),
-        format!("X-Request: {id}"),
-    ];
+    let mut lines =
+        vec![format!("{method} /request/{id} HTTP/1.1"), format!("Host: s{}.test", ask.service), format!("X-Request: {id}")];
     if let Some(value) = cookie {
         lines.push(format!("Cookie: other=1; {}={value}", super::COOKIE));
     }
@@ -48,6 +45,9 @@ pub(super) fn write(id: u64, ask: &Ask, cookie: Option<&str>) -> Request {
         lines.extend(["Keep-Alive: timeout=9", "Proxy-Connection: keep-alive", "TE: gzip", "X-Hop: mine"].map(str::to_owned));
     }
     match ask.act {
+        Act::WebSocket { .. } if ask.claims => {
+            lines.extend(["Connection: Upgrade, X-Hop", "Upgrade: websocket"].map(str::to_owned))
+        }
         Act::WebSocket { .. } => lines.extend(["Connection: Upgrade", "Upgrade: websocket"].map(str::to_owned)),
         _ if ask.claims => lines.push("Connection: keep-alive, X-Hop, X-Forwarded-For".to_owned()),
         _ => {}

@@ -196,7 +196,11 @@ impl Exchange<'_> {
         let length = body.len() as u64;
         let status = if let Some(Quirk::Status(status)) = quirk { *status } else { 200 };
         let head = |head: String, about: &str| format!("{head}{about}\r\n\r\n");
-        let plain = if self.process.plan().chunked { "Transfer-Encoding: chunked".to_owned() } else { format!("Content-Length: {length}") };
+        let plain = if self.process.plan().chunked {
+            "Transfer-Encoding: chunked".to_owned()
+        } else {
+            format!("Content-Length: {length}")
+        };
         let lines = self.lines(status);
         match quirk {
             Some(Quirk::HangHead) => self.line.pause(FOREVER).await.map(|()| Then::Close),
@@ -220,12 +224,15 @@ impl Exchange<'_> {
             }
             Some(Quirk::Stream { events, pause }) => {
                 let piece = length / (*events).max(1) + 1;
-                self.whole(&head(lines, "Content-Type: text/event-stream\r\nTransfer-Encoding: chunked"), &body, piece, *pause).await
+                self.whole(&head(lines, "Content-Type: text/event-stream\r\nTransfer-Encoding: chunked"), &body, piece, *pause)
+                    .await
             }
             Some(Quirk::Surplus(more)) => {
                 let mut bytes = head(lines, &format!("Content-Length: {length}")).into_bytes();
                 bytes.extend_from_slice(&body);
-                bytes.extend((0..*more).map(|_| b'!'));
+                // What looks like the response to another request is the worst that can come behind this one.
+                let stray = format!("{}Content-Length: 0\r\n\r\n", self.lines(200));
+                bytes.extend(stray.bytes().chain((0..*more).map(|_| b'!')));
                 self.line.write(&bytes).await?;
                 Ok(Then::Next)
             }
