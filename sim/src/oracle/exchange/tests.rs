@@ -11,7 +11,8 @@ fn judge(servers: usize, quirk: Option<Quirk>) -> Judge {
     (plan.services, plan.network.latency) = (1, (100, 200));
     let server = Server { service: 0, body: 1_000, think: (0, 10), ..plan.servers[0].clone() };
     let habits = |index| quirk.clone().filter(|_| index == 0).map(|quirk| Habit { share: 1_000, quirk });
-    plan.servers = (0..servers).map(|index| Server { habits: Some(habits(index).into_iter().collect()), ..server.clone() }).collect();
+    plan.servers =
+        (0..servers).map(|index| Server { habits: Some(habits(index).into_iter().collect()), ..server.clone() }).collect();
     let judge = Judge::new(&plan);
     assert!(judge.is_calm());
     judge
@@ -57,7 +58,9 @@ fn an_exchange_as_it_should_be_passes() {
 
 #[test]
 fn what_another_server_or_request_was_given_is_cross_talk() {
-    for wrong in [good(ID, 0), good(ID + 1, 1), Answer { body_is_right: false, ..good(ID, 1) }, Answer { status: 500, ..good(ID, 1) }] {
+    for wrong in
+        [good(ID, 0), good(ID + 1, 1), Answer { body_is_right: false, ..good(ID, 1) }, Answer { status: 500, ..good(ID, 1) }]
+    {
         let mut judge = judge(2, None);
         begin(&mut judge, ID, false);
         visit(&mut judge, 1, ID, false);
@@ -73,12 +76,9 @@ fn what_another_server_or_request_was_given_is_cross_talk() {
 
 #[test]
 fn a_cut_body_is_passed_on_as_a_cut_one() {
-    for quirk in [
-        Quirk::HangBody { after: 1, lasts: 1 },
-        Quirk::ResetBody { after: 1 },
-        Quirk::Deficit(1),
-        Quirk::Unfinished { after: 1 },
-    ] {
+    for quirk in
+        [Quirk::HangBody { after: 1, lasts: 1 }, Quirk::ResetBody { after: 1 }, Quirk::Deficit(1), Quirk::Unfinished { after: 1 }]
+    {
         let mut judge = judge(2, Some(quirk));
         for id in [ID, ID + 1] {
             begin(&mut judge, id, false);
@@ -258,7 +258,8 @@ fn what_goes_upstream_is_strict_and_true() {
         upstream::judge(7, &head, &Ask::default(), &caller())
     };
     judged(&|_| {}).unwrap();
-    let adds = |name: &'static str, value: &'static str| move |head: &mut Head| head.fields.push((name.to_owned(), value.to_owned()));
+    let adds =
+        |name: &'static str, value: &'static str| move |head: &mut Head| head.fields.push((name.to_owned(), value.to_owned()));
     for (name, value) in [
         ("Content-Length", "5"),
         ("Transfer-Encoding", "gzip"),
