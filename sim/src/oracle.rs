@@ -6,10 +6,12 @@
 //! Deliberately absent: the judging of sockets, tasks and permits at the end of a run, which only [`crate::world`] can see; and
 //! any leniency that is not stated at its rule below.
 
+pub mod exchange;
 mod identity;
 mod ledger;
 mod source;
 pub mod swarm;
+pub mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +36,8 @@ pub struct Answer {
     pub mark: Option<u64>,
     /// The generation that the gateway had marked the request with, as the server saw it.
     pub request_mark: Option<u64>,
+    /// The value of the cookie that it binds the client with.
+    pub set_cookie: Option<String>,
     /// The body is what that server gives to that request.
     pub body_is_right: bool,
 }
@@ -202,6 +206,14 @@ impl Judge {
                 Ok(())
             }
             _ => broken(Oracle::Answer, format!("request {id} got no whole response: {how}; the server of its head: {server:?}")),
+        }
+    }
+
+    /// How a request ended follows from a quirk, and was judged as that.
+    pub fn ends(&mut self, id: u64) {
+        self.counts.excused += 1;
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.ended = true;
         }
     }
 

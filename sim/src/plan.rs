@@ -5,6 +5,7 @@
 //! order of tasks and packets from madsim, seeded with [`Plan::seed`].
 
 pub mod swarm;
+pub mod traffic;
 
 use serde::{Deserialize, Serialize};
 
@@ -56,6 +57,12 @@ pub struct Gateway {
     pub torn_reads: u32,
     /// Members of the store.
     pub members: usize,
+    /// Services bind clients to servers by a cookie.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sticky: bool,
+    /// There is an entry point with TLS, which speaks HTTP/2.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub secure: bool,
 }
 
 /// Where the configuration comes from.
@@ -82,20 +89,25 @@ pub struct Server {
     pub idle_close: Option<u64>,
     /// Closes connections after so many requests, saying so with the last response.
     pub requests_per_connection: Option<u64>,
+    /// It speaks HTTP/1.1 byte by byte, reads what it gets strictly, and has these habits; the first that a request meets counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub habits: Option<Vec<traffic::Habit>>,
 }
 
 /// A client: one request after the other.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Client {
     /// The one that it asks.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub gateway: usize,
     pub start: u64,
     pub asks: Vec<Ask>,
+    #[serde(default, skip_serializing_if = "traffic::Conduct::is_orderly")]
+    pub conduct: traffic::Conduct,
 }
 
 /// One request.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ask {
     /// Milliseconds to wait before it.
     pub pause: u64,
@@ -108,6 +120,14 @@ pub struct Ask {
     pub keep: bool,
     /// Leaves after so many milliseconds without a response.
     pub abort: Option<u64>,
+    /// Of clients that are not orderly.
+    #[serde(default, skip_serializing_if = "traffic::Act::is_plain")]
+    pub act: traffic::Act,
+    #[serde(default, skip_serializing_if = "traffic::Cookie::is_none")]
+    pub cookie: traffic::Cookie,
+    /// Claims to be somebody else in forwarding fields, and brings fields of its own hop.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub claims: bool,
 }
 
 /// Something that happens at a time.
@@ -185,6 +205,10 @@ pub enum Manner {
     Whole,
     /// Key by key in an order that follows from `order`, or the file in pieces, with a pause of up to so many milliseconds between.
     Torn { order: u64, pause: u64 },
+}
+
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 impl Plan {

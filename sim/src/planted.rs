@@ -13,7 +13,7 @@ pub struct Bug {
 }
 
 /// All of them.
-pub const BUGS: [Bug; 14] = [
+pub const BUGS: [Bug; 24] = [
     Bug {
         name: "withdrawn_stays",
         about: "a server that the configuration no longer has stays in the pick set",
@@ -22,7 +22,7 @@ pub const BUGS: [Bug; 14] = [
     Bug {
         name: "post_retried",
         about: "a POST is sent to another server although its bytes went out",
-        scenarios: &["rolling_update", "partition"],
+        scenarios: &["rolling_update", "partition", "traffic"],
     },
     Bug { name: "half_revision", about: "half of a transaction is applied", scenarios: &["config_race"] },
     Bug { name: "compaction_ignored", about: "after a compaction nothing is read again", scenarios: &["config_race"] },
@@ -72,6 +72,36 @@ pub const BUGS: [Bug; 14] = [
         about: "a connection counts as the server's although another one may have its address by now",
         scenarios: &["swarm_discovery", "swarm_update"],
     },
+    Bug { name: "abort_not_propagated", about: "a server works on although the client has left", scenarios: &["traffic"] },
+    Bug {
+        name: "responses_swapped",
+        about: "a connection whose response was given up is used again, and gives the late response to the next request",
+        scenarios: &["traffic"],
+    },
+    Bug { name: "hop_by_hop_kept", about: "fields of the client's own connection are passed on", scenarios: &["traffic"] },
+    Bug { name: "forwarded_spoofed", about: "any client is believed in what it says of itself", scenarios: &["traffic"] },
+    Bug {
+        name: "permit_leaked",
+        about: "a request that is given up after its time-out stays counted at its server",
+        scenarios: &["traffic"],
+    },
+    Bug {
+        name: "buffer_unbounded",
+        about: "a response is read from its server as fast as it comes, however slowly its client reads",
+        scenarios: &["traffic"],
+    },
+    Bug {
+        name: "length_trusted",
+        about: "a chunked response that breaks off is ended as if it were whole",
+        scenarios: &["traffic"],
+    },
+    Bug { name: "sticky_forged_trusted", about: "a cookie that nobody gave binds a client to a server", scenarios: &["traffic"] },
+    Bug {
+        name: "dirty_connection_reused",
+        about: "a connection on which more came than the response is used again",
+        scenarios: &["traffic"],
+    },
+    Bug { name: "timeout_ignored", about: "a response head is waited for without end", scenarios: &["traffic"] },
 ];
 
 /// The bug of this name.

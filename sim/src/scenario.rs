@@ -4,6 +4,7 @@
 //! not in detail only. Owns what all scenarios draw alike; each file below owns one script.
 
 mod config_race;
+mod grammar;
 mod partition;
 mod rolling_update;
 mod swarm;
@@ -11,6 +12,7 @@ mod swarm_discovery;
 mod swarm_update;
 #[cfg(test)]
 mod tests;
+mod traffic;
 
 use crate::{
     chance::Chance,
@@ -25,8 +27,14 @@ pub struct Scenario {
 }
 
 /// All of them.
-pub const ALL: [Scenario; 5] =
-    [rolling_update::SCENARIO, config_race::SCENARIO, partition::SCENARIO, swarm_update::SCENARIO, swarm_discovery::SCENARIO];
+pub const ALL: [Scenario; 6] = [
+    rolling_update::SCENARIO,
+    config_race::SCENARIO,
+    partition::SCENARIO,
+    swarm_update::SCENARIO,
+    swarm_discovery::SCENARIO,
+    traffic::SCENARIO,
+];
 
 /// The scenario of this name.
 pub fn named(name: &str) -> Option<&'static Scenario> {
@@ -71,6 +79,8 @@ impl Draft {
             health_check: false,
             torn_reads: 0,
             members: 0,
+            sticky: false,
+            secure: false,
         };
         let (think, body) = (chance.magnitude(1, 800), chance.magnitude(1, 200_000));
         let first = Write { generation: 1, units: Vec::new(), manner: Manner::Whole };
@@ -122,6 +132,7 @@ impl Draft {
             chunked: chance.percent(30),
             idle_close: chance.percent(20).then(|| chance.magnitude(50, 5_000)),
             requests_per_connection: chance.percent(15).then(|| chance.magnitude(1, 20)),
+            habits: None,
         };
         self.plan.servers.push(server);
         self.plan.servers.len() - 1
@@ -166,9 +177,10 @@ impl Draft {
                     body: if post && chance.percent(70) { chance.within(1, uploads) } else { 0 },
                     keep: chance.percent(keeps),
                     abort: chance.percent(aborts).then(|| chance.magnitude(1, 1_000)),
+                    ..Ask::default()
                 });
             }
-            self.plan.clients.push(Client { gateway: 0, start, asks });
+            self.plan.clients.push(Client { start, asks, ..Client::default() });
         }
     }
 

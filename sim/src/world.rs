@@ -18,7 +18,7 @@ pub(crate) mod wire;
 
 use crate::{
     fault::{Fault, Phase},
-    oracle::{self, Oracle, Verdict, Violation},
+    oracle::{self, Oracle, Verdict, Violation, exchange},
     plan::{Node, Plan},
     store::{Member, Store},
     swarm::json,
@@ -50,6 +50,7 @@ pub struct World {
     /// Milliseconds from zero to the gateways' readiness, from which the plan's times count.
     ready: OnceLock<u64>,
     trace: Mutex<Trace>,
+    exchange: Mutex<exchange::Judge>,
     failed: watch::Sender<Option<Violation>>,
     gateways: Vec<instance::Instance>,
     /// Which gateway each request was sent to.
@@ -130,14 +131,14 @@ impl World {
             .map(|i| (machine(format!("member-{i}"), &[&format!("10.0.9.{}", i + 1)]), store.member()))
             .collect();
         // One more for each gateway, to probe it when everything is over.
-        let clients = (0..plan.clients.len() + plan.gateway.count)
-            .map(|i| machine(format!("client-{i}"), &[&format!("10.2.{}.{}", i / 250, i % 250 + 1)]));
+        let clients = (0..plan.clients.len() + plan.gateway.count).map(|i| machine(format!("client-{i}"), &[&client_ip(i)]));
         let zero = now();
         Arc::new_cyclic(|world| Self {
             stage: stage::Stage::new(&plan, &net, zero, world.clone(), machine),
             zero,
             ready: OnceLock::new(),
             trace: Mutex::new(Trace::new(whole_trace)),
+            exchange: Mutex::new(exchange::Judge::new(&plan)),
             failed: watch::Sender::new(None),
             processes: servers.iter().map(|_| Mutex::default()).collect(),
             clients: clients.collect(),
@@ -302,4 +303,8 @@ impl World {
 
 fn server_ip(index: usize) -> String {
     format!("10.1.{}.{}", index / 250, index % 250 + 1)
+}
+
+fn client_ip(index: usize) -> String {
+    format!("10.2.{}.{}", index / 250, index % 250 + 1)
 }

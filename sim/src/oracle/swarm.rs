@@ -421,6 +421,14 @@ impl Discovery {
         }
     }
 
+    /// How a request ended follows from a quirk, and was judged as that.
+    pub fn ends(&mut self, id: u64) {
+        self.counts.excused += 1;
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.ended = true;
+        }
+    }
+
     /// A client left on purpose.
     pub fn left(&mut self, id: u64) {
         self.counts.aborted += 1;

@@ -1,4 +1,4 @@
-//! Where events go to be judged: to the judge of the gateway that they concern, or of every gateway.
+//! Where events go to be judged: to the model of exchanges, and to the judge of the gateway that they concern, or of every gateway.
 
 use super::{
     World,
@@ -6,7 +6,11 @@ use super::{
 };
 use crate::{
     fault::{Fault, Phase},
-    oracle::{Answer, Counts, Oracle, Verdict, broken},
+    oracle::{
+        Answer, Counts, Oracle, Verdict, broken,
+        exchange::{Caller, Fate},
+        wire::Head,
+    },
     plan::Ask,
 };
 
@@ -21,8 +25,9 @@ impl World {
     }
 
     /// A client asks a gateway.
-    pub(super) fn asked(&self, gateway: usize, id: u64, ask: &Ask) {
+    pub(super) fn asked(&self, gateway: usize, id: u64, ask: &Ask, caller: Caller) {
         let now = self.now();
+        self.exchange.lock().asked(now, id, ask, caller);
         self.asked.lock().insert(id, gateway);
         match &self.gateways[gateway].model {
             Model::Source(judge) => judge.lock().asked(now, id, ask),
@@ -30,7 +35,17 @@ impl World {
         }
     }
 
-    pub(super) fn answered(&self, id: u64, answer: &Answer) {
+    /// A client got a whole response; `head` as its bytes were, where the client reads bytes.
+    pub(super) fn answered_with(&self, id: u64, answer: &Answer, head: Option<&Head>) {
+        let fate = self.exchange.lock().answered(self.now(), id, answer, head);
+        match fate {
+            Err(violation) => self.judged(Err(violation)),
+            Ok(Fate::Odd) => self.is_over(id),
+            Ok(Fate::Usual) => self.answered(id, answer),
+        }
+    }
+
+    fn answered(&self, id: u64, answer: &Answer) {
         let now = self.now();
         let verdict = match self.judge_of(id) {
             Model::Source(judge) => judge.lock().answered(now, id, answer),
@@ -39,7 +54,17 @@ impl World {
         self.judged(verdict);
     }
 
-    pub(super) fn cut_off(&self, id: u64, server: Option<usize>, how: &str) {
+    /// A client's request ended without a whole response. `right`: the bytes that came were a server's.
+    pub(super) fn cut_off_with(&self, id: u64, server: Option<usize>, right: bool, how: &str) {
+        let fate = self.exchange.lock().cut_off(self.now(), id, server, right);
+        match fate {
+            Err(violation) => self.judged(Err(violation)),
+            Ok(Fate::Odd) => self.is_over(id),
+            Ok(Fate::Usual) => self.cut_off(id, server, how),
+        }
+    }
+
+    fn cut_off(&self, id: u64, server: Option<usize>, how: &str) {
         let now = self.now();
         let verdict = match self.judge_of(id) {
             Model::Source(judge) => judge.lock().cut_off(now, id, server, how),
@@ -48,7 +73,50 @@ impl World {
         self.judged(verdict);
     }
 
+    /// Its end was judged.
+    fn is_over(&self, id: u64) {
+        match self.judge_of(id) {
+            Model::Source(judge) => judge.lock().ends(id),
+            Model::Swarm(judge) => judge.lock().ends(id),
+        }
+    }
+
+    /// A client's connection ended in order before this request's turn came.
+    pub(super) fn unanswered(&self, id: u64) {
+        let verdict = self.exchange.lock().unanswered(id);
+        self.judged(verdict);
+        self.left(id);
+    }
+
+    /// A server read a request's head; as its bytes were, where the server reads bytes.
+    pub(super) fn visited(&self, server: usize, id: u64, head: Option<&Head>, reused: bool) {
+        let verdict = self.exchange.lock().arrived(self.now(), server, id, head, reused);
+        self.judged(verdict);
+    }
+
+    pub(super) fn uploaded(&self, server: usize, id: u64, bytes: u64, right: bool) {
+        let verdict = self.exchange.lock().uploaded(self.now(), server, id, bytes, right);
+        self.judged(verdict);
+    }
+
+    /// A server has flushed so many bytes of a body in all.
+    pub(super) fn produced(&self, server: usize, id: u64, total: u64) {
+        let verdict = self.exchange.lock().produced(self.now(), server, id, total);
+        self.judged(verdict);
+    }
+
+    /// A client has read so many bytes of a body in all.
+    pub(super) fn got(&self, id: u64, total: u64) {
+        self.exchange.lock().got(self.now(), id, total);
+    }
+
+    /// A server is done with a request.
+    pub(super) fn let_go(&self, server: usize, id: u64) {
+        self.exchange.lock().let_go(server, id);
+    }
+
     pub(super) fn left(&self, id: u64) {
+        self.exchange.lock().left(self.now(), id);
         match self.judge_of(id) {
             Model::Source(judge) => judge.lock().left(id),
             Model::Swarm(judge) => judge.lock().left(id),
@@ -85,6 +153,7 @@ impl World {
     /// What takes too long, or is not as it should be by now.
     pub(super) fn overdue(&self) -> Verdict {
         self.judges(Oracle::Liveness);
+        self.exchange.lock().overdue(self.now())?;
         self.gateways.iter().try_for_each(|instance| self.overdue_at(instance))
     }
 
@@ -116,7 +185,8 @@ impl World {
 
     /// What all judges have counted.
     pub(super) fn counts(&self) -> Counts {
-        self.gateways.iter().fold(Counts::default(), |mut sum, instance| {
+        let of_exchanges = self.exchange.lock().counts.clone();
+        self.gateways.iter().fold(of_exchanges, |mut sum, instance| {
             instance.count(|counts| sum.add(counts));
             sum
         })
@@ -126,6 +196,7 @@ impl World {
     pub(super) fn strikes(&self, fault: Fault, phase: Phase) {
         let now = self.now();
         self.gateways.iter().for_each(|instance| instance.count(|counts| counts.strikes(now, fault, phase)));
+        self.exchange.lock().counts.strikes(now, fault, phase);
     }
 
     /// An oracle judges something that only the world can see.

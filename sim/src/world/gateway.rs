@@ -32,6 +32,8 @@ pub(super) struct Running {
 
 /// The port of every gateway.
 pub(super) const PORT: u16 = 80;
+/// And for TLS.
+pub(super) const SECURE_PORT: u16 = 443;
 
 /// Where a gateway is.
 pub(super) fn ip(index: usize) -> String {
@@ -85,6 +87,9 @@ fn configuration(world: &World) -> StaticConfig {
     ]
     .map(str::to_owned)
     .into();
+    if world.plan.gateway.secure {
+        args.extend(["--entryPoints.websecure.address=0.0.0.0:443", "--entryPoints.websecure.http.tls=true"].map(str::to_owned));
+    }
     match world.plan.gateway.source {
         Source::File => args.push(format!("--providers.file.filename={}", source::FILE)),
         Source::Etcd => {

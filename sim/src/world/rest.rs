@@ -40,7 +40,10 @@ impl Baseline {
 fn left(world: &World, instance: &Instance, before: usize) -> Option<String> {
     let Some(shared) = instance.shared() else { return Some("there is no gateway".into()) };
     let sockets = world.net.netstat(instance.machine.host);
-    let open = sockets.iter().filter(|s| s.local.port() == gateway::PORT && s.state != "TIME_WAIT").count();
+    let open = sockets
+        .iter()
+        .filter(|s| matches!(s.local.port(), gateway::PORT | gateway::SECURE_PORT) && s.state != "TIME_WAIT")
+        .count();
     if open > 0 {
         return Some(format!("{open} connections of clients are open"));
     }

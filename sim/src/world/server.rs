@@ -1,5 +1,8 @@
 //! Scripted servers: each answers who it is and what it was asked, and remembers every request that it saw.
 
+pub(super) mod line;
+mod raw;
+
 use super::{World, wire};
 use crate::{chance::mix, plan};
 use bytes::BytesMut;
@@ -103,6 +106,7 @@ impl World {
         let machine = &self.servers[index];
         self.note(&machine.name, if silently { "loses power" } else { "ends" });
         self.leaves(index);
+        self.exchange.lock().dies(index);
         if silently {
             self.each_source(|judge| judge.vanishes(index));
             self.net.power_off(machine.host);
@@ -115,6 +119,7 @@ impl World {
     fn leaves(&self, index: usize) {
         self.runs(self.now(), index, false);
         self.closed_idle(index);
+        self.exchange.lock().cut_link(index);
     }
 }
 
@@ -142,6 +147,9 @@ impl Process {
     }
 
     async fn serve(&self, stream: Stream) {
+        if self.plan().habits.is_some() {
+            return raw::serve(self, stream).await;
+        }
         let mut conn = ServerConn::new(stream, Limits::default(), BytesMut::new());
         let (mut head, mut response) = (RequestHead::default(), ResponseHead::default());
         let mut served = 0;
@@ -204,6 +212,20 @@ impl Process {
         world.note(name, &format!("got {id}"));
         world.look();
         world.arrived(self.index, id, head.fields.get_str("host").unwrap_or_default());
+        world.visited(self.index, id, None, false);
+        let served = self.respond(conn, head, response, id).await;
+        world.let_go(self.index, id);
+        served
+    }
+
+    async fn respond(
+        &self,
+        conn: &mut ServerConn<Stream>,
+        head: &RequestHead,
+        response: &mut ResponseHead,
+        id: u64,
+    ) -> Result<(), fairlead_net::http::Error> {
+        let (world, name) = (&self.world, &self.world.servers[self.index].name);
         wire::receive(conn).await?;
         let (least, most) = self.plan().think;
         let think = least + mix(id ^ 0x7417) % (most - least + 1);

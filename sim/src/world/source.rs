@@ -1,9 +1,9 @@
 //! The writers: how a desired state comes to stand in a file or in the store, whole or torn.
 
-use super::{World, server, server_ip};
+use super::{World, client::COOKIE, server, server_ip};
 use crate::{
     chance::Chance,
-    plan::{Manner, Source, Unit, Write},
+    plan::{Gateway, Manner, Source, Unit, Write},
     store::Change,
 };
 use fairlead_net::time::{Duration, sleep};
@@ -45,7 +45,7 @@ impl World {
                     None => desired.remove(&unit.service),
                 };
             }
-            document(&desired, self.plan.gateway.health_check)
+            document(&desired, &self.plan.gateway)
         };
         if let Manner::Torn { order, pause } = write.manner {
             let mut chance = Chance::new(order, "pieces");
@@ -83,7 +83,7 @@ impl World {
     fn changes(&self, unit: &Unit, generation: u64) -> Vec<Change> {
         let name = format!("s{}", unit.service);
         let wanted: BTreeMap<String, String> = match &unit.servers {
-            Some(servers) => keys(&name, generation, servers, self.plan.gateway.health_check).into_iter().collect(),
+            Some(servers) => keys(&name, generation, servers, &self.plan.gateway).into_iter().collect(),
             None => BTreeMap::new(),
         };
         let own =
@@ -97,7 +97,7 @@ impl World {
     }
 }
 
-fn keys(name: &str, generation: u64, servers: &[usize], health_check: bool) -> Vec<(String, String)> {
+fn keys(name: &str, generation: u64, servers: &[usize], gateway: &Gateway) -> Vec<(String, String)> {
     let mark = format!("{ROOT}/middlewares/mark-{name}/headers");
     let balancer = format!("{ROOT}/services/{name}/loadbalancer");
     let mut keys = vec![
@@ -110,14 +110,17 @@ fn keys(name: &str, generation: u64, servers: &[usize], health_check: bool) -> V
         (format!("{mark}/customResponseHeaders/X-Config"), generation.to_string()),
     ];
     keys.extend(servers.iter().enumerate().map(|(i, server)| (format!("{balancer}/servers/{i}/url"), url(*server))));
-    if health_check {
+    if gateway.sticky {
+        keys.push((format!("{balancer}/sticky/cookie/name"), COOKIE.to_owned()));
+    }
+    if gateway.health_check {
         let check = [("path", "/health"), ("interval", "1s"), ("timeout", "1s")];
         keys.extend(check.map(|(key, value)| (format!("{balancer}/healthCheck/{key}"), value.to_owned())));
     }
     keys
 }
 
-fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, health_check: bool) -> String {
+fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, gateway: &Gateway) -> String {
     let (mut routers, mut marks, mut services) = (String::new(), String::new(), String::new());
     for (service, (generation, servers)) in desired {
         let name = format!("s{service}");
@@ -132,7 +135,10 @@ fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, health_check: bool) ->
              customResponseHeaders:\n          X-Config: \"{generation}\""
         );
         let _ = writeln!(services, "    {name}:\n      loadBalancer:");
-        if health_check {
+        if gateway.sticky {
+            let _ = writeln!(services, "        sticky:\n          cookie:\n            name: {COOKIE}");
+        }
+        if gateway.health_check {
             let _ = writeln!(
                 services,
                 "        healthCheck:\n          path: /health\n          interval: 1s\n          timeout: 1s"

@@ -92,6 +92,9 @@ impl World {
             (None, Some(gateway)) => (gateway, from, Direction::In),
             _ => return,
         };
+        if let Node::Server(server) = other {
+            self.exchange.lock().cut_link(server);
+        }
         let Model::Source(judge) = &self.gateways[gateway].model else { return };
         match other {
             Node::Server(server) => judge.lock().link(now, server, direction, cut),

@@ -15,6 +15,27 @@ pub(super) fn body_of(server: usize, id: u64, most: u64) -> Vec<u8> {
     (0..length).map(|i| (key >> (8 * (i % 8))) as u8 ^ (i >> 3) as u8).collect()
 }
 
+/// The body that a client sends with a request.
+pub(super) fn upload_of(id: u64, length: u64) -> Vec<u8> {
+    let key = mix(id ^ 0x0b0d);
+    (0..length).map(|i| upload_byte(key, i)).collect()
+}
+
+/// Whether this is part of that body, from `offset` on.
+pub(super) fn is_upload(id: u64, offset: u64, data: &[u8]) -> bool {
+    let key = mix(id ^ 0x0b0d);
+    (offset..).zip(data).all(|(i, byte)| *byte == upload_byte(key, i))
+}
+
+fn upload_byte(key: u64, i: u64) -> u8 {
+    (key >> (8 * (i % 8))) as u8 ^ (i >> 3) as u8
+}
+
+/// What a server says first and last in an upgraded connection.
+pub(super) fn greeting(id: u64) -> Vec<u8> {
+    format!("hello {id}\n").into_bytes()
+}
+
 /// A body on its way out.
 pub(super) struct Sending {
     data: Vec<u8>,
