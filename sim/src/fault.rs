@@ -3,7 +3,7 @@
 //! Owns which step of a plan is which kind. Deliberately absent: how a fault is done to the world (`world`), and what it may excuse
 //! (`oracle`).
 
-use crate::plan::{Manner, What, swarm};
+use crate::plan::{Manner, What, gateway, swarm};
 
 /// See the head of this file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,7 +129,17 @@ impl Fault {
             What::Member { stall, withhold, hang, .. } => (Self::Store, Phase::lasting(*stall || *withhold || *hang)),
             What::CrashRouter => (Self::Actor, Phase::Once),
             What::Swarm(event) => return Some(Self::of_event(event)),
+            What::Gateway { event, .. } => Self::of_gateway(*event),
         })
+    }
+
+    fn of_gateway(event: gateway::Event) -> (Self, Phase) {
+        match event {
+            gateway::Event::Stop | gateway::Event::Start => (Self::Restart, Phase::Once),
+            gateway::Event::Kill | gateway::Event::PowerOff => (Self::Kill, Phase::Once),
+            gateway::Event::Pause => (Self::Kill, Phase::Begins),
+            gateway::Event::Resume => (Self::Kill, Phase::Ends),
+        }
     }
 
     fn of_event(event: &swarm::Event) -> (Self, Phase) {

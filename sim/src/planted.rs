@@ -13,7 +13,7 @@ pub struct Bug {
 }
 
 /// All of them.
-pub const BUGS: [Bug; 24] = [
+pub const BUGS: &[Bug] = &[
     Bug {
         name: "withdrawn_stays",
         about: "a server that the configuration no longer has stays in the pick set",
@@ -102,6 +102,32 @@ pub const BUGS: [Bug; 24] = [
         scenarios: &["traffic"],
     },
     Bug { name: "timeout_ignored", about: "a response head is waited for without end", scenarios: &["traffic"] },
+    Bug {
+        name: "ready_before_sync",
+        about: "a gateway is ready before its providers have spoken",
+        scenarios: &["gateway_restart", "whole"],
+    },
+    Bug { name: "drain_cuts", about: "a drain cuts off requests that are under way", scenarios: &["gateway_restart", "whole"] },
+    Bug {
+        name: "snapshot_per_router",
+        about: "of several routers that change at once, the first is served before the others",
+        scenarios: &["config_race", "gateway_restart"],
+    },
+    Bug {
+        name: "pool_kept",
+        about: "connections to a server that was withdrawn are kept",
+        scenarios: &["rolling_update", "config_race"],
+    },
+    Bug {
+        name: "old_snapshot_admits",
+        about: "workers look for a newer state five times a second only",
+        scenarios: &["config_race", "gateway_restart"],
+    },
+    Bug {
+        name: "api_stale",
+        about: "the API shows a state that was in force a second ago",
+        scenarios: &["gateway_restart", "whole"],
+    },
 ];
 
 /// The bug of this name.

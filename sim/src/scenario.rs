@@ -4,7 +4,9 @@
 //! not in detail only. Owns what all scenarios draw alike; each file below owns one script.
 
 mod config_race;
+mod gateway_restart;
 mod grammar;
+mod large;
 mod partition;
 mod rolling_update;
 mod swarm;
@@ -13,10 +15,11 @@ mod swarm_update;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod whole;
 
 use crate::{
     chance::Chance,
-    plan::{Ask, Client, Gateway, Manner, Network, Plan, Server, Source, Step, Unit, What, Write},
+    plan::{Ask, Broken, Client, Gateway, Manner, Network, Plan, Server, Source, Step, Unit, What, Write},
 };
 
 /// A kind of rehearsal.
@@ -27,13 +30,16 @@ pub struct Scenario {
 }
 
 /// All of them.
-pub const ALL: [Scenario; 6] = [
+pub const ALL: [Scenario; 9] = [
     rolling_update::SCENARIO,
     config_race::SCENARIO,
     partition::SCENARIO,
     swarm_update::SCENARIO,
     swarm_discovery::SCENARIO,
     traffic::SCENARIO,
+    gateway_restart::SCENARIO,
+    whole::SCENARIO,
+    large::SCENARIO,
 ];
 
 /// The scenario of this name.
@@ -81,6 +87,9 @@ impl Draft {
             members: 0,
             sticky: false,
             secure: false,
+            lame_duck: 0,
+            grace: 10_000,
+            api: false,
         };
         let (think, body) = (chance.magnitude(1, 800), chance.magnitude(1, 200_000));
         let first = Write { generation: 1, units: Vec::new(), manner: Manner::Whole };
@@ -96,6 +105,7 @@ impl Draft {
             steps: Vec::new(),
             swarm: None,
             quiet_at: 0,
+            broken: Broken::default(),
         };
         Self { chance, plan, desired: Vec::new(), generation: 1, think, body }
     }

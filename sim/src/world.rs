@@ -5,11 +5,13 @@
 //!
 //! Deliberately absent: chance. What the plan leaves open follows from identifiers.
 
+mod api;
 mod bench;
 mod client;
 mod gateway;
 mod instance;
 mod rest;
+mod restart;
 mod server;
 mod source;
 mod stage;
@@ -33,7 +35,7 @@ use madsim::runtime::{Handle, NodeHandle};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 use tokio::sync::watch;
 
@@ -54,7 +56,9 @@ pub struct World {
     failed: watch::Sender<Option<Violation>>,
     gateways: Vec<instance::Instance>,
     /// Which gateway each request was sent to.
-    asked: Mutex<BTreeMap<u64, usize>>,
+    asked: Mutex<BTreeMap<u64, bench::Asked>>,
+    /// What can be mended is.
+    healed: AtomicBool,
     servers: Vec<Machine>,
     processes: Vec<Mutex<Option<Arc<server::Process>>>>,
     members: Vec<(Machine, Member)>,
@@ -70,6 +74,13 @@ struct Machine {
     node: NodeHandle,
     host: HostId,
     name: String,
+}
+
+impl Machine {
+    /// The node as it is now: one that was started again is another one behind the same number.
+    fn node(&self) -> NodeHandle {
+        Handle::current().get_node(self.node.id()).expect("nodes are never removed")
+    }
 }
 
 /// What a run leaves behind.
@@ -145,6 +156,7 @@ impl World {
             source: source::Desired::default(),
             gateways,
             asked: Mutex::default(),
+            healed: AtomicBool::new(false),
             servers,
             members,
             store,
@@ -163,12 +175,15 @@ impl World {
         let _watch = task::spawn(self.clone().watch()).owned();
         self.within("load", self.clone().load()).await?;
         self.within("convergence", self.until_converged()).await?;
-        for gateway in 0..self.gateways.len() {
+        for (gateway, _) in self.core() {
             let prober = self.clone();
             let node = &self.clients[self.plan.clients.len() + gateway].node;
             let probe = node.spawn(async move { client::probe(&prober, gateway).await });
             if self.within("probe", probe).await?.is_err() {
                 return oracle::broken(Oracle::Panic, "the probe ended before its end");
+            }
+            if self.plan.gateway.api {
+                api::look(&self, gateway).await;
             }
         }
         self.within("rest", baseline.returns(&self)).await??;
@@ -225,15 +240,22 @@ impl World {
             let world = self.clone();
             async move { world.take_steps().await }
         }));
+        let inspectors: Vec<_> = (0..if self.plan.gateway.api { self.gateways.len() } else { 0 })
+            .map(|index| {
+                let world = self.clone();
+                self.clients[self.plan.clients.len() + index].node.spawn(async move { api::inspect(&world, index).await })
+            })
+            .collect();
         for task in tasks {
             if task.await.is_err() {
                 self.judged(oracle::broken(Oracle::Panic, "a client or the script ended before its end"));
             }
         }
+        inspectors.iter().for_each(madsim::task::JoinHandle::abort);
     }
 
     async fn until_converged(&self) {
-        while !self.is_converged() {
+        while !self.gateways_are_up() || !self.is_converged() {
             sleep(10 * LOOK).await;
         }
         self.note("world", "converged");

@@ -9,6 +9,7 @@ use crate::{
     oracle::{
         Answer, Counts, Oracle, Verdict, broken,
         exchange::{Caller, Fate},
+        lifecycle::Connection,
         wire::Head,
     },
     plan::Ask,
@@ -17,18 +18,37 @@ use crate::{
 /// How long a request may take, whatever happens.
 const REQUEST_BOUND: u64 = 60_000;
 
+/// To whom a request went, and when.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Asked {
+    gateway: usize,
+    began: u64,
+}
+
 impl World {
-    /// The judge who knows of a request. One that nobody sent is any judge's affair.
+    /// The gateway that was asked. A request that nobody sent is any judge's affair.
+    fn asked_at(&self, id: u64) -> (&Instance, u64) {
+        let asked = self.asked.lock().get(&id).copied().unwrap_or_default();
+        (&self.gateways[asked.gateway], asked.began)
+    }
+
     fn judge_of(&self, id: u64) -> &Model {
-        let asked = self.asked.lock().get(&id).copied().unwrap_or(0);
-        &self.gateways[asked].model
+        &self.asked_at(id).0.model
+    }
+
+    /// How a request ended was judged, or is nobody's fault.
+    fn excuse(&self, id: u64) {
+        match self.judge_of(id) {
+            Model::Source(judge) => judge.lock().excuse(id),
+            Model::Swarm(judge) => judge.lock().excuse(id),
+        }
     }
 
     /// A client asks a gateway.
     pub(super) fn asked(&self, gateway: usize, id: u64, ask: &Ask, caller: Caller) {
         let now = self.now();
         self.exchange.lock().asked(now, id, ask, caller);
-        self.asked.lock().insert(id, gateway);
+        self.asked.lock().insert(id, Asked { gateway, began: now });
         match &self.gateways[gateway].model {
             Model::Source(judge) => judge.lock().asked(now, id, ask),
             Model::Swarm(judge) => judge.lock().asked(now, id, ask),
@@ -40,14 +60,18 @@ impl World {
         let fate = self.exchange.lock().answered(self.now(), id, answer, head);
         match fate {
             Err(violation) => self.judged(Err(violation)),
-            Ok(Fate::Odd) => self.is_over(id),
+            Ok(Fate::Odd) => self.excuse(id),
             Ok(Fate::Usual) => self.answered(id, answer),
         }
     }
 
     fn answered(&self, id: u64, answer: &Answer) {
         let now = self.now();
-        let verdict = match self.judge_of(id) {
+        let (instance, began) = self.asked_at(id);
+        if answer.reason.is_some() && instance.life.lock().is_disturbed(began) {
+            return self.excuse(id);
+        }
+        let verdict = match &instance.model {
             Model::Source(judge) => judge.lock().answered(now, id, answer),
             Model::Swarm(judge) => judge.lock().answered(now, id, answer),
         };
@@ -55,11 +79,17 @@ impl World {
     }
 
     /// A client's request ended without a whole response. `right`: the bytes that came were a server's.
-    pub(super) fn cut_off_with(&self, id: u64, server: Option<usize>, right: bool, how: &str) {
-        let fate = self.exchange.lock().cut_off(self.now(), id, server, right);
+    pub(super) fn cut_off_with(&self, id: u64, server: Option<usize>, right: bool, how: &str, connection: Connection) {
+        let now = self.now();
+        let (instance, began) = self.asked_at(id);
+        if instance.life.lock().may_lose(now, began, connection) {
+            self.exchange.lock().left(now, id);
+            return self.excuse(id);
+        }
+        let fate = self.exchange.lock().cut_off(now, id, server, right);
         match fate {
             Err(violation) => self.judged(Err(violation)),
-            Ok(Fate::Odd) => self.is_over(id),
+            Ok(Fate::Odd) => self.excuse(id),
             Ok(Fate::Usual) => self.cut_off(id, server, how),
         }
     }
@@ -71,14 +101,6 @@ impl World {
             Model::Swarm(judge) => judge.lock().cut_off(now, id, server, how),
         };
         self.judged(verdict);
-    }
-
-    /// Its end was judged.
-    fn is_over(&self, id: u64) {
-        match self.judge_of(id) {
-            Model::Source(judge) => judge.lock().ends(id),
-            Model::Swarm(judge) => judge.lock().ends(id),
-        }
     }
 
     /// A client's connection ended in order before this request's turn came.
@@ -147,13 +169,14 @@ impl World {
     }
 
     pub(super) fn is_converged(&self) -> bool {
-        self.gateways.iter().all(Instance::is_converged)
+        self.core().all(|(_, instance)| instance.is_converged())
     }
 
     /// What takes too long, or is not as it should be by now.
     pub(super) fn overdue(&self) -> Verdict {
         self.judges(Oracle::Liveness);
         self.exchange.lock().overdue(self.now())?;
+        self.drains_end()?;
         self.gateways.iter().try_for_each(|instance| self.overdue_at(instance))
     }
 

@@ -1,6 +1,6 @@
 //! A gateway's process: the real actors with a real static configuration, and what can be seen of them.
 
-use super::{World, server_ip, source};
+use super::{World, api, server_ip, source};
 use crate::{
     oracle::{Oracle, Verdict, broken},
     plan::Source,
@@ -12,7 +12,7 @@ use fairlead_actors::{
     telemetry::{self, Telemetry},
 };
 use fairlead_core::{
-    config::{flags, resolve_static, static_::StaticConfig},
+    config::{dynamic::MiddlewareKind, flags, resolve_static, static_::StaticConfig},
     drain::Outcome,
     http::{Host, Request, Scheme, VecFields},
     snapshot::CompiledRouter,
@@ -47,16 +47,19 @@ pub(super) fn address(index: usize) -> SocketAddr {
 
 /// Starts it, and waits until it is ready.
 pub(super) async fn start(world: &Arc<World>, index: usize) -> Verdict {
-    let machine = &world.gateways[index].machine;
+    let instance = &world.gateways[index];
+    let (machine, process) = (&instance.machine, instance.process());
     let config = configuration(world);
     let providers = compose::providers(&config);
     let workers = world.plan.gateway.workers;
     let telemetry =
         Telemetry::new(telemetry::Options { workers, seed: world.plan.seed ^ index as u64, ..telemetry::Options::default() });
     let options = Options { config, telemetry, workers, pin: false, host_name: machine.name.clone(), providers };
-    match machine.node.spawn(Gateway::start(options)).await {
+    match machine.node().spawn(Gateway::start(options)).await {
+        // It was killed meanwhile.
+        _ if instance.process() != process => Ok(()),
         Ok(Ok(gateway)) => {
-            world.gateways[index].runs(Running { gateway });
+            instance.runs(world.now(), Running { gateway });
             world.note(&machine.name, "ready");
             Ok(())
         }
@@ -72,7 +75,7 @@ impl Running {
 
     /// Goes down on its own node.
     pub(super) async fn drain(self, world: &World, index: usize) -> Option<Outcome> {
-        world.gateways[index].machine.node.spawn(self.gateway.drain(pending::<()>)).await.ok()
+        world.gateways[index].machine.node().spawn(self.gateway.drain(pending::<()>)).await.ok()
     }
 }
 
@@ -80,17 +83,28 @@ impl Running {
 fn configuration(world: &World) -> StaticConfig {
     let mut args: Vec<String> = [
         "--entryPoints.web.address=0.0.0.0:80",
-        "--entryPoints.web.transport.lifeCycle.graceTimeOut=10s",
         "--serversTransport.forwardingTimeouts.dialTimeout=5s",
         "--serversTransport.forwardingTimeouts.responseHeaderTimeout=4s",
         "--fairlead.reasonHeader=true",
     ]
     .map(str::to_owned)
     .into();
-    if world.plan.gateway.secure {
+    let plan = &world.plan.gateway;
+    args.push(format!("--entryPoints.web.transport.lifeCycle.graceTimeOut={}ms", plan.grace));
+    if plan.lame_duck > 0 {
+        args.push(format!("--entryPoints.web.transport.lifeCycle.requestAcceptGraceTimeout={}ms", plan.lame_duck));
+    }
+    if plan.api {
+        args.extend([
+            "--api.insecure=true".into(),
+            "--ping=true".into(),
+            format!("--entryPoints.traefik.address=0.0.0.0:{}", api::PORT),
+        ]);
+    }
+    if plan.secure {
         args.extend(["--entryPoints.websecure.address=0.0.0.0:443", "--entryPoints.websecure.http.tls=true"].map(str::to_owned));
     }
-    match world.plan.gateway.source {
+    match plan.source {
         Source::File => args.push(format!("--providers.file.filename={}", source::FILE)),
         Source::Etcd => {
             let members = (0..world.plan.gateway.members).map(|i| format!("10.0.9.{}:{}", i + 1, source::MEMBER_PORT));
@@ -134,15 +148,30 @@ fn route<'a>(published: &'a Published, name: &str) -> Option<&'a CompiledRouter>
 pub(super) fn routes(published: &Published) -> BTreeMap<usize, BTreeSet<usize>> {
     let mut routes = BTreeMap::new();
     for router in published.snapshot.routers() {
-        let Some(index) = router.name.as_str().strip_prefix('s').and_then(|n| n.split('@').next()?.parse::<usize>().ok()) else {
-            continue;
-        };
+        let Some(index) = number(router) else { continue };
         let service = published.snapshot.service(router.service).map(|service| service.name.as_str());
         let backend = published.backends().find(|backend| Some(backend.name.as_str()) == service);
         let servers = backend.map(|backend| backend.endpoints.iter().filter_map(|e| server_at(&e.url.host)).collect());
         routes.insert(index, servers.unwrap_or_default());
     }
     routes
+}
+
+/// The generations that requests of services are marked with.
+pub(super) fn marks(published: &Published) -> BTreeMap<usize, u64> {
+    let mark = |router: &CompiledRouter| {
+        let edits = router.stages.iter().find_map(|stage| match &stage.middleware.kind {
+            MiddlewareKind::Headers(edits) => Some(edits),
+            _ => None,
+        })?;
+        edits.request.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-config"))?.1.parse().ok()
+    };
+    published.snapshot.routers().iter().filter_map(|router| Some((number(router)?, mark(router)?))).collect()
+}
+
+/// The service whose router it is.
+fn number(router: &CompiledRouter) -> Option<usize> {
+    router.name.as_str().strip_prefix('s').and_then(|n| n.split('@').next()?.parse().ok())
 }
 
 fn server_at(host: &str) -> Option<usize> {

@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
 };
 
 /// Where managers listen.
@@ -153,8 +153,10 @@ impl World {
         }
         let view = stage.swarm.view();
         let is_new = std::mem::replace(&mut stage.tasks.lock().told, view.index) != view.index;
+        let excepted: &[usize] = if self.healed.load(Ordering::Relaxed) { &self.plan.broken.members } else { &[] };
+        let well = stage.swarm.is_well(excepted);
         self.each_swarm(|judge| {
-            judge.managers(now, stage.swarm.is_well());
+            judge.managers(now, well);
             if is_new {
                 judge.emptied(view.services.is_empty());
                 judge.truth(now, view.routes());

@@ -36,6 +36,7 @@ impl World {
             // Writers live on the main node, which is never killed.
             let _ended = writer.await;
         }
+        self.heal();
     }
 
     fn take(self: &Arc<Self>, what: &What) {
@@ -78,6 +79,7 @@ impl World {
                 }
             }
             What::Swarm(event) => self.take_event(event),
+            What::Gateway { gateway, event } => self.take_gateway_event(*gateway, *event),
             What::Write(_) => {}
         }
     }
