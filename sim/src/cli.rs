@@ -3,8 +3,10 @@
 use crate::{
     fleet,
     plan::Plan,
-    planted, run,
+    planted,
+    run::{self, Order, Report},
     scenario::{self, Scenario},
+    trace::Keep,
 };
 use anyhow::{Context as _, bail};
 use std::{ops::Range, path::PathBuf, process::ExitCode};
@@ -12,8 +14,10 @@ use std::{ops::Range, path::PathBuf, process::ExitCode};
 const USAGE: &str = "\
 cargo sim list                                      scenarios, and planted bugs
 cargo sim run SCENARIO --seed N                     one seed
-          [--trace FILE] [--plan] [--planted BUG]   write all events; print the plan instead of running it; with a bug (cargo planted)
-cargo sim replay PLAN [--trace FILE]                a plan from a file, as `--plan` prints it
+          [--plan] [--planted BUG]                  print the plan instead of running it; with a bug (cargo planted)
+          [--trace FILE] [--pcap FILE]              write all events, all packets
+          [--save FILE]                             write the plan if it fails
+cargo sim replay PLAN                               a plan from a file, as `--plan` prints it; with the options of `run`
 cargo sim sweep [SCENARIO] --seeds A..B [--jobs N]  many seeds, each in a process of its own
 cargo sim meta [SCENARIO] --seeds A..B [--jobs N]   each seed in two processes: equal traces
 cargo planted hunt [BUG] [--seeds A..B] [--jobs N]  the first seed that catches each planted bug
@@ -38,6 +42,8 @@ struct Arguments {
     seeds: Option<Range<u64>>,
     jobs: usize,
     trace: Option<PathBuf>,
+    pcap: Option<PathBuf>,
+    save: Option<PathBuf>,
     plan: bool,
     planted: Option<String>,
 }
@@ -57,6 +63,8 @@ impl Arguments {
                 "--seeds" => read.seeds = Some(range(value()?)?),
                 "--jobs" => read.jobs = value()?.parse().context("--jobs wants a number")?,
                 "--trace" => read.trace = Some(value()?.into()),
+                "--pcap" => read.pcap = Some(value()?.into()),
+                "--save" => read.save = Some(value()?.into()),
                 "--planted" => read.planted = Some(value()?.to_owned()),
                 "--plan" => read.plan = true,
                 _ if name.starts_with('-') => bail!("unknown option {name}"),
@@ -81,12 +89,9 @@ impl Arguments {
                     println!("{}", plan.to_json());
                     return Ok(ExitCode::SUCCESS);
                 }
-                self.run(plan)
+                self.run(plan, None)
             }
-            ["replay", file] => {
-                let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
-                self.run(Plan::from_json(&text).with_context(|| format!("{file} is no plan"))?)
-            }
+            ["replay", file] => self.run(stored(file)?, Some(file.to_owned())),
             ["sweep", ref of @ ..] => fleet::sweep(&chosen(of)?, self.range(200), self.jobs),
             ["meta", ref of @ ..] => fleet::meta(&chosen(of)?, self.range(20), self.jobs),
             ["hunt", ref of @ ..] => {
@@ -104,20 +109,38 @@ impl Arguments {
         }
     }
 
-    fn run(&self, plan: Plan) -> anyhow::Result<ExitCode> {
+    fn run(&self, plan: Plan, file: Option<String>) -> anyhow::Result<ExitCode> {
+        self.check_planted()?;
+        log();
+        let keep = Keep { lines: self.trace.is_some(), marks: false, packets: self.pcap.is_some() };
+        let report = run::run(plan, Order { keep, planted: self.planted.clone(), file });
+        self.write(&report)?;
+        print!("{report}");
+        Ok(if report.violation.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn check_planted(&self) -> anyhow::Result<()> {
         if let Some(name) = &self.planted {
             bug(name)?;
             if !planted::BUILT_IN {
                 bail!("this build holds no planted bugs: use `cargo planted run … --planted {name}`");
             }
         }
-        log();
-        let report = run::run(plan, self.trace.is_some(), self.planted.as_deref());
-        if let Some(file) = &self.trace {
-            std::fs::write(file, &report.trace).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(())
+    }
+
+    /// What was asked for beside the report.
+    fn write(&self, report: &Report) -> anyhow::Result<()> {
+        let write = |file: &Option<PathBuf>, content: &dyn Fn() -> Vec<u8>| match file {
+            Some(file) => std::fs::write(file, content()).with_context(|| format!("cannot write {}", file.display())),
+            None => Ok(()),
+        };
+        write(&self.trace, &|| report.trace.clone().into_bytes())?;
+        write(&self.pcap, &|| report.packets.clone())?;
+        if report.violation.is_some() {
+            write(&self.save, &|| report.plan.to_json().into_bytes())?;
         }
-        print!("{report}");
-        Ok(if report.violation.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(())
     }
 
     fn range(&self, default: u64) -> Range<u64> {
@@ -129,6 +152,12 @@ fn range(text: &str) -> anyhow::Result<Range<u64>> {
     let (from, to) = text.split_once("..").with_context(|| format!("`{text}` is no range: write A..B"))?;
     let number = |text: &str| text.parse::<u64>().with_context(|| format!("`{text}` is no number"));
     Ok(number(from)?..number(to)?)
+}
+
+/// The plan of a file.
+fn stored(file: &str) -> anyhow::Result<Plan> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+    Plan::from_json(&text).with_context(|| format!("{file} is no plan"))
 }
 
 fn named(name: &str) -> anyhow::Result<&'static Scenario> {

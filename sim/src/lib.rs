@@ -22,4 +22,5 @@ pub mod scenario;
 pub mod store;
 pub mod swarm;
 pub mod trace;
+mod words;
 pub mod world;

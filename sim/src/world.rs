@@ -20,7 +20,7 @@ use crate::{
     oracle::{self, Judge, Oracle, Verdict, Violation},
     plan::{Node, Plan, Source},
     store::{Member, Store},
-    trace::Trace,
+    trace::{Keep, Mark, State, Trace},
 };
 use fairlead_actors::{gateway::Directory, worker::Shared};
 use fairlead_net::{
@@ -40,6 +40,9 @@ use tokio::sync::watch;
 const PHASE_BOUND: Duration = Duration::from_secs(300);
 /// How often the gateway's published state is looked at. Configurations are at least 20 ms apart.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// Bytes of recorded packets at most.
+const CAPTURE: usize = 1 << 28;
 
 /// A world while it runs.
 pub struct World {
@@ -81,8 +84,8 @@ pub struct Outcome {
 }
 
 /// Runs a plan to its end or to its first violation. `look` is given the world first, so that a panic leaves it behind.
-pub async fn rehearse(plan: Plan, whole_trace: bool, look: impl FnOnce(&Arc<World>)) -> Outcome {
-    let world = World::new(plan, whole_trace);
+pub async fn rehearse(plan: Plan, keep: Keep, look: impl FnOnce(&Arc<World>)) -> Outcome {
+    let world = World::new(plan, keep);
     look(&world);
     let mut failed = world.failed.subscribe();
     let violation = tokio::select! {
@@ -97,8 +100,11 @@ pub async fn rehearse(plan: Plan, whole_trace: bool, look: impl FnOnce(&Arc<Worl
 }
 
 impl World {
-    fn new(plan: Plan, whole_trace: bool) -> Arc<Self> {
+    fn new(plan: Plan, keep: Keep) -> Arc<Self> {
         let net = Net::start(Config::default());
+        if keep.packets {
+            net.capture(CAPTURE);
+        }
         let network = &plan.network;
         net.default_link(|link| {
             link.latency = Duration::from_micros(network.latency.0)..Duration::from_micros(network.latency.1 + 1);
@@ -131,7 +137,7 @@ impl World {
             stage: stage::Stage::new(&plan, &net, zero, world.clone(), machine),
             zero,
             ready: OnceLock::new(),
-            trace: Mutex::new(Trace::new(whole_trace)),
+            trace: Mutex::new(Trace::new(keep)),
             judge: Mutex::new(Judge::new(&plan)),
             failed: watch::Sender::new(None),
             processes: servers.iter().map(|_| Mutex::default()).collect(),
@@ -153,19 +159,25 @@ impl World {
         // Whoever sees it set may count plan time from it.
         self.ready.get_or_init(|| self.now());
         self.note("gateway", "ready");
+        self.mark("gateway", || Mark::State { state: State::Serves });
         if let Some(stage) = &self.stage {
             stage.judge.lock().begins(self.now());
         }
         let baseline = rest::Baseline::measure(&self).await;
         let _watch = task::spawn(self.clone().watch()).owned();
+        self.phase("load");
         self.within("load", self.clone().load()).await?;
+        self.phase("convergence");
         self.within("convergence", self.until_converged()).await?;
+        self.phase("probe");
         let prober = self.clone();
         let probe = self.clients[self.plan.clients.len()].node.spawn(async move { client::probe(&prober).await });
         if self.within("probe", probe).await?.is_err() {
             return oracle::broken(Oracle::Panic, "the probe ended before its end");
         }
+        self.phase("rest");
         self.within("rest", baseline.returns(&self)).await??;
+        self.phase("drain");
         self.within("drain", rest::drains(&self, gateway)).await??;
         self.note("world", "rests");
         Ok(())
@@ -191,6 +203,7 @@ impl World {
             let first = self.plan.first.clone();
             self.write(&first).await;
         }
+        self.mark("gateway", || Mark::State { state: State::Starts });
         gateway::start(&self).await
     }
 
@@ -236,11 +249,14 @@ impl World {
             }
             let routes = gateway::tasks(&published, self.plan.services);
             self.note("gateway", &format!("snapshot {number} {routes:?}"));
+            self.mark("gateway", || Mark::Configuration { number, picks: routes.values().flatten().cloned().collect() });
             let verdict = stage.judge.lock().published(self.now(), number, routes);
             self.judged(verdict);
         } else if self.judge.lock().is_new(number) {
             let routes = gateway::routes(&published);
             self.note("gateway", &format!("snapshot {number} {}", told(&routes)));
+            let name = |server: &usize| self.servers[*server].name.clone();
+            self.mark("gateway", || Mark::Configuration { number, picks: routes.values().flatten().map(name).collect() });
             let verdict = self.judge.lock().published(self.now(), number, routes);
             self.judged(verdict);
         }
@@ -293,14 +309,31 @@ impl World {
         self.trace.lock().add(micros, node, event);
     }
 
+    /// Says what an event means.
+    fn mark(&self, node: &str, mark: impl FnOnce() -> Mark) {
+        let micros = (now() - self.zero).as_micros() as u64;
+        self.trace.lock().mark(micros, node, mark);
+    }
+
+    fn phase(&self, name: &str) {
+        self.mark("world", || Mark::Happens { what: name.to_owned() });
+    }
+
     /// Ends the run if the judgement says so.
     fn judged(&self, verdict: Verdict) {
         if let Err(violation) = verdict
             && self.failed.borrow().is_none()
         {
             self.note("oracle", &format!("{} {}", violation.oracle.id(), violation.detail));
+            let (oracle, detail) = (violation.oracle.id(), &violation.detail);
+            self.mark("oracle", || Mark::Violation { oracle, detail: detail.clone() });
             self.failed.send_replace(Some(violation));
         }
+    }
+
+    /// The packets so far, if they are recorded: a pcap file.
+    pub fn packets(&self) -> Vec<u8> {
+        self.net.end_capture()
     }
 
     /// The trace so far.

@@ -1,10 +1,11 @@
 //! Where events go to be judged: to the model of a source, or to that of a Swarm.
 
-use super::World;
+use super::{World, client};
 use crate::{
     fault::{Fault, Phase},
     oracle::{Answer, Counts, Oracle, Verdict, broken},
     plan::Ask,
+    trace::{Mark, State},
 };
 
 /// How long a request may take, whatever happens.
@@ -13,6 +14,11 @@ const REQUEST_BOUND: u64 = 60_000;
 impl World {
     pub(super) fn asked(&self, id: u64, ask: &Ask) {
         let now = self.now();
+        self.mark(self.client_of(id), || Mark::Asked {
+            id,
+            method: if ask.post { "POST" } else { "GET" }.to_owned(),
+            service: ask.service,
+        });
         match &self.stage {
             Some(stage) => stage.judge.lock().asked(now, id, ask),
             None => self.judge.lock().asked(now, id, ask),
@@ -21,6 +27,8 @@ impl World {
 
     pub(super) fn answered(&self, id: u64, answer: &Answer) {
         let now = self.now();
+        let (status, reason) = (answer.status, &answer.reason);
+        self.mark(self.client_of(id), || Mark::Answered { id, status, reason: reason.clone() });
         let verdict = match &self.stage {
             Some(stage) => stage.judge.lock().answered(now, id, answer),
             None => self.judge.lock().answered(now, id, answer),
@@ -29,6 +37,7 @@ impl World {
     }
 
     pub(super) fn cut_off(&self, id: u64, server: Option<usize>, how: &str) {
+        self.mark(self.client_of(id), || Mark::Lost { id });
         let verdict = match &self.stage {
             Some(stage) => stage.judge.lock().cut_off(self.now(), id, server, how),
             None => self.judge.lock().cut_off(self.now(), id, server, how),
@@ -37,6 +46,7 @@ impl World {
     }
 
     pub(super) fn left(&self, id: u64) {
+        self.mark(self.client_of(id), || Mark::Aborted { id });
         match &self.stage {
             Some(stage) => stage.judge.lock().left(id),
             None => self.judge.lock().left(id),
@@ -45,6 +55,7 @@ impl World {
 
     pub(super) fn arrived(&self, server: usize, id: u64, host: &str) {
         let now = self.now();
+        self.mark(&self.servers[server].name, || Mark::Arrived { id });
         let verdict = match &self.stage {
             Some(stage) => stage.judge.lock().arrived(now, server, id, host),
             None => self.judge.lock().arrived(now, server, id, host),
@@ -54,6 +65,9 @@ impl World {
 
     /// A server takes connections, or no longer. `since` is when its clients may count on it.
     pub(super) fn runs(&self, since: u64, server: usize, running: bool) {
+        if running {
+            self.mark(&self.servers[server].name, || Mark::State { state: State::Serves });
+        }
         match &self.stage {
             Some(_) => self.task_listens(server, running),
             None => self.judge.lock().runs(since, server, running),
@@ -112,8 +126,19 @@ impl World {
 
     /// A fault strikes, begins, or ends: its cells of the table can be reached meanwhile.
     pub(super) fn strikes(&self, fault: Fault, phase: Phase) {
+        self.strikes_as(fault, phase, || fault.about().to_owned());
+    }
+
+    /// The same, in words of its own.
+    pub(super) fn strikes_as(&self, fault: Fault, phase: Phase, what: impl FnOnce() -> String) {
+        self.mark("world", || Mark::fault(fault, phase, what()));
         let now = self.now();
         self.count(|counts| counts.strikes(now, fault, phase));
+    }
+
+    /// The name of the client that sends this request.
+    fn client_of(&self, id: u64) -> &str {
+        client::index_of(id).and_then(|index| self.clients.get(index)).map_or("clients", |machine| &machine.name)
     }
 
     /// An oracle judges something that only the world can see.

@@ -18,6 +18,9 @@ const GATEWAY: &str = "10.0.0.1:80";
 /// Requests per service after everything has converged.
 const PROBES: usize = 6;
 
+/// Requests that a client can tell apart.
+const REQUESTS: u64 = 100_000;
+
 type Connection = ClientConn<Stream>;
 
 /// What a request ended with.
@@ -55,7 +58,7 @@ pub(super) async fn probe(world: &World) {
 }
 
 async fn one(world: &World, index: usize, n: usize, ask: &Ask, connection: &mut Option<Connection>) {
-    let id = (index as u64 + 1) * 100_000 + n as u64;
+    let id = id_of(index, n);
     let name = &world.clients[index].name;
     let method = if ask.post { "POST" } else { "GET" };
     world.note(name, &format!("asks {id} {method} s{} {}", ask.service, ask.body));
@@ -91,6 +94,16 @@ async fn one(world: &World, index: usize, n: usize, ask: &Ask, connection: &mut 
             world.cut_off(id, cut.server, &cut.how);
         }
     }
+}
+
+/// The identifier of a client's request.
+fn id_of(index: usize, n: usize) -> u64 {
+    (index as u64 + 1) * REQUESTS + n as u64
+}
+
+/// The client that sends the request of this identifier.
+pub(super) fn index_of(id: u64) -> Option<usize> {
+    (id / REQUESTS).checked_sub(1).map(|index| index as usize)
 }
 
 async fn exchange(id: u64, ask: &Ask, kept: &mut Option<Connection>, world: &World) -> Result<Answer, Cut> {

@@ -6,6 +6,7 @@ use crate::{
     oracle::{Oracle, broken, swarm::Discovery},
     plan::{self, swarm::Fault},
     swarm::{Action, Facts, Swarm, json},
+    trace::Mark,
 };
 use fairlead_net::{
     clock,
@@ -193,6 +194,7 @@ impl World {
     fn boot_task(&self, task: usize, address: Ipv4Addr, facts: Facts) {
         let Some(stage) = &self.stage else { return };
         self.note(&self.servers[task].name, &format!("is task {} of app{} at {address}", facts.id, facts.app));
+        self.mark(&self.servers[task].name, || Mark::Bears { identity: facts.id.clone() });
         let before = stage.tasks.lock().holders.get(&address).copied();
         if let Some(before) = before {
             self.release_address(before);

@@ -6,6 +6,8 @@ use crate::{
     oracle::Direction,
     plan::{Manner, Node, What},
     store::Faults,
+    trace::Mark,
+    words,
 };
 use fairlead_actors::router;
 use fairlead_net::time::sleep_until;
@@ -19,8 +21,9 @@ impl World {
         let mut writers = Vec::new();
         for step in steps {
             sleep_until(self.at(step.at)).await;
-            if let Some((fault, phase)) = Fault::of(&step.what) {
-                self.strikes(fault, phase);
+            match Fault::of(&step.what) {
+                Some((fault, phase)) => self.strikes_as(fault, phase, || words::told(&step.what)),
+                None => self.mark("world", || Mark::Happens { what: words::told(&step.what) }),
             }
             match &step.what {
                 What::Write(write) if write.manner != Manner::Whole => {
