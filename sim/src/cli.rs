@@ -6,6 +6,7 @@ use crate::{
     planted,
     run::{self, Order, Report},
     scenario::{self, Scenario},
+    shrink, timeline,
     trace::Keep,
 };
 use anyhow::{Context as _, bail};
@@ -16,9 +17,14 @@ cargo sim list                                      scenarios, and planted bugs
 cargo sim run SCENARIO --seed N                     one seed
           [--plan] [--planted BUG]                  print the plan instead of running it; with a bug (cargo planted)
           [--trace FILE] [--pcap FILE]              write all events, all packets
+          [--timeline FILE]                         write the run as a page to look at
           [--save FILE]                             write the plan if it fails
 cargo sim replay PLAN                               a plan from a file, as `--plan` prints it; with the options of `run`
+cargo sim shrink PLAN | SCENARIO --seed N           make a failing plan small: steps, clients, requests, knobs, magnitudes
+          [--out FILE] [--planted BUG] [--jobs N]
+          [--tries N] [--minutes N]                 at most so many runs, and so long (2000, 10)
 cargo sim sweep [SCENARIO] --seeds A..B [--jobs N]  many seeds, each in a process of its own
+          [--table]                                 with the table of faults and oracles
 cargo sim meta [SCENARIO] --seeds A..B [--jobs N]   each seed in two processes: equal traces
 cargo planted hunt [BUG] [--seeds A..B] [--jobs N]  the first seed that catches each planted bug
 ";
@@ -43,14 +49,19 @@ struct Arguments {
     jobs: usize,
     trace: Option<PathBuf>,
     pcap: Option<PathBuf>,
+    timeline: Option<PathBuf>,
     save: Option<PathBuf>,
+    out: Option<PathBuf>,
+    tries: u64,
+    minutes: u64,
     plan: bool,
+    table: bool,
     planted: Option<String>,
 }
 
 impl Arguments {
     fn read(args: &[String]) -> anyhow::Result<Self> {
-        let mut read = Self { jobs: 2, ..Self::default() };
+        let mut read = Self { jobs: 2, tries: 2_000, minutes: 10, ..Self::default() };
         let mut args = args.iter().map(String::as_str);
         while let Some(arg) = args.next() {
             let (name, mut value) = match arg.split_once('=') {
@@ -64,9 +75,14 @@ impl Arguments {
                 "--jobs" => read.jobs = value()?.parse().context("--jobs wants a number")?,
                 "--trace" => read.trace = Some(value()?.into()),
                 "--pcap" => read.pcap = Some(value()?.into()),
+                "--out" => read.out = Some(value()?.into()),
+                "--tries" => read.tries = value()?.parse().context("--tries wants a number")?,
+                "--minutes" => read.minutes = value()?.parse().context("--minutes wants a number")?,
+                "--timeline" => read.timeline = Some(value()?.into()),
                 "--save" => read.save = Some(value()?.into()),
                 "--planted" => read.planted = Some(value()?.to_owned()),
                 "--plan" => read.plan = true,
+                "--table" => read.table = true,
                 _ if name.starts_with('-') => bail!("unknown option {name}"),
                 _ => read.words.push(arg.to_owned()),
             }
@@ -92,7 +108,8 @@ impl Arguments {
                 self.run(plan, None)
             }
             ["replay", file] => self.run(stored(file)?, Some(file.to_owned())),
-            ["sweep", ref of @ ..] => fleet::sweep(&chosen(of)?, self.range(200), self.jobs),
+            ["shrink", what] => self.shrink(what),
+            ["sweep", ref of @ ..] => fleet::sweep(&chosen(of)?, self.range(200), self.jobs, self.table),
             ["meta", ref of @ ..] => fleet::meta(&chosen(of)?, self.range(20), self.jobs),
             ["hunt", ref of @ ..] => {
                 if !planted::BUILT_IN {
@@ -112,11 +129,29 @@ impl Arguments {
     fn run(&self, plan: Plan, file: Option<String>) -> anyhow::Result<ExitCode> {
         self.check_planted()?;
         log();
-        let keep = Keep { lines: self.trace.is_some(), marks: false, packets: self.pcap.is_some() };
+        let marks = self.timeline.is_some();
+        let keep = Keep { lines: marks || self.trace.is_some(), marks, packets: self.pcap.is_some() };
         let report = run::run(plan, Order { keep, planted: self.planted.clone(), file });
         self.write(&report)?;
         print!("{report}");
         Ok(if report.violation.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn shrink(&self, what: &str) -> anyhow::Result<ExitCode> {
+        self.check_planted()?;
+        let plan = match self.seed {
+            Some(seed) => named(what)?.plan(seed),
+            None => stored(what)?,
+        };
+        let out = || format!("{}/{}-{}.min.json", fleet::FAILURES, plan.scenario, plan.seed).into();
+        let options = shrink::Options {
+            out: self.out.clone().unwrap_or_else(out),
+            planted: self.planted.clone(),
+            jobs: self.jobs,
+            tries: self.tries,
+            minutes: self.minutes,
+        };
+        shrink::shrink(&plan, &options)
     }
 
     fn check_planted(&self) -> anyhow::Result<()> {
@@ -137,6 +172,7 @@ impl Arguments {
         };
         write(&self.trace, &|| report.trace.clone().into_bytes())?;
         write(&self.pcap, &|| report.packets.clone())?;
+        write(&self.timeline, &|| timeline::page(report).into_bytes())?;
         if report.violation.is_some() {
             write(&self.save, &|| report.plan.to_json().into_bytes())?;
         }

@@ -12,6 +12,7 @@
 
 pub mod chance;
 pub mod cli;
+pub mod coverage;
 pub mod fault;
 mod fleet;
 pub mod oracle;
@@ -19,8 +20,10 @@ pub mod plan;
 pub mod planted;
 pub mod run;
 pub mod scenario;
+mod shrink;
 pub mod store;
 pub mod swarm;
+mod timeline;
 pub mod trace;
 mod words;
 pub mod world;

@@ -186,6 +186,7 @@ impl World {
     async fn start(self: Arc<Self>) -> Result<gateway::Running, Violation> {
         for (machine, member) in &self.members {
             let at = (member.clone(), source::MEMBER_PORT);
+            self.mark(&machine.name, || Mark::State { state: State::Serves });
             machine.node.spawn(async move {
                 let address = format!("0.0.0.0:{}", at.1).parse().expect("a constant address");
                 // A member ends with its node.

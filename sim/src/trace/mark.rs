@@ -29,8 +29,8 @@ pub enum Mark {
     Lost { id: u64 },
     /// The client went away.
     Aborted { id: u64 },
-    /// A fault strikes, begins or ends.
-    Fault { fault: &'static str, phase: &'static str, what: String },
+    /// A fault strikes, begins or ends, at these nodes if at some in particular.
+    Fault { fault: &'static str, phase: &'static str, what: String, nodes: Vec<String> },
     /// A step that is no fault, or a phase of the run.
     Happens { what: String },
     /// An invariant does not hold.
@@ -64,12 +64,12 @@ pub struct Marked {
 
 impl Mark {
     /// A fault, in the words of its step or of its kind.
-    pub fn fault(fault: Fault, phase: Phase, what: impl Into<String>) -> Self {
+    pub fn fault(fault: Fault, phase: Phase, what: String, nodes: Vec<String>) -> Self {
         let phase = match phase {
             Phase::Once => "once",
             Phase::Begins => "begins",
             Phase::Ends => "ends",
         };
-        Self::Fault { fault: fault.id(), phase, what: what.into() }
+        Self::Fault { fault: fault.id(), phase, what, nodes }
     }
 }

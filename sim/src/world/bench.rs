@@ -126,12 +126,15 @@ impl World {
 
     /// A fault strikes, begins, or ends: its cells of the table can be reached meanwhile.
     pub(super) fn strikes(&self, fault: Fault, phase: Phase) {
-        self.strikes_as(fault, phase, || fault.about().to_owned());
+        self.strikes_as(fault, phase, || (fault.about().to_owned(), Vec::new()));
     }
 
-    /// The same, in words of its own.
-    pub(super) fn strikes_as(&self, fault: Fault, phase: Phase, what: impl FnOnce() -> String) {
-        self.mark("world", || Mark::fault(fault, phase, what()));
+    /// The same, in words of its own, and at some nodes in particular.
+    pub(super) fn strikes_as(&self, fault: Fault, phase: Phase, what: impl FnOnce() -> (String, Vec<String>)) {
+        self.mark("world", || {
+            let (what, nodes) = what();
+            Mark::fault(fault, phase, what, nodes)
+        });
         let now = self.now();
         self.count(|counts| counts.strikes(now, fault, phase));
     }

@@ -4,7 +4,7 @@ use super::World;
 use crate::{
     fault::Fault,
     oracle::Direction,
-    plan::{Manner, Node, What},
+    plan::{Manner, Node, What, swarm::Event},
     store::Faults,
     trace::Mark,
     words,
@@ -22,7 +22,7 @@ impl World {
         for step in steps {
             sleep_until(self.at(step.at)).await;
             match Fault::of(&step.what) {
-                Some((fault, phase)) => self.strikes_as(fault, phase, || words::told(&step.what)),
+                Some((fault, phase)) => self.strikes_as(fault, phase, || (words::told(&step.what), self.struck(&step.what))),
                 None => self.mark("world", || Mark::Happens { what: words::told(&step.what) }),
             }
             match &step.what {
@@ -83,6 +83,31 @@ impl World {
             }
             What::Swarm(event) => self.take_event(event),
             What::Write(_) => {}
+        }
+    }
+
+    /// The names of the nodes that a step strikes in particular.
+    fn struck(&self, what: &What) -> Vec<String> {
+        let name = |node: &Node| match *node {
+            Node::Gateway => self.gateway.name.clone(),
+            Node::Server(index) => self.servers[index].name.clone(),
+            Node::Member(index) => self.members[index].0.name.clone(),
+            Node::Client(index) => self.clients[index].name.clone(),
+        };
+        let manager = |index: &usize| format!("manager-{}", index + 1);
+        match what {
+            What::Start(index) | What::Kill(index) | What::PowerOff(index) | What::Terminate { server: index, .. } => {
+                vec![name(&Node::Server(*index))]
+            }
+            What::Cut { from, to } | What::Mend { from, to } => vec![name(from), name(to)],
+            What::Disconnect(member) | What::Member { member, .. } => vec![name(&Node::Member(*member))],
+            What::CrashRouter => vec![name(&Node::Gateway)],
+            What::Swarm(
+                Event::Manager { manager: index, .. } | Event::CutEvents(index) | Event::DropEvents { manager: index, .. },
+            ) => {
+                vec![manager(index)]
+            }
+            _ => Vec::new(),
         }
     }
 
