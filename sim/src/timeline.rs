@@ -61,9 +61,6 @@ pub fn page(report: &Report) -> String {
         }),
         figures: vec![
             ("requests", counts.asked),
-            ("answered", counts.answered),
-            ("excused", counts.excused),
-            ("aborted", counts.aborted),
             ("arrivals", counts.arrivals),
             ("configurations", counts.snapshots),
             ("checks", counts.checks),

@@ -9,7 +9,12 @@ use std::collections::BTreeMap;
 
 /// A step, or a part of one: `cut from gateway, to server 3`.
 pub fn told(part: &impl Serialize) -> String {
-    serde_json::to_value(part).map_or_else(|e| e.to_string(), |value| value_told(&value))
+    match serde_json::to_value(part) {
+        // What happens to a Swarm says so itself.
+        Ok(Value::Object(mut fields)) if fields.len() == 1 && fields.contains_key("swarm") => value_told(&fields["swarm"].take()),
+        Ok(value) => value_told(&value),
+        Err(e) => e.to_string(),
+    }
 }
 
 fn value_told(value: &Value) -> String {
@@ -26,8 +31,11 @@ fn value_told(value: &Value) -> String {
     }
 }
 
-/// What is absent or false goes without saying.
+/// What is absent or false goes without saying, and so does what only draws details.
 fn field_told(name: &str, value: &Value) -> Option<String> {
+    if matches!(name, "pick" | "order") {
+        return None;
+    }
     let name = name.replace('_', " ");
     match value {
         Value::Null | Value::Bool(false) => None,

@@ -73,7 +73,7 @@ fn a_failing_plan_is_saved_and_shrinks_to_what_fails_alike() {
     let requests =
         |plan: &Value| plan["clients"].as_array().into_iter().flatten().map(|client| length(&client["asks"])).sum::<usize>();
     assert!(length(&before["steps"]) > 5 && length(&after["steps"]) == 0, "{after}");
-    assert!(requests(&before) > 50 && requests(&after) == 1, "{after}");
+    assert!(requests(&before) > 50 && requests(&after) <= 1, "{after}");
     let replayed = sim(&["replay", &small]);
     assert!(!replayed.status.success() && text(&replayed).contains("invariant:    O2:"), "{}", text(&replayed));
 

@@ -17,6 +17,7 @@ pub(super) struct Model {
     pub requests: Vec<Request>,
     pub faults: Vec<Fault>,
     pub happenings: Vec<Happening>,
+    pub phases: Vec<Happening>,
     /// When an invariant broke.
     pub broken: Option<u64>,
 }
@@ -53,6 +54,8 @@ pub(super) struct Request {
     pub from: u64,
     /// None: it was open when the run ended.
     pub to: Option<u64>,
+    /// The one that was asked.
+    pub gateway: Option<usize>,
     pub method: String,
     pub service: usize,
     pub outcome: Outcome,
@@ -183,10 +186,10 @@ impl Builder {
                 self.sets.insert(lane, set);
                 self.share(at);
             }
-            (Mark::Asked { id, method, service }, Some(lane)) => {
-                let (method, service) = (method.clone(), *service);
+            (Mark::Asked { id, gateway, method, service }, Some(lane)) => {
+                let (gateway, method, service) = (self.index.get(gateway).copied(), method.clone(), *service);
                 self.requests.insert(*id, self.model.requests.len());
-                self.model.requests.push(Request { id: *id, lane, from: at, method, service, ..Request::default() });
+                self.model.requests.push(Request { id: *id, lane, from: at, gateway, method, service, ..Request::default() });
             }
             (Mark::Arrived { id }, Some(lane)) => {
                 if let Some(request) = self.request(*id) {
@@ -209,6 +212,7 @@ impl Builder {
             (Mark::Lost { id }, _) => drop(self.ended(at, *id, Outcome::Lost)),
             (Mark::Aborted { id }, _) => drop(self.ended(at, *id, Outcome::Aborted)),
             (Mark::Fault { fault, phase, what, nodes }, _) => self.fault(at, fault, phase, what, nodes),
+            (Mark::Phase { name }, lane) => self.model.phases.push(Happening { at, what: name.to_string(), lane }),
             (Mark::Happens { what }, lane) => self.model.happenings.push(Happening { at, what: what.clone(), lane }),
             (Mark::Violation { .. }, _) => self.model.broken = self.model.broken.or(Some(at)),
             // A node without a lane: nothing that is shown happens on it.

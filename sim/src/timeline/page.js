@@ -57,7 +57,8 @@ function about(thing) {
       const end = thing.to === null ? "no end" : `${span(thing.to - thing.from)} later`;
       const by = thing.reason ? `${thing.status} (${thing.reason})` : thing.status ?? "";
       const met = thing.arrivals.map((a) => laneName(a.lane)).join(", then ") || "no server";
-      return [`${thing.method} ${thing.id} to s${thing.service}`, `${OUTCOMES[thing.outcome]} ${by}, ${end}`, `arrived at ${met}`];
+      const via = thing.gateway === null ? "" : ` at ${laneName(thing.gateway)}`;
+      return [`${thing.method} ${thing.id} to s${thing.service}${via}`, `${OUTCOMES[thing.outcome]} ${by}, ${end}`, `arrived at ${met}`];
     }
     case "arrivals": return [`request ${thing.request.id} at ${laneName(thing.lane)}`, thing.replied === null ? "no response left it" : `answered after ${span(thing.replied - thing.at)}`];
     case "faults": return [`${thing.fault} ${thing.what}`, thing.once ? `at ${seconds(thing.from)}` : `${seconds(thing.from)} to ${seconds(thing.to)} (${span(thing.to - thing.from)})`];
@@ -122,7 +123,7 @@ function under(px, py) {
   if (row.faults) {
     const index = Math.floor((py - top_(row) - 2) / 17);
     const wide = slack / 4 * 140;
-    return data.faults.find((f) => f.row % 12 === index && f.from - slack <= at && Math.max(f.to, f.from + wide) >= at) ?? null;
+    return data.faults.find((f) => f.row % FAULT_ROWS === index && f.from - slack <= at && Math.max(f.to, f.from + wide) >= at) ?? null;
   }
   if (row.lane === undefined) return null;
   const lane = row.lane, deep = data.lanes[lane].deep;

@@ -147,19 +147,23 @@ function paintLinks(g, request) {
   }
 }
 
+// Pixels from a fault to the next one in its row: what its label may take.
+function roomAfter(fault) {
+  return fault.next ? x(fault.next.from) - x(fault.from) : view.width - x(fault.from);
+}
 function paintFaults(g, row) {
   const y = top_(row);
   data.faults.forEach((fault) => {
     const seen = inView(fault.from, fault.once ? fault.from : fault.to);
     if (!seen) return;
-    const fy = y + 2 + (fault.row % 12) * 17, lit = view.hover === fault || view.chosen === fault;
+    const fy = y + 2 + (fault.row % FAULT_ROWS) * 17, lit = view.hover === fault || view.chosen === fault;
     if (fault.once) {
       g.fillStyle = colour.fault; g.beginPath(); g.arc(seen[0], fy + 7, lit ? 4.5 : 3.5, 0, 7); g.fill();
-      text(g, `${fault.fault} ${fault.what}`, seen[0] + 8, fy + 7.5, 150, colour.ink);
+      text(g, `${fault.fault} ${fault.what}`, seen[0] + 8, fy + 7.5, roomAfter(fault) - 12, colour.ink);
     } else {
       bar(g, seen[0], fy, seen[1], 14, colour.fault, lit ? 0.5 : 0.26);
       const left = Math.max(seen[0], GUTTER) + 5;
-      text(g, `${fault.fault} ${fault.what}`, left, fy + 7.5, Math.max(seen[1] - left - 4, 130), colour.ink);
+      text(g, `${fault.fault} ${fault.what}`, left, fy + 7.5, x(fault.from) + roomAfter(fault) - left - 4, colour.ink);
     }
   });
 }
@@ -187,8 +191,6 @@ function paint() {
     if (row.lane !== undefined) paintLane(g, row);
     if (row.faults) paintFaults(g, row);
   }
-  const lit = [view.hover, view.chosen].map((thing) => thing?.request ?? thing).filter((thing) => thing?.kind === "requests");
-  new Set(lit).forEach((request) => paintLinks(g, request));
   if (data.broken !== null) line(g, x(data.broken), AXIS, height, colour.broken, 2);
   // Names stand before everything that moves.
   g.fillStyle = colour.panel; g.fillRect(0, AXIS, GUTTER - 1, height);
@@ -205,7 +207,14 @@ function paint() {
     }
   }
   line(g, GUTTER - 0.5, AXIS, height, colour.rule);
+  const lit = [view.hover, view.chosen].map((thing) => thing?.request ?? thing).filter((thing) => thing?.kind === "requests");
+  g.beginPath(); g.rect(GUTTER, AXIS, width, height); g.clip();
+  new Set(lit).forEach((request) => paintLinks(g, request));
   g.restore();
+  if (contentHeight > height - AXIS) {
+    const room = height - AXIS, tall = Math.max(24, (room * room) / contentHeight);
+    bar(g, width - 6, AXIS + (view.scroll / (contentHeight - room)) * (room - tall), width - 2, tall, colour.soft, 0.4);
+  }
   g.fillStyle = colour.panel; g.fillRect(0, 0, width, AXIS);
   g.textAlign = "center";
   all.forEach((at) => { if (x(at) > GUTTER - 2) text(g, seconds(at, digits), x(at), AXIS / 2, 100, colour.soft); });
@@ -216,6 +225,14 @@ function paint() {
   }
   g.textAlign = "left";
   g.fillStyle = colour.rule; g.fillRect(0, AXIS - 1, width, 1);
+  for (const phase of data.phases) {
+    if (x(phase.at) < GUTTER) continue;
+    line(g, x(phase.at), AXIS - 7, AXIS, colour.soft);
+  }
+  data.phases.forEach((phase, n) => {
+    const next = data.phases[n + 1]?.at ?? END, left = Math.max(x(phase.at), GUTTER);
+    text(g, phase.what, left + 4, height - 9, Math.min(x(next), width) - left - 6, colour.soft);
+  });
   paintOverview();
 }
 

@@ -21,7 +21,7 @@ fn picks(number: u64, names: &[&str]) -> Mark {
 }
 
 fn asked(id: u64) -> Mark {
-    Mark::Asked { id, method: "GET".into(), service: 0 }
+    Mark::Asked { id, gateway: "gateway".into(), method: "GET".into(), service: 0 }
 }
 
 #[test]

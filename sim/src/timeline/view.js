@@ -3,13 +3,13 @@
 // What is shown: the data, the part of it that is in view, what is chosen and what the filter lets through.
 const data = JSON.parse(document.getElementById("data").textContent);
 const element = (id) => document.getElementById(id);
-const GUTTER = 128, AXIS = 26, HEADING = 22, END = Math.max(data.end, 1);
+const GUTTER = 128, AXIS = 26, HEADING = 22, END = Math.max(data.end, 1), FAULT_ROWS = 7;
 const view = { from: 0, to: END, scroll: 0, width: 800, height: 400, hover: null, chosen: null, filter: "", off: new Set() };
 const OUTCOMES = {
   answered: "answered", invented: "the gateway's own answer", lost: "lost", aborted: "the client left", open: "open at the end",
 };
 const STATES = { starts: "starts", serves: "serves", drains: "drains", ended: "ended", dark: "gone without a word" };
-const GROUPS = { gateways: "Gateways", sources: "Source of configuration", servers: "Servers", clients: "Clients" };
+const GROUPS = { gateways: "Gateways", sources: "Sources", servers: "Servers", clients: "Clients" };
 
 const seconds = (micros, digits = 3) => (micros / 1e6).toFixed(digits) + " s";
 const span = (micros) => micros >= 1e6 ? seconds(micros, 2) : micros >= 1000 ? (micros / 1000).toFixed(micros < 1e4 ? 1 : 0) + " ms" : micros + " µs";
@@ -38,7 +38,7 @@ for (const kind of ["states", "configurations", "picks", "requests"]) {
 for (const request of data.requests) {
   request.end = request.to ?? END;
   request.words = [String(request.id), "s" + request.service, request.method, request.outcome, request.reason ?? "",
-    String(request.status ?? ""), laneName(request.lane), ...request.arrivals.map((a) => laneName(a.lane))].map((word) => word.toLowerCase());
+    String(request.status ?? ""), laneName(request.lane), request.gateway === null ? "" : laneName(request.gateway), ...request.arrivals.map((a) => laneName(a.lane))].map((word) => word.toLowerCase());
   for (const arrival of request.arrivals) {
     arrival.kind = "arrivals"; arrival.request = request; arrival.from = arrival.at; arrival.end = arrival.replied ?? Math.min(request.end, END);
     on.arrivals[arrival.lane].push(arrival);
@@ -70,11 +70,16 @@ function layOut() {
   rows.length = 0;
   let y = 0;
   const room = Math.max(view.height - AXIS, 100), many = data.lanes.length + 3;
-  const tall = Math.max(18, Math.min(30, Math.floor((room - 5 * HEADING) / many)));
+  const tall = Math.max(16, Math.min(30, Math.floor((room - 8 * HEADING) / many)));
   if (data.faults.length > 0) {
-    // A label needs its room whatever the scale.
-    const label = (END / Math.max(view.width - GUTTER, 100)) * 150;
-    const needed = Math.min(pack(data.faults, (f) => f.from, (f) => Math.max(f.to, f.from + label)), 12);
+    // A label needs some room; how much of it is there shows as one zooms in.
+    const label = (END / Math.max(view.width - GUTTER, 100)) * 110;
+    const needed = Math.min(pack(data.faults, (f) => f.from, (f) => Math.max(f.to, f.from + label)), FAULT_ROWS);
+    const later = [];
+    for (const fault of data.faults.toReversed()) {
+      fault.next = later[fault.row % FAULT_ROWS];
+      later[fault.row % FAULT_ROWS] = fault;
+    }
     rows.push({ heading: "Faults", y, height: HEADING }); y += HEADING;
     rows.push({ faults: needed, y, height: needed * 17 + 4 }); y += needed * 17 + 4;
   }
@@ -88,7 +93,7 @@ function layOut() {
     const height = Math.max(tall, Math.min(lane.deep, 12) * 9 + 6);
     rows.push({ lane: index, y, height }); lane.y = y; lane.height = height; y += height;
   });
-  contentHeight = y + 8;
+  contentHeight = y + 22;
 }
 
 const x = (micros) => GUTTER + ((micros - view.from) / (view.to - view.from)) * (view.width - GUTTER);

@@ -18,7 +18,7 @@ pub enum Mark {
     /// A gateway admits requests by this configuration from now on, and may send them to these nodes: names, or identities.
     Configuration { number: u64, picks: BTreeSet<String> },
     /// A client begins a request.
-    Asked { id: u64, method: String, service: usize },
+    Asked { id: u64, gateway: String, method: String, service: usize },
     /// The request is at a server.
     Arrived { id: u64 },
     /// The server's response has left it.
@@ -31,7 +31,9 @@ pub enum Mark {
     Aborted { id: u64 },
     /// A fault strikes, begins or ends, at these nodes if at some in particular.
     Fault { fault: &'static str, phase: &'static str, what: String, nodes: Vec<String> },
-    /// A step that is no fault, or a phase of the run.
+    /// A phase of the run begins.
+    Phase { name: &'static str },
+    /// Something that is no fault.
     Happens { what: String },
     /// An invariant does not hold.
     Violation { oracle: &'static str, detail: String },

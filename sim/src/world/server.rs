@@ -111,9 +111,7 @@ impl World {
         self.mark(&machine.name, || Mark::State { state: if silently { State::Dark } else { State::Ended } });
         self.leaves(index);
         if silently {
-            if self.stage.is_none() {
-                self.judge.lock().vanishes(index);
-            }
+            self.each_source(|judge| judge.vanishes(index));
             self.net.power_off(machine.host);
         } else {
             self.net.exit(machine.host);
