@@ -41,8 +41,11 @@ struct Done {
     figures: BTreeMap<String, u64>,
 }
 
-/// Runs every seed of every given scenario; what failed comes first in the summary. With the whole table of faults and oracles, if it
-/// is asked for.
+/// Where sweeps leave the plans of seeds that failed, as `SCENARIO-SEED.json`.
+pub const FAILURES: &str = "target/sim-failures";
+
+/// Runs every seed of every given scenario; what failed comes first in the summary, and its plan is kept in [`FAILURES`]. With the
+/// whole table of faults and oracles, if it is asked for.
 ///
 /// # Errors
 /// A child could not be started.
@@ -59,6 +62,9 @@ pub fn sweep(scenarios: &[&'static Scenario], seeds: Range<u64>, jobs: usize, ta
     failed.sort_by_key(|done| (done.job.seed, done.job.scenario));
     for done in failed.iter().take(3) {
         println!("{}", done.output);
+    }
+    for Job { scenario, seed, .. } in failed.iter().map(|done| &done.job) {
+        println!("plan of the failure: {}", keep(scenarios, scenario, *seed)?);
     }
     for scenario in scenarios {
         let (of, bad): (Vec<_>, Vec<_>) = (
@@ -138,6 +144,15 @@ pub fn figures() -> anyhow::Result<ExitCode> {
     println!("state machines of 3,000 steps: {} (goal 100 a second)", said.lines().next_back().unwrap_or("no answer"));
     let held = failed + broken == 0 && ratio >= 100.0 && hourly >= 1_500.0 && core.status.success();
     Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Writes a seed's plan down. Drawn anew, so that it is there even if the run died without a word.
+fn keep(scenarios: &[&'static Scenario], name: &str, seed: u64) -> anyhow::Result<String> {
+    let file = format!("{FAILURES}/{name}-{seed}.json");
+    std::fs::create_dir_all(FAILURES).with_context(|| format!("cannot make {FAILURES}"))?;
+    let plan = scenarios.iter().find(|scenario| scenario.name == name).map(|scenario| scenario.plan(seed).to_json());
+    std::fs::write(&file, plan.unwrap_or_default()).with_context(|| format!("cannot write {file}"))?;
+    Ok(file)
 }
 
 /// Runs each seed in two processes: the traces must be the same to the byte.

@@ -24,7 +24,7 @@ use crate::{
     plan::{Node, Plan},
     store::{Member, Store},
     swarm::json,
-    trace::Trace,
+    trace::{Keep, Mark, State, Trace},
 };
 use fairlead_net::{
     sim::{Config, HostId, Net},
@@ -43,6 +43,9 @@ use tokio::sync::watch;
 const PHASE_BOUND: Duration = Duration::from_secs(300);
 /// How often the gateways' published state is looked at. Configurations are at least 20 ms apart.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// Bytes of recorded packets at most.
+const CAPTURE: usize = 1 << 28;
 
 /// A world while it runs.
 pub struct World {
@@ -93,8 +96,8 @@ pub struct Outcome {
 }
 
 /// Runs a plan to its end or to its first violation. `look` is given the world first, so that a panic leaves it behind.
-pub async fn rehearse(plan: Plan, whole_trace: bool, look: impl FnOnce(&Arc<World>)) -> Outcome {
-    let world = World::new(plan, whole_trace);
+pub async fn rehearse(plan: Plan, keep: Keep, look: impl FnOnce(&Arc<World>)) -> Outcome {
+    let world = World::new(plan, keep);
     look(&world);
     let mut failed = world.failed.subscribe();
     let violation = tokio::select! {
@@ -109,8 +112,11 @@ pub async fn rehearse(plan: Plan, whole_trace: bool, look: impl FnOnce(&Arc<Worl
 }
 
 impl World {
-    fn new(plan: Plan, whole_trace: bool) -> Arc<Self> {
+    fn new(plan: Plan, keep: Keep) -> Arc<Self> {
         let net = Net::start(Config::default());
+        if keep.packets {
+            net.capture(CAPTURE);
+        }
         let network = &plan.network;
         net.default_link(|link| {
             link.latency = Duration::from_micros(network.latency.0)..Duration::from_micros(network.latency.1 + 1);
@@ -148,7 +154,7 @@ impl World {
             stage: stage::Stage::new(&plan, &net, zero, world.clone(), machine),
             zero,
             ready: OnceLock::new(),
-            trace: Mutex::new(Trace::new(whole_trace)),
+            trace: Mutex::new(Trace::new(keep)),
             exchange: Mutex::new(exchange::Judge::new(&plan)),
             failed: watch::Sender::new(None),
             processes: servers.iter().map(|_| Mutex::default()).collect(),
@@ -173,8 +179,11 @@ impl World {
         self.each_swarm(|judge| judge.begins(self.now()));
         let baseline = rest::Baseline::measure(&self).await;
         let _watch = task::spawn(self.clone().watch()).owned();
+        self.phase("load");
         self.within("load", self.clone().load()).await?;
+        self.phase("convergence");
         self.within("convergence", self.until_converged()).await?;
+        self.phase("probe");
         for (gateway, _) in self.core() {
             let prober = self.clone();
             let node = &self.clients[self.plan.clients.len() + gateway].node;
@@ -186,7 +195,9 @@ impl World {
                 api::look(&self, gateway).await;
             }
         }
+        self.phase("rest");
         self.within("rest", baseline.returns(&self)).await??;
+        self.phase("drain");
         self.within("drain", rest::drain(&self)).await??;
         self.note("world", "rests");
         Ok(())
@@ -195,6 +206,7 @@ impl World {
     async fn start(self: Arc<Self>) -> Verdict {
         for (machine, member) in &self.members {
             let at = (member.clone(), source::MEMBER_PORT);
+            self.mark(&machine.name, || Mark::State { state: State::Serves });
             machine.node.spawn(async move {
                 let address = format!("0.0.0.0:{}", at.1).parse().expect("a constant address");
                 // A member ends with its node.
@@ -297,14 +309,31 @@ impl World {
         self.trace.lock().add(micros, node, event);
     }
 
+    /// Says what an event means.
+    fn mark(&self, node: &str, mark: impl FnOnce() -> Mark) {
+        let micros = (now() - self.zero).as_micros() as u64;
+        self.trace.lock().mark(micros, node, mark);
+    }
+
+    fn phase(&self, name: &'static str) {
+        self.mark("world", || Mark::Phase { name });
+    }
+
     /// Ends the run if the judgement says so.
     fn judged(&self, verdict: Verdict) {
         if let Err(violation) = verdict
             && self.failed.borrow().is_none()
         {
             self.note("oracle", &format!("{} {}", violation.oracle.id(), violation.detail));
+            let (oracle, detail) = (violation.oracle.id(), &violation.detail);
+            self.mark("oracle", || Mark::Violation { oracle, detail: detail.clone() });
             self.failed.send_replace(Some(violation));
         }
+    }
+
+    /// The packets so far, if they are recorded: a pcap file.
+    pub fn packets(&self) -> Vec<u8> {
+        self.net.end_capture()
     }
 
     /// The trace so far.

@@ -1,7 +1,7 @@
 //! Where events go to be judged: to the model of exchanges, and to the judge of the gateway that they concern, or of every gateway.
 
 use super::{
-    World,
+    World, client,
     instance::{Instance, Model},
 };
 use crate::{
@@ -13,6 +13,7 @@ use crate::{
         wire::Head,
     },
     plan::Ask,
+    trace::{Mark, State},
 };
 
 /// How long a request may take, whatever happens.
@@ -47,6 +48,12 @@ impl World {
     /// A client asks a gateway.
     pub(super) fn asked(&self, gateway: usize, id: u64, ask: &Ask, caller: Caller) {
         let now = self.now();
+        self.mark(self.client_of(id), || Mark::Asked {
+            id,
+            gateway: self.gateways[gateway].machine.name.clone(),
+            method: if ask.post { "POST" } else { "GET" }.to_owned(),
+            service: ask.service,
+        });
         self.exchange.lock().asked(now, id, ask, caller);
         self.asked.lock().insert(id, Asked { gateway, began: now });
         match &self.gateways[gateway].model {
@@ -57,6 +64,8 @@ impl World {
 
     /// A client got a whole response; `head` as its bytes were, where the client reads bytes.
     pub(super) fn answered_with(&self, id: u64, answer: &Answer, head: Option<&Head>) {
+        let (status, reason) = (answer.status, &answer.reason);
+        self.mark(self.client_of(id), || Mark::Answered { id, status, reason: reason.clone() });
         let fate = self.exchange.lock().answered(self.now(), id, answer, head);
         match fate {
             Err(violation) => self.judged(Err(violation)),
@@ -80,6 +89,7 @@ impl World {
 
     /// A client's request ended without a whole response. `right`: the bytes that came were a server's.
     pub(super) fn cut_off_with(&self, id: u64, server: Option<usize>, right: bool, how: &str, connection: Connection) {
+        self.mark(self.client_of(id), || Mark::Lost { id });
         let now = self.now();
         let (instance, began) = self.asked_at(id);
         if instance.life.lock().may_lose(now, began, connection) {
@@ -138,6 +148,7 @@ impl World {
     }
 
     pub(super) fn left(&self, id: u64) {
+        self.mark(self.client_of(id), || Mark::Aborted { id });
         self.exchange.lock().left(self.now(), id);
         match self.judge_of(id) {
             Model::Source(judge) => judge.lock().left(id),
@@ -147,6 +158,7 @@ impl World {
 
     pub(super) fn arrived(&self, server: usize, id: u64, host: &str) {
         let now = self.now();
+        self.mark(&self.servers[server].name, || Mark::Arrived { id });
         let verdict = match self.judge_of(id) {
             Model::Source(judge) => judge.lock().arrived(now, server, id, host),
             Model::Swarm(judge) => judge.lock().arrived(now, server, id, host),
@@ -156,6 +168,9 @@ impl World {
 
     /// A server takes connections, or no longer. `since` is when its clients may count on it.
     pub(super) fn runs(&self, since: u64, server: usize, running: bool) {
+        if running {
+            self.mark(&self.servers[server].name, || Mark::State { state: State::Serves });
+        }
         match &self.stage {
             Some(_) => self.task_listens(server, running),
             None => self.each_source(|judge| judge.runs(since, server, running)),
@@ -217,9 +232,23 @@ impl World {
 
     /// A fault strikes, begins, or ends: its cells of the table can be reached meanwhile.
     pub(super) fn strikes(&self, fault: Fault, phase: Phase) {
+        self.strikes_as(fault, phase, || (fault.about().to_owned(), Vec::new()));
+    }
+
+    /// The same, in words of its own, and at some nodes in particular.
+    pub(super) fn strikes_as(&self, fault: Fault, phase: Phase, what: impl FnOnce() -> (String, Vec<String>)) {
+        self.mark("world", || {
+            let (what, nodes) = what();
+            Mark::fault(fault, phase, what, nodes)
+        });
         let now = self.now();
         self.gateways.iter().for_each(|instance| instance.count(|counts| counts.strikes(now, fault, phase)));
         self.exchange.lock().counts.strikes(now, fault, phase);
+    }
+
+    /// The name of the client that sends this request.
+    fn client_of(&self, id: u64) -> &str {
+        client::index_of(id).and_then(|index| self.clients.get(index)).map_or("clients", |machine| &machine.name)
     }
 
     /// An oracle judges something that only the world can see.

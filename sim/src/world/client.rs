@@ -44,6 +44,9 @@ const PAUSE: Duration = Duration::from_millis(200);
 /// Identifiers of the requests that are made for those that found nobody.
 const AGAIN: usize = 20_000;
 
+/// Requests that a client can tell apart.
+const REQUESTS: u64 = 100_000;
+
 type Connection = ClientConn<Stream>;
 
 /// A connection that is kept, and when it was made.
@@ -106,7 +109,12 @@ pub(super) async fn probe(world: &World, gateway: usize) {
 
 /// The identifier of a client's `n`th request.
 fn id_of(index: usize, n: usize) -> u64 {
-    (index as u64 + 1) * 100_000 + n as u64
+    (index as u64 + 1) * REQUESTS + n as u64
+}
+
+/// The client that sends the request of this identifier.
+pub(super) fn index_of(id: u64) -> Option<usize> {
+    (id / REQUESTS).checked_sub(1).map(|index| index as usize)
 }
 
 /// Whether a client that was held up is to leave it at what it has asked: the plan's time was over long ago.

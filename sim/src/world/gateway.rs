@@ -4,6 +4,7 @@ use super::{World, api, server_ip, source};
 use crate::{
     oracle::{Oracle, Verdict, broken},
     plan::Source,
+    trace::{Mark, State},
 };
 use fairlead_actors::{
     compose,
@@ -49,6 +50,7 @@ pub(super) fn address(index: usize) -> SocketAddr {
 pub(super) async fn start(world: &Arc<World>, index: usize) -> Verdict {
     let instance = &world.gateways[index];
     let (machine, process) = (&instance.machine, instance.process());
+    world.mark(&machine.name, || Mark::State { state: State::Starts });
     let config = configuration(world);
     let providers = compose::providers(&config);
     let workers = world.plan.gateway.workers;
@@ -61,6 +63,7 @@ pub(super) async fn start(world: &Arc<World>, index: usize) -> Verdict {
         Ok(Ok(gateway)) => {
             instance.runs(world.now(), Running { gateway });
             world.note(&machine.name, "ready");
+            world.mark(&machine.name, || Mark::State { state: State::Serves });
             Ok(())
         }
         Ok(Err(e)) => broken(Oracle::Liveness, format!("the gateway did not start: {e}")),

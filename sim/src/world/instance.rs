@@ -8,6 +8,7 @@ use super::{Machine, World, api, gateway};
 use crate::{
     oracle::{Counts, Judge, Verdict, admin::Admin, lifecycle::Lifecycle, swarm::Discovery},
     plan::{Plan, Source},
+    trace::Mark,
 };
 use fairlead_actors::{gateway::Directory, worker::Shared};
 use parking_lot::Mutex;
@@ -211,12 +212,15 @@ impl World {
             Model::Swarm(judge) if judge.lock().is_new(number) => {
                 let routes = gateway::tasks(&published, self.plan.services);
                 self.note(name, &format!("snapshot {number} {routes:?}"));
+                self.mark(name, || Mark::Configuration { number, picks: routes.values().flatten().cloned().collect() });
                 let verdict = judge.lock().published(self.now(), number, routes);
                 self.judged(verdict);
             }
             Model::Source(judge) if judge.lock().is_new(number) => {
                 let routes = gateway::routes(&published);
                 self.note(name, &format!("snapshot {number} {}", told(&routes)));
+                let server = |index: &usize| self.servers[*index].name.clone();
+                self.mark(name, || Mark::Configuration { number, picks: routes.values().flatten().map(server).collect() });
                 let mut judge = judge.lock();
                 let verdict = judge.published(self.now(), number, routes).and_then(|()| judge.marks(gateway::marks(&published)));
                 drop(judge);

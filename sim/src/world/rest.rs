@@ -89,7 +89,11 @@ async fn drains(world: &World, index: usize) -> Verdict {
     if open > 0 {
         return broken(Oracle::Baseline, format!("{open} connections are counted and none is open"));
     }
-    match running.drain(world, index).await {
+    let name = &world.gateways[index].machine.name;
+    world.mark(name, || Mark::State { state: State::Drains });
+    let outcome = running.drain(world, index).await;
+    world.mark(name, || Mark::State { state: State::Ended });
+    match outcome {
         Some(Outcome::Clean) => {}
         other => return broken(Oracle::Baseline, format!("the drain of an idle gateway ended with {other:?}")),
     }

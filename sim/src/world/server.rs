@@ -4,7 +4,11 @@ pub(super) mod line;
 mod raw;
 
 use super::{World, wire};
-use crate::{chance::mix, plan};
+use crate::{
+    chance::mix,
+    plan,
+    trace::{Mark, State},
+};
 use bytes::BytesMut;
 use fairlead_net::{
     http::{Downstream as _, Framing, RequestHead, ResponseHead},
@@ -64,6 +68,7 @@ impl World {
         *slot = Some(process.clone());
         drop(slot);
         self.note(&machine.name, "starts");
+        self.mark(&machine.name, || Mark::State { state: State::Starts });
         let world = self.clone();
         // A restarted node is another one behind the same number: the first handle's tasks would never run.
         let node = madsim::runtime::Handle::current().get_node(machine.node.id()).expect("nodes are never removed");
@@ -82,6 +87,7 @@ impl World {
     pub(super) fn terminate_server(self: &Arc<Self>, index: usize, within: u64) {
         let Some(process) = self.processes[index].lock().clone() else { return };
         self.note(&self.servers[index].name, "is told to end");
+        self.mark(&self.servers[index].name, || Mark::State { state: State::Drains });
         self.leaves(index);
         process.draining.send_replace(true);
         let world = self.clone();
@@ -105,6 +111,7 @@ impl World {
         }
         let machine = &self.servers[index];
         self.note(&machine.name, if silently { "loses power" } else { "ends" });
+        self.mark(&machine.name, || Mark::State { state: if silently { State::Dark } else { State::Ended } });
         self.leaves(index);
         self.exchange.lock().dies(index);
         if silently {
@@ -243,6 +250,7 @@ impl Process {
         conn.send_head(response);
         wire::send(conn, body).await?;
         world.note(name, &format!("answered {id}"));
+        world.mark(name, || Mark::Replied { id });
         Ok(())
     }
 }

@@ -5,6 +5,7 @@ use crate::{
     chance::Chance,
     plan::{Gateway, Manner, Source, Unit, Write},
     store::Change,
+    trace::{Mark, State},
 };
 use fairlead_net::time::{Duration, sleep};
 use parking_lot::Mutex;
@@ -25,6 +26,8 @@ impl World {
     /// Writes, and returns when the last piece stands.
     pub(super) async fn write(self: &Arc<Self>, write: &Write) {
         self.note("writer", &format!("writes {write:?}"));
+        self.mark("writer", || Mark::State { state: State::Starts });
+        self.mark("writer", || Mark::Happens { what: format!("writes {}", write.generation) });
         self.each_source(|judge| judge.write_begins(self.now(), write));
         match self.plan.gateway.source {
             Source::File => self.write_file(write).await,
@@ -34,6 +37,7 @@ impl World {
         }
         self.each_source(|judge| judge.write_ends(self.now(), write));
         self.note("writer", &format!("wrote {}", write.generation));
+        self.mark("writer", || Mark::State { state: State::Ended });
     }
 
     async fn write_file(&self, write: &Write) {
