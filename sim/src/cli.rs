@@ -3,7 +3,7 @@
 use crate::{
     fleet,
     plan::Plan,
-    planted, run,
+    planted, rehearse, run,
     scenario::{self, Scenario},
 };
 use anyhow::{Context as _, bail};
@@ -17,12 +17,16 @@ cargo sim replay PLAN [--trace FILE]                a plan from a file, as `--pl
 cargo sim sweep [SCENARIO] --seeds A..B [--jobs N]  many seeds, each in a process of its own
           [--table]                                 with the table of faults and oracles
 cargo sim meta [SCENARIO] --seeds A..B [--jobs N]   each seed in two processes: equal traces
+cargo sim rehearse --configFile FILE …              your own configuration in the simulated world; --help says more
 cargo planted hunt [BUG] [--seeds A..B] [--jobs N]  the first seed that catches each planted bug
 ";
 
 /// Reads the arguments and does what they say. 0: all passed, 1: something failed, 64: the arguments make no sense.
 pub fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("rehearse", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return rehearse::main(rest);
+    }
     match Arguments::read(&args).and_then(|arguments| arguments.obey()) {
         Ok(code) => code,
         Err(e) => {
