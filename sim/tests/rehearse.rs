@@ -6,7 +6,11 @@ use std::process::{Command, Output};
 
 fn sim(args: &[&str]) -> Output {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    Command::new(env!("CARGO_BIN_EXE_fairlead-sim")).args(args).current_dir(root).output().expect("the binary was built for this test")
+    Command::new(env!("CARGO_BIN_EXE_fairlead-sim"))
+        .args(args)
+        .current_dir(root)
+        .output()
+        .expect("the binary was built for this test")
 }
 
 /// What a rehearsal's report says, as JSON.
@@ -14,7 +18,8 @@ fn rehearse(dynamic: &str, more: &[&str]) -> Value {
     let path = format!("sim/tests/rehearse/{dynamic}.yml");
     let output = sim(&[&["rehearse", "--entryPoints.web.address=:80", "--dynamic", &path, "--json"], more].concat());
     let told = String::from_utf8_lossy(&output.stdout);
-    let report: Value = serde_json::from_str(&told).unwrap_or_else(|e| panic!("{e}: {told}{}", String::from_utf8_lossy(&output.stderr)));
+    let report: Value =
+        serde_json::from_str(&told).unwrap_or_else(|e| panic!("{e}: {told}{}", String::from_utf8_lossy(&output.stderr)));
     let findings = report["findings"].as_array().map_or(0, Vec::len);
     assert_eq!(output.status.code(), Some(i32::from(findings > 0)), "{told}");
     assert!(codes(&report).iter().all(|code| code != "defect" && code != "unexplained"), "{told}");
@@ -51,7 +56,8 @@ fn a_service_on_one_machine_is_found() {
     assert_eq!(finding["place"], "sim/tests/rehearse/single-node.weak.yml:8", "{finding:#}");
     holds(&with("single-node.mended"), "single-node");
     // Two hosts that are one machine are one machine.
-    let together = rehearse("single-node.mended", &["--faults", "node-dies", "--node", "10.1.0.1,10.1.0.2=rack", "--seeds", "0..3"]);
+    let together =
+        rehearse("single-node.mended", &["--faults", "node-dies", "--node", "10.1.0.1,10.1.0.2=rack", "--seeds", "0..3"]);
     found(&together, "single-node");
 }
 

@@ -156,7 +156,8 @@ impl Blueprint {
         }
         let local = self.nodes.iter().any(|node| node.is_gateway);
         if local {
-            self.replaced.push("servers on 127.0.0.1 or localhost: processes beside the gateway; their machine never dies alone".into());
+            self.replaced
+                .push("servers on 127.0.0.1 or localhost: processes beside the gateway; their machine never dies alone".into());
         }
         let hosts: usize = self.nodes.iter().map(|node| node.hosts.len()).sum();
         self.replaced.push(format!(
@@ -249,7 +250,10 @@ fn adapt(config: &mut StaticConfig, texts: &Texts, replaced: &mut Vec<String>) {
         }
     }
     if !moved.is_empty() {
-        replaced.push(format!("entry point {}: listens on every address of the simulated gateway, with its own port", moved.join(", ")));
+        replaced.push(format!(
+            "entry point {}: listens on every address of the simulated gateway, with its own port",
+            moved.join(", ")
+        ));
     }
     if !texts.certificates.is_empty() {
         replaced.push("certificates: read, and twins with the same names and made-up keys stand in the world".into());

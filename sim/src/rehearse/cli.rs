@@ -198,9 +198,16 @@ impl Options {
         };
         let mut report = Report::new(blueprint, of, outcomes, statics(blueprint, texts), all, &command);
         if self.replay.is_some() {
-            report.findings.iter_mut().for_each(|group| group.replay = if group.first.is_some() { command.clone() } else { String::new() });
+            report
+                .findings
+                .iter_mut()
+                .for_each(|group| group.replay = if group.first.is_some() { command.clone() } else { String::new() });
         }
-        if self.json { println!("{}", report.to_json()) } else { print!("{report}") }
+        if self.json {
+            println!("{}", report.to_json())
+        } else {
+            print!("{report}")
+        }
         Ok(if report.findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 

@@ -142,7 +142,9 @@ fn fails(asked: &Asked, probe: &Probe) -> bool {
 /// The incident that a request was under way in, or shortly after.
 fn during(blueprint: &Blueprint, plan: &Plan, asked: &Asked) -> Option<usize> {
     let recovery = recovery(blueprint);
-    plan.incidents.iter().rposition(|incident| asked.until() >= incident.at && asked.at <= incident.at + incident.lasts + recovery)
+    plan.incidents
+        .iter()
+        .rposition(|incident| asked.until() >= incident.at && asked.at <= incident.at + incident.lasts + recovery)
 }
 
 /// Requests of this router during an incident.
@@ -156,7 +158,12 @@ fn total(seen: &Seen, plan: &Plan, index: usize, probe: &Probe, blueprint: &Blue
 fn is_unavoidable(asked: &Asked, what: &What) -> bool {
     let server_fails = !matches!(
         what,
-        What::Reload | What::TornWrite | What::BrokenUnit | What::ConnectionBurst { .. } | What::SlowClients { .. } | What::GatewayStops
+        What::Reload
+            | What::TornWrite
+            | What::BrokenUnit
+            | What::ConnectionBurst { .. }
+            | What::SlowClients { .. }
+            | What::GatewayStops
     );
     let lost = match &asked.ended {
         Ended::Gateway { reason, .. } => {

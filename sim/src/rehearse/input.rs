@@ -36,9 +36,19 @@ pub fn read(arguments: &[String], dynamic: Option<&Path>) -> anyhow::Result<Text
     let mut written = Written::gather(arguments).map_err(said)?;
     // What cannot matter stays out of the plan.
     written.variables.retain(|(name, _)| {
-        ["FAIRLEAD_", "TRAEFIK_", "KONTENA_", "SSL_CERT", "ETCD_NODE", "STATS_PASSWORD", "SYSLOG_TARGET", "BACKENDS", "ACME_CHALLENGE_"]
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
+        [
+            "FAIRLEAD_",
+            "TRAEFIK_",
+            "KONTENA_",
+            "SSL_CERT",
+            "ETCD_NODE",
+            "STATS_PASSWORD",
+            "SYSLOG_TARGET",
+            "BACKENDS",
+            "ACME_CHALLENGE_",
+        ]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
             && !matches!(name.as_str(), "FAIRLEAD_LOG")
     });
     let (config, _) = written.resolve().map_err(said)?;
@@ -92,7 +102,11 @@ fn place(texts: &mut Texts, config: &StaticConfig, dynamic: Option<&Path>) -> an
             }
         }
         (None, None) => {
-            let what = if others.is_empty() { "no provider is configured".into() } else { format!("provider {} cannot be asked here", others.join(", ")) };
+            let what = if others.is_empty() {
+                "no provider is configured".into()
+            } else {
+                format!("provider {} cannot be asked here", others.join(", "))
+            };
             bail!("{what}: give the dynamic configuration as a file or a directory, --dynamic PATH");
         }
     }

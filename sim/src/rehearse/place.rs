@@ -20,8 +20,7 @@ pub fn dynamic(texts: &Texts, path: &[&str]) -> Place {
 
 /// In the static configuration; a flag or a variable that is not in the file is told as such.
 pub fn fixed(texts: &Texts, path: &[&str]) -> Place {
-    let written =
-        fairlead_actors::written::Written { file: texts.file.clone(), variables: Vec::new(), flags: Vec::new() };
+    let written = fairlead_actors::written::Written { file: texts.file.clone(), variables: Vec::new(), flags: Vec::new() };
     let at = match written.file_tree() {
         Ok(tree) if texts.file.is_some() => deepest(&tree, path).1,
         _ => "the static configuration".to_owned(),

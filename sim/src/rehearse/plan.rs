@@ -159,7 +159,9 @@ impl What {
     /// What it strikes; empty where that goes without saying.
     pub fn target(&self) -> &str {
         match self {
-            Self::NodeDies { node } | Self::Partition { node } | Self::PacketLoss { node, .. } | Self::Latency { node, .. } => node,
+            Self::NodeDies { node } | Self::Partition { node } | Self::PacketLoss { node, .. } | Self::Latency { node, .. } => {
+                node
+            }
             Self::ServerCrashes { server }
             | Self::ServerRestarts { server }
             | Self::SlowServer { server, .. }

@@ -84,6 +84,9 @@ pub fn all(blueprint: &Blueprint) -> (Vec<Probe>, Vec<(String, String)>) {
             Err(why) => unexercised.push((router.name.to_string(), why)),
         }
     }
+    let connections = blueprint.snapshot.tcp_routers().iter();
+    unexercised
+        .extend(connections.map(|r| (format!("{} (tcp)", r.name), "connections without HTTP are not rehearsed".to_owned())));
     probes.extend(blueprint.config.entry_points.values().filter_map(|entry| unmatched(blueprint, entry)));
     (probes, unexercised)
 }
@@ -115,8 +118,7 @@ fn of_router(blueprint: &Blueprint, router: &CompiledRouter) -> Result<Vec<Probe
                     Ok(()) => {
                         let methods = ["GET", "POST"].iter().chain(std::iter::once(&method)).map(|m| (*m).to_owned());
                         let methods: BTreeSet<String> = draft.method.iter().cloned().chain(methods).collect();
-                        probe.methods =
-                            methods.into_iter().filter(|m| reaches(blueprint, &probe, m, router).is_ok()).collect();
+                        probe.methods = methods.into_iter().filter(|m| reaches(blueprint, &probe, m, router).is_ok()).collect();
                         return finish(blueprint, router, probe);
                     }
                     Err(Some(reason)) => why = reason,
@@ -346,7 +348,9 @@ fn member(range: &IpRange) -> Option<IpAddr> {
     let ip = match (range.address, range.prefix == bits) {
         (ip, true) => ip,
         // Far enough in not to be a router's or a server's.
-        (IpAddr::V4(ip), false) => IpAddr::V4(Ipv4Addr::from_bits(ip.to_bits() | (199 & ((1u32 << (32 - range.prefix.min(31))) - 1)).max(1))),
+        (IpAddr::V4(ip), false) => {
+            IpAddr::V4(Ipv4Addr::from_bits(ip.to_bits() | (199 & ((1u32 << (32 - range.prefix.min(31))) - 1)).max(1)))
+        }
         (IpAddr::V6(ip), false) => IpAddr::V6((ip.to_bits() | 1).into()),
     };
     (!ip.is_loopback() && !ip.is_unspecified() && ip != IpAddr::V4(GATEWAY) && range.contains(ip)).then_some(ip)

@@ -147,7 +147,11 @@ impl fmt::Display for Report {
         let mut kinds: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (what, times) in &self.tried {
             let (kind, target) = what.split_once(' ').unwrap_or((what, ""));
-            kinds.entry(kind).or_default().push(if target.is_empty() { format!("×{times}") } else { format!("{target} ×{times}") });
+            kinds.entry(kind).or_default().push(if target.is_empty() {
+                format!("×{times}")
+            } else {
+                format!("{target} ×{times}")
+            });
         }
         for (kind, targets) in kinds {
             item(f, &format!("{kind}: {}", clipped(&targets)))?;

@@ -208,7 +208,9 @@ impl World {
                 return;
             }
             if now() > deadline {
-                let left = format!("{open} connections of clients and {in_flight} requests to servers are open {REST:?} after the last request");
+                let left = format!(
+                    "{open} connections of clients and {in_flight} requests to servers are open {REST:?} after the last request"
+                );
                 return self.breaks("O10", left);
             }
             sleep(Duration::from_millis(100)).await;
@@ -292,4 +294,3 @@ impl World {
         self.blueprint.nodes.iter().position(|node| node.name == name)
     }
 }
-

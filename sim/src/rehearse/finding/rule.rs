@@ -76,9 +76,13 @@ impl Context<'_> {
             }
         } else {
             let remedy = match failed[0].ended.word().as_str() {
-                "upstream_tls" => "The servers' certificates are not trusted: name their authority in serversTransport.rootCAs, and serverName if the certificate has another name than the URL.",
+                "upstream_tls" => {
+                    "The servers' certificates are not trusted: name their authority in serversTransport.rootCAs, and serverName if the certificate has another name than the URL."
+                }
                 "no_server" => "The service has no server that could be asked: give it one.",
-                "connection refused" => "No TLS connection came about: is there a certificate for this host, and do the TLS options let a usual client in?",
+                "connection refused" => {
+                    "No TLS connection came about: is there a certificate for this host, and do the TLS options let a usual client in?"
+                }
                 "misdirected" => "Hosts that share connections need the same TLS options.",
                 "overloaded" => "A limit of the gateway is below this load: raise fairlead.limits.",
                 _ => "Nothing went wrong in the world: see what `fairlead explain` says of this request.",
@@ -169,7 +173,12 @@ impl Context<'_> {
         {
             return Some(verdict);
         }
-        if late.is_empty() || !matches!(incident.what, What::NodeDies { .. } | What::Partition { .. } | What::ServiceDies { .. } | What::ServerCrashes { .. }) {
+        if late.is_empty()
+            || !matches!(
+                incident.what,
+                What::NodeDies { .. } | What::Partition { .. } | What::ServiceDies { .. } | What::ServerCrashes { .. }
+            )
+        {
             return None;
         }
         let kind = match self.blueprint.dynamic.services.get(probe.service.as_str()).map(|service| &service.kind) {
@@ -185,7 +194,9 @@ impl Context<'_> {
                 evidence(&late, of)
             ),
             place: self.service(&probe.service, &[kind, "healthCheck"]),
-            remedy: format!("Give {leaf} a healthCheck, and the {kind} service `healthCheck: {{}}`, so that it is told when a child is down."),
+            remedy: format!(
+                "Give {leaf} a healthCheck, and the {kind} service `healthCheck: {{}}`, so that it is told when a child is down."
+            ),
         })
     }
 
@@ -196,6 +207,10 @@ impl Context<'_> {
             What::Deploy { service } => Some(self.deploy(service, seen)),
             What::HealthFlaps { service } => Some(self.flap(service, seen)),
             What::ServerRestarts { server } | What::ServerCrashes { server } => Some(self.no_retry(probe, server, seen)),
+            // What had come to the machine before it went waits for an answer, as with a server that hangs.
+            What::NodeDies { .. } | What::Partition { .. } if failed.iter().all(|asked| asked.ended == Ended::Patience) => {
+                self.hang(probe, failed, seen)
+            }
             What::NodeDies { node } | What::Partition { node } => Some(Verdict {
                 code: "node-loss-leaks",
                 severity: Severity::Warning,
@@ -211,7 +226,8 @@ impl Context<'_> {
                     severity: Severity::Warning,
                     what: format!("{server} answered 500 and kept its share of the requests although others were well: {seen}."),
                     place: self.service(leaf, &["loadBalancer", "healthCheck"]),
-                    remedy: "Add a healthCheck on a path that fails when the server does, with interval × fall below 10 s.".into(),
+                    remedy: "Add a healthCheck on a path that fails when the server does, with interval × fall below 10 s."
+                        .into(),
                 })
             }
             // By the operator's own time-out.
@@ -219,6 +235,8 @@ impl Context<'_> {
             What::PacketLoss { .. } | What::Latency { .. } => Some(self.network(leaf, seen)),
             What::DnsFails { name } | What::DnsMoves { name } => Some(self.names(name, leaf, seen)),
             What::GatewayStops => Some(self.drain(probe, failed, seen)),
+            // Refusing a crowd is what a rate limit is for.
+            What::ConnectionBurst { .. } if failed.iter().all(|asked| asked.ended.word() == "rate_limited") => None,
             What::ConnectionBurst { connections } => Some(Verdict {
                 code: "burst-refused",
                 severity: Severity::Warning,
@@ -235,10 +253,14 @@ impl Context<'_> {
         let (what, remedy) = match retry {
             None => (
                 format!("{server} died and was back soon, and nothing was tried again: {seen}."),
-                "Add a retry middleware to the router: attempts 5, initialInterval 500ms bridges a restart of some seconds.".to_owned(),
+                "Add a retry middleware to the router: attempts 5, initialInterval 500ms bridges a restart of some seconds."
+                    .to_owned(),
             ),
             Some(retry) => (
-                format!("{server} died and was back soon; {} attempts from {:?} were not enough: {seen}.", retry.attempts, retry.initial_interval),
+                format!(
+                    "{server} died and was back soon; {} attempts from {:?} were not enough: {seen}.",
+                    retry.attempts, retry.initial_interval
+                ),
                 "Raise attempts or initialInterval of the retry middleware until they last longer than a restart.".to_owned(),
             ),
         };
@@ -250,8 +272,12 @@ impl Context<'_> {
         let check = self.blueprint.balancer(service).and_then(|balancer| balancer.health_check.as_ref());
         let (what, remedy) = match check {
             None => (
-                format!("Its servers were replaced one after the other, and new ones got requests before they were warm, because no healthCheck asks them: {seen}."),
-                format!("Add a healthCheck whose interval × fall is below the stop grace of {grace} s, on a path that fails from SIGTERM on and until the server is warm."),
+                format!(
+                    "Its servers were replaced one after the other, and new ones got requests before they were warm, because no healthCheck asks them: {seen}."
+                ),
+                format!(
+                    "Add a healthCheck whose interval × fall is below the stop grace of {grace} s, on a path that fails from SIGTERM on and until the server is warm."
+                ),
             ),
             Some(check) => (
                 format!(
@@ -261,7 +287,8 @@ impl Context<'_> {
                 format!("Bring interval × fall below the stop grace ({grace} s, or what --stop-grace says), or lengthen that."),
             ),
         };
-        let path = if check.is_some() { &["loadBalancer", "healthCheck", "interval"][..] } else { &["loadBalancer", "healthCheck"] };
+        let path =
+            if check.is_some() { &["loadBalancer", "healthCheck", "interval"][..] } else { &["loadBalancer", "healthCheck"] };
         Verdict { code: "deploy-drops", severity: Severity::Error, what, place: self.service(service, path), remedy }
     }
 
@@ -270,7 +297,9 @@ impl Context<'_> {
         Verdict {
             code: "health-takes-all",
             severity: Severity::Warning,
-            what: format!("Every health check failed once, as when what all servers depend on stutters, and fall is {fall}: {seen}."),
+            what: format!(
+                "Every health check failed once, as when what all servers depend on stutters, and fall is {fall}: {seen}."
+            ),
             place: self.service(service, &["loadBalancer", "healthCheck", "fall"]),
             remedy: "Set fall to 2 or 3, so that one failed probe takes nobody out.".into(),
         }
@@ -286,9 +315,9 @@ impl Context<'_> {
             code: "no-response-timeout",
             severity: Severity::Error,
             what: if limit.is_zero() {
-                format!("A server took requests and never answered. Nothing bounds how long it may take, and {waited} clients had no answer after {patience} s: {seen}.")
+                format!("A server that had taken requests never answered. Nothing bounds how long it may take, and {waited} clients had no answer after {patience} s: {seen}.")
             } else {
-                format!("A server took requests and never answered. Its time-out is {limit:?}, and {waited} clients had no answer after {patience} s: {seen}.")
+                format!("A server that had taken requests never answered. Its time-out is {limit:?}, and {waited} clients had no answer after {patience} s: {seen}.")
             },
             place: match transport.name.provider() {
                 "internal" => place::fixed(&self.plan.texts, &["serversTransport", "forwardingTimeouts", "responseHeaderTimeout"]),
@@ -307,7 +336,8 @@ impl Context<'_> {
             severity: Severity::Warning,
             what: format!("While {name} could not be resolved, or after it meant another address: {seen}."),
             place: self.service(leaf, &["loadBalancer", "servers"]),
-            remedy: "Name servers by address, or have a provider tell their addresses, where names change or resolvers fail.".into(),
+            remedy: "Name servers by address, or have a provider tell their addresses, where names change or resolvers fail."
+                .into(),
         }
     }
 

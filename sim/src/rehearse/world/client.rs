@@ -228,7 +228,10 @@ impl World {
         let own = self.blueprint.servers.get(key).is_some_and(|server| server.services.iter().any(|s| probe.leaves.contains(s)));
         let guarded = matches!(probe.expects, Expect::Status(_) | Expect::Redirect | Expect::Internal);
         if guarded {
-            self.breaks("O1", format!("request {id} for {}{} was to be turned away, and {key} answered it", probe.host, probe.target));
+            self.breaks(
+                "O1",
+                format!("request {id} for {}{} was to be turned away, and {key} answered it", probe.host, probe.target),
+            );
         } else if !own {
             self.breaks("O2", format!("request {id} for router {} was answered by {key}, which is not behind it", probe.router));
         }

@@ -193,7 +193,8 @@ impl World {
         let taken = |ip: &IpAddr| self.addresses.lock().values().any(|known| known == ip);
         let free = (1..=255).map(|n| IpAddr::V4(Ipv4Addr::new(198, 19, 255, n))).find(|ip| !taken(ip));
         let Some(new) = free else { return };
-        let keys: Vec<String> = self.blueprint.servers.iter().filter(|(_, s)| s.host == name).map(|(key, _)| key.clone()).collect();
+        let keys: Vec<String> =
+            self.blueprint.servers.iter().filter(|(_, s)| s.host == name).map(|(key, _)| key.clone()).collect();
         keys.iter().for_each(|key| self.kill_server(key));
         self.net.attach(self.nodes[index].host, &new.to_string());
         self.addresses.lock().insert(name.to_owned(), new);

@@ -91,7 +91,10 @@ impl World {
         for port in std::iter::once(process.server.port).chain(process.server.health_ports.iter().copied()) {
             let (world, process, life) = (self.clone(), process.clone(), life.clone());
             node.spawn(async move {
-                match Listener::bind(SocketAddr::new(address, port), ListenOptions { reuse_port: true, ..ListenOptions::default() }) {
+                match Listener::bind(
+                    SocketAddr::new(address, port),
+                    ListenOptions { reuse_port: true, ..ListenOptions::default() },
+                ) {
                     Ok(listener) => accept(&world, &process, &life, listener).await,
                     Err(e) => world.note(&process.key, &format!("cannot listen on {address}:{port}: {e}")),
                 }
@@ -149,6 +152,8 @@ async fn speak(world: &Arc<World>, process: &Arc<Process>, life: &Arc<Life>, str
             }
         }
         UpstreamScheme::H2c => serve2(world, process, life, stream).await,
+        // Services of connections are not rehearsed.
+        UpstreamScheme::Tcp => {}
     }
 }
 
