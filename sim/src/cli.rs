@@ -92,6 +92,9 @@ impl Arguments {
             }
             ["replay", file] => {
                 let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+                if rehearse::replays(&text) {
+                    return Ok(rehearse::main(&["--replay".to_owned(), file.to_owned()]));
+                }
                 self.run(Plan::from_json(&text).with_context(|| format!("{file} is no plan"))?)
             }
             ["sweep", ref of @ ..] => fleet::sweep(&chosen(of)?, self.range(200), self.jobs, self.table),

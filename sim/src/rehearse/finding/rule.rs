@@ -46,11 +46,11 @@ impl Context<'_> {
         let verdict = if names_servers && behind.iter().all(|server| !struck.contains(server)) {
             Some(self.unexplained(probe, &seen))
         } else if all_struck {
-            self.all_down(incident, probe, failed, &seen)
+            self.all_down(incident, probe, failed, of)
         } else if names_servers && !down.is_empty() && probe.leaves.len() > 1 {
             self.fallback(incident, probe, down[0], failed, of)
         } else {
-            self.some_down(incident, probe, failed, &seen)
+            self.some_down(incident, probe, failed, of)
         };
         let subject = if probe.service.is_empty() { probe.entry_point.clone() } else { probe.service.clone() };
         verdict.map(|verdict| finding(verdict, subject, vec![incident.what.told()]))
@@ -126,7 +126,8 @@ impl Context<'_> {
     }
 
     /// No server was left for this router.
-    fn all_down(&self, incident: &Incident, probe: &Probe, failed: &[&Asked], seen: &str) -> Option<Verdict> {
+    fn all_down(&self, incident: &Incident, probe: &Probe, failed: &[&Asked], of: usize) -> Option<Verdict> {
+        let seen = &*evidence(failed, of);
         let servers: BTreeSet<&str> = probe.leaves.iter().flat_map(|leaf| self.blueprint.servers_of(leaf)).collect();
         let one = servers.len() == 1;
         let leaf = probe.leaves.iter().next()?;
@@ -158,7 +159,7 @@ impl Context<'_> {
             What::Deploy { service } => Some(self.deploy(service, seen)),
             What::HealthFlaps { service } => Some(self.flap(service, seen)),
             What::ServerHangs { .. } => self.hang(probe, failed, seen),
-            What::DnsFails { name } | What::DnsMoves { name } => Some(self.names(name, leaf, seen)),
+            What::DnsFails { name } | What::DnsMoves { name } => self.names(incident, name, leaf, failed, of),
             What::PacketLoss { .. } | What::Latency { .. } => Some(self.network(leaf, seen)),
             // Its only server was slow or answered 500: there is nothing that a gateway could do.
             _ => None,
@@ -201,7 +202,8 @@ impl Context<'_> {
     }
 
     /// Some of a router's servers are struck, others are not.
-    fn some_down(&self, incident: &Incident, probe: &Probe, failed: &[&Asked], seen: &str) -> Option<Verdict> {
+    fn some_down(&self, incident: &Incident, probe: &Probe, failed: &[&Asked], of: usize) -> Option<Verdict> {
+        let seen = &*evidence(failed, of);
         let leaf = probe.leaves.iter().next().map_or("", String::as_str);
         match &incident.what {
             What::Deploy { service } => Some(self.deploy(service, seen)),
@@ -233,7 +235,7 @@ impl Context<'_> {
             // By the operator's own time-out.
             What::SlowServer { .. } => None,
             What::PacketLoss { .. } | What::Latency { .. } => Some(self.network(leaf, seen)),
-            What::DnsFails { name } | What::DnsMoves { name } => Some(self.names(name, leaf, seen)),
+            What::DnsFails { name } | What::DnsMoves { name } => self.names(incident, name, leaf, failed, of),
             What::GatewayStops => Some(self.drain(probe, failed, seen)),
             // Refusing a crowd is what a rate limit is for.
             What::ConnectionBurst { .. } if failed.iter().all(|asked| asked.ended.word() == "rate_limited") => None,
@@ -330,15 +332,18 @@ impl Context<'_> {
         })
     }
 
-    fn names(&self, name: &str, leaf: &str, seen: &str) -> Verdict {
-        Verdict {
+    fn names(&self, incident: &Incident, name: &str, leaf: &str, failed: &[&Asked], of: usize) -> Option<Verdict> {
+        // What was under way at the old address has nothing to do with names.
+        let failed: Vec<&Asked> = failed.iter().filter(|asked| asked.at > incident.at).copied().collect();
+        let seen = evidence(&failed, of);
+        (!failed.is_empty()).then(|| Verdict {
             code: "dns-dependent",
             severity: Severity::Warning,
             what: format!("While {name} could not be resolved, or after it meant another address: {seen}."),
             place: self.service(leaf, &["loadBalancer", "servers"]),
             remedy: "Name servers by address, or have a provider tell their addresses, where names change or resolvers fail."
                 .into(),
-        }
+        })
     }
 
     fn network(&self, leaf: &str, seen: &str) -> Verdict {
