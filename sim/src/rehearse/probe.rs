@@ -338,6 +338,8 @@ fn demand(matcher: &Matcher, draft: &mut Draft) -> Option<()> {
             draft.query.push((key.to_string(), value));
         }
         Test::ClientIp(range) => draft.client = Some(member(range)?),
+        // Of connections, which no request is.
+        _ => return None,
     }
     Some(())
 }
