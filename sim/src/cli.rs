@@ -3,7 +3,7 @@
 use crate::{
     fleet,
     plan::Plan,
-    planted,
+    planted, rehearse,
     run::{self, Order, Report},
     scenario::{self, Scenario},
     shrink, timeline,
@@ -28,12 +28,16 @@ cargo sim sweep [SCENARIO] --seeds A..B [--jobs N]  many seeds, each in a proces
 cargo sim sweep [SCENARIO] --fresh N                N seeds that nobody has tried: they follow from the commit
 cargo sim figures                                   how fast worlds and state machines are on this machine
 cargo sim meta [SCENARIO] --seeds A..B [--jobs N]   each seed in two processes: equal traces
+cargo sim rehearse --configFile FILE …              your own configuration in the simulated world; --help says more
 cargo planted hunt [BUG] [--seeds A..B] [--jobs N]  the first seed that catches each planted bug
 ";
 
 /// Reads the arguments and does what they say. 0: all passed, 1: something failed, 64: the arguments make no sense.
 pub fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("rehearse", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return rehearse::main(rest);
+    }
     match Arguments::read(&args).and_then(|arguments| arguments.obey()) {
         Ok(code) => code,
         Err(e) => {
@@ -110,7 +114,13 @@ impl Arguments {
                 }
                 self.run(plan, None)
             }
-            ["replay", file] => self.run(stored(file)?, Some(file.to_owned())),
+            ["replay", file] => {
+                let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+                if rehearse::replays(&text) {
+                    return Ok(rehearse::main(&["--replay".to_owned(), file.to_owned()]));
+                }
+                self.run(stored(file)?, Some(file.to_owned()))
+            }
             ["shrink", what] => self.shrink(what),
             ["sweep", ref of @ ..] => fleet::sweep(&chosen(of)?, self.range(200), self.jobs, self.table),
             ["figures"] => fleet::figures(),

@@ -18,6 +18,7 @@ mod fleet;
 pub mod oracle;
 pub mod plan;
 pub mod planted;
+pub mod rehearse;
 pub mod run;
 pub mod scenario;
 mod shrink;

@@ -220,8 +220,8 @@ impl Provider for FileProvider {
     }
 }
 
-/// All files' trees as one configuration.
-fn assemble(place: &str, single: bool, good: Vec<Arc<Tree>>) -> (RawDynamic, Vec<Rejection>) {
+/// All files' trees as one configuration; `single` if a file was named rather than a directory.
+pub fn assemble(place: &str, single: bool, good: Vec<Arc<Tree>>) -> (RawDynamic, Vec<Rejection>) {
     let (tree, mut rejections) = match (single, good.first()) {
         (true, Some(tree)) => (Tree::clone(tree), Vec::new()),
         _ => merge::merge(place, good.iter().map(|tree| Tree::clone(tree))),
