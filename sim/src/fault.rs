@@ -3,7 +3,7 @@
 //! Owns which step of a plan is which kind. Deliberately absent: how a fault is done to the world (`world`), and what it may excuse
 //! (`oracle`).
 
-use crate::plan::{Manner, What, swarm};
+use crate::plan::{Manner, What, environment, swarm};
 
 /// See the head of this file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,7 +129,26 @@ impl Fault {
             What::Member { stall, withhold, hang, .. } => (Self::Store, Phase::lasting(*stall || *withhold || *hang)),
             What::CrashRouter => (Self::Actor, Phase::Once),
             What::Swarm(event) => return Some(Self::of_event(event)),
+            What::Environment(event) => return Some(Self::of_environment(event)),
         })
+    }
+
+    fn of_environment(event: &environment::Event) -> (Self, Phase) {
+        use environment::Event;
+        let fault = match event {
+            Event::Starve { .. } => Self::Starvation,
+            Event::Packets { .. } => Self::Packets,
+            Event::HalfOpen(_) => Self::HalfOpen,
+            Event::Clock { .. } => Self::Clock,
+            Event::Health { .. } => Self::Flap,
+            Event::Descriptors(_) | Event::Disk { .. } => Self::Exhaustion,
+            Event::Crash(_) => Self::Actor,
+            Event::Move { .. } | Event::Name { .. } | Event::Names { .. } => Self::Names,
+        };
+        match event {
+            Event::HalfOpen(_) | Event::Descriptors(_) | Event::Crash(_) | Event::Move { .. } => (fault, Phase::Once),
+            _ => (fault, Phase::lasting(!event.is_over())),
+        }
     }
 
     fn of_event(event: &swarm::Event) -> (Self, Phase) {

@@ -4,6 +4,7 @@
 //! index. A run draws nothing: what it needs beyond the plan (a body, a pause of a server) follows from identifiers, and the
 //! order of tasks and packets from madsim, seeded with [`Plan::seed`].
 
+pub mod environment;
 pub mod swarm;
 
 use serde::{Deserialize, Serialize};
@@ -53,6 +54,12 @@ pub struct Gateway {
     pub torn_reads: u32,
     /// Members of the store.
     pub members: usize,
+    /// Servers are configured by names of their own instead of addresses.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub names: bool,
+    /// Another process has the gateway's port when it starts, and gives it back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub port_taken: bool,
 }
 
 /// Where the configuration comes from.
@@ -141,6 +148,8 @@ pub enum What {
     CrashRouter,
     /// Something happens to the Swarm.
     Swarm(swarm::Event),
+    /// Something happens to what the gateway stands on.
+    Environment(environment::Event),
 }
 
 /// A node of the world.
@@ -207,6 +216,7 @@ impl Plan {
             What::Write(write) => write.manner == Manner::Whole,
             What::Member { stall, withhold, hang, .. } => !(*stall || *withhold || *hang),
             What::Swarm(event) => event.is_planned(),
+            What::Environment(event) => event.is_over(),
             _ => false,
         };
         self.steps.iter().filter(|step| !orderly(&step.what)).count()
@@ -229,6 +239,7 @@ impl Plan {
                     write.units.iter().all(|unit| unit.service < self.services && unit.servers.iter().flatten().all(server))
                 }
                 What::Swarm(event) => self.swarm.as_ref().is_some_and(|swarm| swarm.has(event, self.services)),
+                What::Environment(event) => event.nodes().iter().all(node) && event.service().is_none_or(|s| s < self.services),
                 What::Leader(_) | What::Compact | What::CrashRouter => true,
             };
             anyhow::ensure!(sound, "step {i} of the plan names a server, service or node that is not in it: {:?}", step.what);

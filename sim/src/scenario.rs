@@ -4,6 +4,7 @@
 //! not in detail only. Owns what all scenarios draw alike; each file below owns one script.
 
 mod config_race;
+mod environment;
 mod partition;
 mod rolling_update;
 mod swarm;
@@ -25,8 +26,14 @@ pub struct Scenario {
 }
 
 /// All of them.
-pub const ALL: [Scenario; 5] =
-    [rolling_update::SCENARIO, config_race::SCENARIO, partition::SCENARIO, swarm_update::SCENARIO, swarm_discovery::SCENARIO];
+pub const ALL: [Scenario; 6] = [
+    rolling_update::SCENARIO,
+    config_race::SCENARIO,
+    partition::SCENARIO,
+    swarm_update::SCENARIO,
+    swarm_discovery::SCENARIO,
+    environment::SCENARIO,
+];
 
 /// The scenario of this name.
 pub fn named(name: &str) -> Option<&'static Scenario> {
@@ -64,8 +71,15 @@ impl Draft {
             reorder: chance.percent(30),
             short_io: if chance.percent(30) { chance.magnitude(10, 500) as u32 } else { 0 },
         };
-        let gateway =
-            Gateway { workers: chance.count(1, 3), source: Source::File, health_check: false, torn_reads: 0, members: 0 };
+        let gateway = Gateway {
+            workers: chance.count(1, 3),
+            source: Source::File,
+            health_check: false,
+            torn_reads: 0,
+            members: 0,
+            names: false,
+            port_taken: false,
+        };
         let (think, body) = (chance.magnitude(1, 800), chance.magnitude(1, 200_000));
         let first = Write { generation: 1, units: Vec::new(), manner: Manner::Whole };
         let plan = Plan {

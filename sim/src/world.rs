@@ -7,6 +7,7 @@
 
 mod bench;
 mod client;
+mod environment;
 mod gateway;
 mod rest;
 mod server;
@@ -22,7 +23,10 @@ use crate::{
     store::{Member, Store},
     trace::Trace,
 };
-use fairlead_actors::{gateway::Directory, worker::Shared};
+use fairlead_actors::{
+    gateway::{Crashes, Directory},
+    worker::Shared,
+};
 use fairlead_net::{
     sim::{Config, HostId, Net},
     task,
@@ -62,6 +66,8 @@ pub struct World {
     stage: Option<stage::Stage>,
     shared: OnceLock<Arc<Shared>>,
     directory: OnceLock<Arc<Directory>>,
+    crashes: OnceLock<Crashes>,
+    environment: environment::State,
 }
 
 /// A node and its host.
@@ -139,6 +145,8 @@ impl World {
             source: source::Desired::default(),
             shared: OnceLock::new(),
             directory: OnceLock::new(),
+            crashes: OnceLock::new(),
+            environment: environment::State::default(),
             gateway,
             servers,
             members,
@@ -172,6 +180,7 @@ impl World {
     }
 
     async fn start(self: Arc<Self>) -> Result<gateway::Running, Violation> {
+        self.tell_names();
         for (machine, member) in &self.members {
             let at = (member.clone(), source::MEMBER_PORT);
             machine.node.spawn(async move {

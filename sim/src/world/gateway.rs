@@ -1,6 +1,6 @@
 //! The gateway's node: the real actors with a real static configuration, and what can be seen of them.
 
-use super::{World, server_ip, source};
+use super::{World, environment, server_ip, source};
 use crate::{
     oracle::{Oracle, Violation, broken},
     plan::Source,
@@ -17,6 +17,7 @@ use fairlead_core::{
     http::{Host, Request, Scheme, VecFields},
     snapshot::CompiledRouter,
 };
+use madsim::runtime::{Handle, NodeHandle};
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
@@ -32,21 +33,52 @@ pub(super) struct Running {
 
 /// Starts it, and waits until it is ready.
 pub(super) async fn start(world: &Arc<World>) -> Result<Running, Violation> {
+    if world.plan.gateway.port_taken {
+        starts_late(world).await?;
+    }
+    match begin(world).await? {
+        Ok(gateway) => {
+            // Set once per world.
+            let _first = world.shared.set(gateway.shared().clone());
+            let _first = world.directory.set(gateway.directory().clone());
+            let _first = world.crashes.set(gateway.crashes());
+            Ok(Running { gateway })
+        }
+        Err(e) => broken(Oracle::Liveness, format!("the gateway did not start: {e}")),
+    }
+}
+
+/// Its process begins on its node: ready, or refused in its own words.
+async fn begin(world: &Arc<World>) -> Result<Result<Gateway, String>, Violation> {
     let config = configuration(world);
     let providers = compose::providers(&config);
     let workers = world.plan.gateway.workers;
     let telemetry = Telemetry::new(telemetry::Options { workers, seed: world.plan.seed, ..telemetry::Options::default() });
     let options = Options { config, telemetry, workers, pin: false, host_name: "gateway".into(), providers };
-    match world.gateway.node.spawn(Gateway::start(options)).await {
-        Ok(Ok(gateway)) => {
-            // Set once per world.
-            let _first = world.shared.set(gateway.shared().clone());
-            let _first = world.directory.set(gateway.directory().clone());
-            Ok(Running { gateway })
-        }
-        Ok(Err(e)) => broken(Oracle::Liveness, format!("the gateway did not start: {e}")),
+    match node(world).spawn(Gateway::start(options)).await {
+        Ok(started) => Ok(started.map_err(|e| e.to_string())),
         Err(_) => broken(Oracle::Panic, "the gateway's start was cut off"),
     }
+}
+
+/// The gateway's node: a restarted one is another one behind the same number.
+fn node(world: &World) -> NodeHandle {
+    Handle::current().get_node(world.gateway.node.id()).expect("nodes are never removed")
+}
+
+/// The port is another process's first: the gateway says so and does not start; when the port is free it does.
+async fn starts_late(world: &Arc<World>) -> Result<(), Violation> {
+    let squatter = world.take_port().await;
+    match begin(world).await? {
+        Ok(_) => return broken(Oracle::Liveness, "the gateway started although its port was taken"),
+        Err(e) if e.contains("cannot listen") => world.note("gateway", &format!("does not start: {e}")),
+        Err(e) => return broken(Oracle::Liveness, format!("the gateway did not say that its port is taken: {e}")),
+    }
+    drop(squatter);
+    // Its process ends with that, and is started again.
+    world.net.exit(world.gateway.host);
+    Handle::current().restart(world.gateway.node.id());
+    Ok(())
 }
 
 impl Running {
@@ -56,7 +88,18 @@ impl Running {
 
     /// Goes down on its own node.
     pub(super) async fn drain(self, world: &World) -> Option<Outcome> {
-        world.gateway.node.spawn(self.gateway.drain(pending::<()>)).await.ok()
+        node(world).spawn(self.gateway.drain(pending::<()>)).await.ok()
+    }
+}
+
+impl World {
+    /// The provider's name, which names of its units end with.
+    pub(super) fn provider(&self) -> &'static str {
+        match self.plan.gateway.source {
+            Source::File => "file",
+            Source::Etcd => "etcd",
+            Source::Swarm => "swarm",
+        }
     }
 }
 
@@ -127,6 +170,9 @@ pub(super) fn routes(published: &Published) -> BTreeMap<usize, BTreeSet<usize>> 
 }
 
 fn server_at(host: &str) -> Option<usize> {
+    if let Some(server) = environment::server_named(host) {
+        return Some(server);
+    }
     let (rest, last) = host.rsplit_once('.')?;
     let (_, block) = rest.rsplit_once('.')?;
     let index = block.parse::<usize>().ok()? * 250 + last.parse::<usize>().ok()? - 1;

@@ -1,6 +1,6 @@
 //! The writers: how a desired state comes to stand in a file or in the store, whole or torn.
 
-use super::{World, server, server_ip};
+use super::{World, server};
 use crate::{
     chance::Chance,
     plan::{Manner, Source, Unit, Write},
@@ -45,7 +45,7 @@ impl World {
                     None => desired.remove(&unit.service),
                 };
             }
-            document(&desired, self.plan.gateway.health_check)
+            document(&desired, self.plan.gateway.health_check, |server| self.url(server))
         };
         if let Manner::Torn { order, pause } = write.manner {
             let mut chance = Chance::new(order, "pieces");
@@ -75,11 +75,17 @@ impl World {
         }
     }
 
+    fn url(&self, server: usize) -> String {
+        format!("http://{}:{}", self.server_name(server), server::PORT)
+    }
+
     /// What leads from the store's present keys of a service to the desired ones.
     fn changes(&self, unit: &Unit, generation: u64) -> Vec<Change> {
         let name = format!("s{}", unit.service);
         let wanted: BTreeMap<String, String> = match &unit.servers {
-            Some(servers) => keys(&name, generation, servers, self.plan.gateway.health_check).into_iter().collect(),
+            Some(servers) => {
+                keys(&name, generation, servers, self.plan.gateway.health_check, |server| self.url(server)).into_iter().collect()
+            }
             None => BTreeMap::new(),
         };
         let own =
@@ -93,7 +99,13 @@ impl World {
     }
 }
 
-fn keys(name: &str, generation: u64, servers: &[usize], health_check: bool) -> Vec<(String, String)> {
+fn keys(
+    name: &str,
+    generation: u64,
+    servers: &[usize],
+    health_check: bool,
+    url: impl Fn(usize) -> String,
+) -> Vec<(String, String)> {
     let mark = format!("{ROOT}/middlewares/mark-{name}/headers");
     let balancer = format!("{ROOT}/services/{name}/loadbalancer");
     let mut keys = vec![
@@ -113,7 +125,7 @@ fn keys(name: &str, generation: u64, servers: &[usize], health_check: bool) -> V
     keys
 }
 
-fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, health_check: bool) -> String {
+fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, health_check: bool, url: impl Fn(usize) -> String) -> String {
     let (mut routers, mut marks, mut services) = (String::new(), String::new(), String::new());
     for (service, (generation, servers)) in desired {
         let name = format!("s{service}");
@@ -143,8 +155,4 @@ fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, health_check: bool) ->
         return "http: {}\n".into();
     }
     format!("http:\n  routers:\n{routers}  middlewares:\n{marks}  services:\n{services}")
-}
-
-fn url(index: usize) -> String {
-    format!("http://{}:{}", server_ip(index), server::PORT)
 }

@@ -79,11 +79,12 @@ impl World {
                 }
             }
             What::Swarm(event) => self.take_event(event),
+            What::Environment(event) => self.take_environment(event),
             What::Write(_) => {}
         }
     }
 
-    fn link(&self, from: Node, to: Node, cut: bool) {
+    pub(super) fn link(&self, from: Node, to: Node, cut: bool) {
         self.note("network", &format!("{} {from:?} to {to:?}", if cut { "cuts" } else { "mends" }));
         self.net.link(self.host(from), self.host(to), |link| link.blocked = cut);
         let now = self.now();

@@ -1,0 +1,194 @@
+//! What the gateway stands on gives way: CPU time, the network's quality, its clock, descriptors, disk, names, its own actors; and
+//! servers are not what they say of their health.
+//!
+//! Which kinds a seed has, how often, and how hard, differs by orders of magnitude; one seed in ten has none, and one in ten only
+//! what crashes.
+
+use super::{Draft, Scenario};
+use crate::{
+    chance::Chance,
+    fault::Fault,
+    plan::{
+        Node, Source, What,
+        environment::{Actor, Event, Manner, Name},
+    },
+};
+
+pub(super) const SCENARIO: Scenario = Scenario {
+    name: "environment",
+    about: "tasks are starved, packets lost, clocks wrong, descriptors and disks gone, names wrong, actors crash, and health flaps",
+    draw,
+};
+
+/// The kinds that are drawn here.
+const KINDS: [Fault; 9] = [
+    Fault::Starvation,
+    Fault::Packets,
+    Fault::HalfOpen,
+    Fault::Clock,
+    Fault::Flap,
+    Fault::Exhaustion,
+    Fault::Actor,
+    Fault::Names,
+    Fault::Kill,
+];
+/// Those that need nothing but something that ends.
+const CRASHES: [Fault; 2] = [Fault::Actor, Fault::Kill];
+
+fn draw(draft: &mut Draft) {
+    let source = draft.chance.pick(&[Source::File, Source::Etcd]);
+    draft.source(source);
+    let gateway = &mut draft.plan.gateway;
+    gateway.health_check = draft.chance.percent(60);
+    gateway.names = draft.chance.percent(50);
+    gateway.port_taken = draft.chance.percent(10);
+    for _ in 0..draft.chance.count(1, 3) {
+        let servers = draft.chance.count(1, 4);
+        draft.service(servers);
+    }
+    let span = draft.chance.magnitude(2_000, 16_000);
+    for _ in 0..draft.chance.count(0, 5) {
+        let at = draft.chance.within(200, span);
+        let service = draft.chance.count(0, draft.plan.services - 1);
+        let all: Vec<_> = (0..draft.plan.servers.len()).filter(|i| draft.plan.servers[*i].service == service).collect();
+        let sure = draft.chance.pick(&all);
+        let servers = all.into_iter().filter(|server| *server == sure || draft.chance.percent(60)).collect();
+        draft.write(at, service, Some(servers));
+    }
+    let until = draft.environment(span);
+    draft.workload(span.max(until.min(2 * span)) + 3_000);
+}
+
+impl Draft {
+    /// Faults of the environment, from now to `span`. When the last is over. Drawn from a chance of their own.
+    pub(super) fn environment(&mut self, span: u64) -> u64 {
+        let mut chance = Chance::new(self.plan.seed, "environment");
+        let kinds: Vec<_> = match chance.count(0, 9) {
+            0 => return 0,
+            1 => CRASHES.to_vec(),
+            // Each with a weight of its own, and most of them out.
+            _ => {
+                let mut kinds = Vec::new();
+                for kind in KINDS {
+                    if chance.percent(35) {
+                        let weight = chance.magnitude(1, 16) as usize;
+                        kinds.extend(std::iter::repeat_n(kind, weight));
+                    }
+                }
+                kinds
+            }
+        };
+        if kinds.is_empty() {
+            return 0;
+        }
+        let mut until = 0;
+        for _ in 0..chance.magnitude(1, 24) {
+            let (at, kind) = (chance.within(100, span), chance.pick(&kinds));
+            until = until.max(self.environment_fault(&mut chance, kind, at));
+        }
+        until
+    }
+
+    /// One fault of this kind. When it is over.
+    fn environment_fault(&mut self, chance: &mut Chance, kind: Fault, at: u64) -> u64 {
+        let server = chance.count(0, self.plan.servers.len() - 1);
+        let until = at + chance.magnitude(20, 12_000);
+        match kind {
+            Fault::Starvation => {
+                let node = chance.pick(&[Node::Gateway, Node::Gateway, Node::Server(server), Node::Client(0)]);
+                let most = chance.magnitude(10, 10_000);
+                self.environment_lasts(at, until, Event::Starve { node, most }, Event::Starve { node, most: 0 });
+            }
+            Fault::Packets => self.packets(chance, at, until, server),
+            Fault::HalfOpen => {
+                self.step(at, What::Environment(Event::HalfOpen(server)));
+                self.step(until, What::Mend { from: Node::Gateway, to: Node::Server(server) });
+                self.step(until, What::Mend { from: Node::Server(server), to: Node::Gateway });
+                self.step(until + 1, What::Start(server));
+            }
+            Fault::Kill => {
+                self.step(at, if chance.percent(50) { What::Kill(server) } else { What::PowerOff(server) });
+                self.step(until, What::Start(server));
+            }
+            Fault::Clock => {
+                // From what a time server corrects to what a dead battery forgets.
+                let by = chance.magnitude(1, 100_000_000_000) as i64;
+                let ahead = if chance.percent(50) { by } else { -by };
+                self.environment_lasts(at, until, Event::Clock { ahead }, Event::Clock { ahead: 0 });
+            }
+            Fault::Flap => {
+                let manner = match chance.count(0, 4) {
+                    0 | 1 => Manner::Flaps { period: chance.within(300, 3_000) },
+                    2 => Manner::Ill,
+                    3 => Manner::Slow { by: chance.magnitude(50, 5_000) },
+                    _ => Manner::Lies,
+                };
+                let over = Event::Health { server, manner: Manner::Well };
+                self.environment_lasts(at, until, Event::Health { server, manner }, over);
+            }
+            Fault::Exhaustion if chance.percent(60) => {
+                self.step(at, What::Environment(Event::Descriptors(chance.magnitude(1, 200) as u32)));
+                self.step(until, What::Environment(Event::Descriptors(0)));
+            }
+            Fault::Exhaustion => {
+                self.environment_lasts(at, until, Event::Disk { broken: true }, Event::Disk { broken: false });
+            }
+            Fault::Names => self.name_fault(chance, at, until, server),
+            _ => {
+                let service = chance.count(0, self.plan.services - 1);
+                let actor = chance.pick(&[
+                    Actor::Router,
+                    Actor::BackendPool,
+                    Actor::Certificates,
+                    Actor::ConfigWatch,
+                    Actor::Listener,
+                    Actor::HealthCheck(service),
+                ]);
+                self.step(at, What::Environment(Event::Crash(actor)));
+                return at;
+            }
+        }
+        until
+    }
+
+    fn packets(&mut self, chance: &mut Chance, at: u64, until: u64, server: usize) {
+        let members = self.plan.gateway.members;
+        let other = match members {
+            0 => Node::Server(server),
+            _ if chance.percent(70) => Node::Server(server),
+            _ => Node::Member(chance.count(0, members - 1)),
+        };
+        let (loss, slower) = match chance.count(0, 2) {
+            0 => (chance.magnitude(1, 300) as u32, 0),
+            1 => (0, chance.magnitude(5, 2_000)),
+            _ => (chance.magnitude(1, 300) as u32, chance.magnitude(5, 500)),
+        };
+        let directions = [(Node::Gateway, other), (other, Node::Gateway)];
+        for (from, to) in chance.pick(&[&directions[..1], &directions[1..], &directions[..]]).to_vec() {
+            let over = Event::Packets { from, to, loss: 0, slower: 0 };
+            self.environment_lasts(at, until, Event::Packets { from, to, loss, slower }, over);
+        }
+    }
+
+    fn name_fault(&mut self, chance: &mut Chance, at: u64, until: u64, server: usize) {
+        match chance.count(0, 3) {
+            0 => {
+                let delay = chance.magnitude(1, 6_000);
+                self.environment_lasts(at, until, Event::Names { delay }, Event::Names { delay: 0 });
+            }
+            1 if self.plan.gateway.names => {
+                self.step(at, What::Environment(Event::Move { server, told: until - at }));
+            }
+            _ => {
+                let answer = chance.pick(&[Name::NoSuchName, Name::Failure]);
+                let over = Event::Name { server, answer: Name::Right };
+                self.environment_lasts(at, until, Event::Name { server, answer }, over);
+            }
+        }
+    }
+
+    fn environment_lasts(&mut self, at: u64, until: u64, begins: Event, ends: Event) {
+        self.step(at, What::Environment(begins));
+        self.step(until, What::Environment(ends));
+    }
+}
