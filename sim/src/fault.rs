@@ -141,12 +141,13 @@ impl Fault {
             Event::HalfOpen(_) => Self::HalfOpen,
             Event::Clock { .. } => Self::Clock,
             Event::Health { .. } => Self::Flap,
-            Event::Descriptors(_) | Event::Disk { .. } => Self::Exhaustion,
-            Event::Crash(_) => Self::Actor,
+            Event::Descriptors { .. } | Event::Disk { .. } => Self::Exhaustion,
+            Event::Collector { .. } => Self::Collector,
+            Event::Crash { .. } => Self::Actor,
             Event::Move { .. } | Event::Name { .. } | Event::Names { .. } => Self::Names,
         };
         match event {
-            Event::HalfOpen(_) | Event::Descriptors(_) | Event::Crash(_) | Event::Move { .. } => (fault, Phase::Once),
+            Event::HalfOpen(_) | Event::Crash { .. } | Event::Move { .. } => (fault, Phase::Once),
             _ => (fault, Phase::lasting(!event.is_over())),
         }
     }

@@ -6,10 +6,12 @@
 //! Deliberately absent: the judging of sockets, tasks and permits at the end of a run, which only [`crate::world`] can see; and
 //! any leniency that is not stated at its rule below.
 
+pub mod certificates;
 mod identity;
 mod ledger;
 mod source;
 pub mod swarm;
+pub mod telemetry;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,8 @@
 
 pub mod environment;
 pub mod swarm;
+pub mod telemetry;
+pub mod tls;
 
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +29,9 @@ pub struct Plan {
     /// their creation, and services are hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swarm: Option<swarm::Swarm>,
+    /// A second entry point, with TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<tls::Tls>,
     /// By then every step is done, and all that was broken is mended.
     pub quiet_at: u64,
 }
@@ -46,6 +51,9 @@ pub struct Network {
 /// The gateway's static side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gateway {
+    /// How many of them there are, each like the other.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub count: usize,
     pub workers: usize,
     pub source: Source,
     /// Services have an active health check.
@@ -57,6 +65,9 @@ pub struct Gateway {
     /// Servers are configured by names of their own instead of addresses.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub names: bool,
+    /// What is recorded of requests is read, and must be true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<telemetry::Telemetry>,
     /// Another process has the gateway's port when it starts, and gives it back.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub port_taken: bool,
@@ -91,6 +102,9 @@ pub struct Server {
 /// A client: one request after the other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Client {
+    /// The one that it asks.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gateway: usize,
     pub start: u64,
     pub asks: Vec<Ask>,
 }
@@ -156,7 +170,9 @@ pub enum What {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Node {
+    /// The first, in plans of old.
     Gateway,
+    GatewayAt(usize),
     Server(usize),
     Member(usize),
     Client(usize),
@@ -226,6 +242,7 @@ impl Plan {
         let server = |i: &usize| *i < self.servers.len();
         let node = |node: &Node| match node {
             Node::Gateway => true,
+            Node::GatewayAt(i) => *i < self.gateway.count,
             Node::Server(i) => server(i),
             Node::Member(i) => *i < self.gateway.members,
             Node::Client(i) => *i < self.clients.len(),
@@ -245,6 +262,14 @@ impl Plan {
             anyhow::ensure!(sound, "step {i} of the plan names a server, service or node that is not in it: {:?}", step.what);
             anyhow::ensure!(step.at <= self.quiet_at, "step {i} of the plan comes after `quiet_at`");
         }
+        anyhow::ensure!(
+            self.gateway.count > 0 && self.clients.iter().all(|client| client.gateway < self.gateway.count),
+            "the plan has no gateway, or a client asks one that is not in it"
+        );
+        anyhow::ensure!(
+            self.tls.as_ref().is_none_or(|tls| self.gateway.source == Source::File && tls.is_sound(self.gateway.count)),
+            "TLS of the plan needs a file as its source, or names a file or gateway that is not in it"
+        );
         let swarm = self.swarm.as_ref();
         anyhow::ensure!(
             swarm.is_some() == (self.gateway.source == Source::Swarm) && swarm.is_none_or(|swarm| swarm.is_sound(self.services)),
@@ -257,4 +282,29 @@ impl Plan {
         );
         Ok(())
     }
+}
+
+impl Node {
+    /// The gateway that it is, if it is one.
+    pub fn gateway(self) -> Option<usize> {
+        match self {
+            Self::Gateway => Some(0),
+            Self::GatewayAt(index) => Some(index),
+            _ => None,
+        }
+    }
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde gives")]
+fn is_one(count: &usize) -> bool {
+    *count == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde gives")]
+fn is_zero(index: &usize) -> bool {
+    *index == 0
 }

@@ -12,7 +12,7 @@ pub struct Bug {
 }
 
 /// All of them.
-pub const BUGS: [Bug; 14] = [
+pub const BUGS: [Bug; 22] = [
     Bug {
         name: "withdrawn_stays",
         about: "a server that the configuration no longer has stays in the pick set",
@@ -71,6 +71,26 @@ pub const BUGS: [Bug; 14] = [
         about: "a connection counts as the server's although another one may have its address by now",
         scenarios: &["swarm_discovery", "swarm_update"],
     },
+    Bug {
+        name: "expired_served",
+        about: "of two certificates for a name, the one that ran out since they were loaded is shown",
+        scenarios: &["environment"],
+    },
+    Bug {
+        name: "sni_fallback",
+        about: "a certificate for one host of a domain is shown for the others, which have their own",
+        scenarios: &["environment"],
+    },
+    Bug { name: "rotation_ignored", about: "certificate files that changed are not read again", scenarios: &["environment"] },
+    Bug { name: "metrics_miscounted", about: "a request that took two attempts is counted twice", scenarios: &["environment"] },
+    Bug { name: "accept_stops", about: "a listener that once found no descriptor accepts no more", scenarios: &["environment"] },
+    Bug { name: "dns_cached_forever", about: "the first address of a name is kept for good", scenarios: &["environment"] },
+    Bug {
+        name: "actor_not_restarted",
+        about: "an actor that ended without a panic is not started again",
+        scenarios: &["environment"],
+    },
+    Bug { name: "probe_never_recovers", about: "a server that was found ill is not asked again", scenarios: &["environment"] },
 ];
 
 /// The bug of this name.

@@ -72,12 +72,14 @@ impl Draft {
             short_io: if chance.percent(30) { chance.magnitude(10, 500) as u32 } else { 0 },
         };
         let gateway = Gateway {
+            count: 1,
             workers: chance.count(1, 3),
             source: Source::File,
             health_check: false,
             torn_reads: 0,
             members: 0,
             names: false,
+            telemetry: None,
             port_taken: false,
         };
         let (think, body) = (chance.magnitude(1, 800), chance.magnitude(1, 200_000));
@@ -93,6 +95,7 @@ impl Draft {
             clients: Vec::new(),
             steps: Vec::new(),
             swarm: None,
+            tls: None,
             quiet_at: 0,
         };
         Self { chance, plan, desired: Vec::new(), generation: 1, think, body }
@@ -176,7 +179,7 @@ impl Draft {
                     abort: chance.percent(aborts).then(|| chance.magnitude(1, 1_000)),
                 });
             }
-            self.plan.clients.push(Client { start, asks });
+            self.plan.clients.push(Client { gateway: 0, start, asks });
         }
     }
 

@@ -117,6 +117,10 @@ impl Registry {
         if let Some(reason) = record.reason {
             record.entry_point.reasons.add(reason);
         }
+        // Connections have counters of their own, which do not speak of requests, and which do not wait for their end.
+        if record.tcp {
+            return;
+        }
         if let Some(service) = record.service
             && record.attempts > 1
         {
@@ -132,6 +136,10 @@ impl Registry {
             request_bytes: record.request_bytes,
             response_bytes: record.response_bytes,
         };
+        if options.entry_points && planted!("metrics_miscounted") && record.attempts > 1 {
+            // Once more for the attempt that failed.
+            record.entry_point.table.add(shard, key, &sample, record.tls.as_ref());
+        }
         if options.entry_points {
             record.entry_point.table.add(shard, key, &sample, record.tls.as_ref());
         }

@@ -17,16 +17,38 @@ pub enum Event {
     /// A server's link is cut both ways, and then its process dies: nobody is told that its connections are gone. To be ended by
     /// mending the link and starting the server.
     HalfOpen(usize),
-    /// The gateway's wall clock is ahead of the true time by so many milliseconds, or behind.
-    Clock { ahead: i64 },
+    /// A gateway's wall clock is ahead of the true time by so many milliseconds, or behind.
+    Clock {
+        #[serde(default)]
+        gateway: usize,
+        ahead: i64,
+    },
     /// What a server says when it is asked whether it is well, and whether that is true.
     Health { server: usize, manner: Manner },
-    /// The next so many accepts of the gateway find no descriptor.
-    Descriptors(u32),
-    /// The gateway's files cannot be read, or can be again.
-    Disk { broken: bool },
+    /// The next so many accepts of a gateway find no descriptor. 0: that is over.
+    Descriptors {
+        #[serde(default)]
+        gateway: usize,
+        accepts: u32,
+    },
+    /// A gateway's files cannot be read, or can be again.
+    Disk {
+        #[serde(default)]
+        gateway: usize,
+        broken: bool,
+    },
+    /// Whoever reads a gateway's access log and spans stops reading, or goes on.
+    Collector {
+        #[serde(default)]
+        gateway: usize,
+        stalled: bool,
+    },
     /// An actor panics or is ended.
-    Crash(Actor),
+    Crash {
+        #[serde(default)]
+        gateway: usize,
+        actor: Actor,
+    },
     /// A server goes and begins again at another address; the name service tells so after so many milliseconds.
     Move { server: usize, told: u64 },
     /// The name service fails for a server's name, or no longer.
@@ -79,12 +101,14 @@ impl Event {
         match self {
             Self::Starve { most, .. } => *most == 0,
             Self::Packets { loss, slower, .. } => *loss == 0 && *slower == 0,
-            Self::Clock { ahead } => *ahead == 0,
+            Self::Clock { ahead, .. } => *ahead == 0,
             Self::Health { manner, .. } => *manner == Manner::Well,
-            Self::Disk { broken } => !broken,
+            Self::Disk { broken, .. } => !broken,
+            Self::Collector { stalled, .. } => !stalled,
             Self::Name { answer, .. } => *answer == Name::Right,
             Self::Names { delay } => *delay == 0,
-            Self::HalfOpen(_) | Self::Descriptors(_) | Self::Crash(_) | Self::Move { .. } => false,
+            Self::Descriptors { accepts, .. } => *accepts == 0,
+            Self::HalfOpen(_) | Self::Crash { .. } | Self::Move { .. } => false,
         }
     }
 
@@ -96,14 +120,21 @@ impl Event {
             Self::HalfOpen(server) | Self::Health { server, .. } | Self::Move { server, .. } | Self::Name { server, .. } => {
                 vec![Node::Server(*server)]
             }
-            _ => Vec::new(),
+            Self::Clock { gateway, .. }
+            | Self::Descriptors { gateway, .. }
+            | Self::Disk { gateway, .. }
+            | Self::Collector { gateway, .. }
+            | Self::Crash { gateway, .. } => {
+                vec![Node::GatewayAt(*gateway)]
+            }
+            Self::Names { .. } => Vec::new(),
         }
     }
 
     /// The service that it names.
     pub(super) fn service(&self) -> Option<usize> {
         match self {
-            Self::Crash(Actor::HealthCheck(service)) => Some(*service),
+            Self::Crash { actor: Actor::HealthCheck(service), .. } => Some(*service),
             _ => None,
         }
     }

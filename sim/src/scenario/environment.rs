@@ -10,7 +10,9 @@ use crate::{
     fault::Fault,
     plan::{
         Node, Source, What,
-        environment::{Actor, Event, Manner, Name},
+        environment::{self, Actor, Event, Name},
+        telemetry::Telemetry,
+        tls::{Change, File, Manner, Tls, Validity, Visit},
     },
 };
 
@@ -21,7 +23,7 @@ pub(super) const SCENARIO: Scenario = Scenario {
 };
 
 /// The kinds that are drawn here.
-const KINDS: [Fault; 9] = [
+const KINDS: [Fault; 10] = [
     Fault::Starvation,
     Fault::Packets,
     Fault::HalfOpen,
@@ -30,6 +32,7 @@ const KINDS: [Fault; 9] = [
     Fault::Exhaustion,
     Fault::Actor,
     Fault::Names,
+    Fault::Collector,
     Fault::Kill,
 ];
 /// Those that need nothing but something that ends.
@@ -42,6 +45,10 @@ fn draw(draft: &mut Draft) {
     gateway.health_check = draft.chance.percent(60);
     gateway.names = draft.chance.percent(50);
     gateway.port_taken = draft.chance.percent(10);
+    gateway.telemetry = draft.chance.percent(70).then(|| Telemetry {
+        log_buffer: draft.chance.magnitude(512, 1 << 20) as usize,
+        span_buffer: draft.chance.magnitude(4, 4_096) as usize,
+    });
     for _ in 0..draft.chance.count(1, 3) {
         let servers = draft.chance.count(1, 4);
         draft.service(servers);
@@ -57,6 +64,9 @@ fn draw(draft: &mut Draft) {
     }
     let until = draft.environment(span);
     draft.workload(span.max(until.min(2 * span)) + 3_000);
+    if source == Source::File && draft.plan.gateway.torn_reads == 0 {
+        draft.certificates(span.max(until));
+    }
 }
 
 impl Draft {
@@ -93,17 +103,21 @@ impl Draft {
     fn environment_fault(&mut self, chance: &mut Chance, kind: Fault, at: u64) -> u64 {
         let server = chance.count(0, self.plan.servers.len() - 1);
         let until = at + chance.magnitude(20, 12_000);
+        let gateway = chance.count(0, self.plan.gateway.count - 1);
         match kind {
             Fault::Starvation => {
-                let node = chance.pick(&[Node::Gateway, Node::Gateway, Node::Server(server), Node::Client(0)]);
+                let node =
+                    chance.pick(&[Node::GatewayAt(gateway), Node::GatewayAt(gateway), Node::Server(server), Node::Client(0)]);
                 let most = chance.magnitude(10, 10_000);
                 self.environment_lasts(at, until, Event::Starve { node, most }, Event::Starve { node, most: 0 });
             }
-            Fault::Packets => self.packets(chance, at, until, server),
+            Fault::Packets => self.packets(chance, at, until, server, gateway),
             Fault::HalfOpen => {
                 self.step(at, What::Environment(Event::HalfOpen(server)));
-                self.step(until, What::Mend { from: Node::Gateway, to: Node::Server(server) });
-                self.step(until, What::Mend { from: Node::Server(server), to: Node::Gateway });
+                for gateway in (0..self.plan.gateway.count).map(Node::GatewayAt) {
+                    self.step(until, What::Mend { from: gateway, to: Node::Server(server) });
+                    self.step(until, What::Mend { from: Node::Server(server), to: gateway });
+                }
                 self.step(until + 1, What::Start(server));
             }
             Fault::Kill => {
@@ -114,24 +128,28 @@ impl Draft {
                 // From what a time server corrects to what a dead battery forgets.
                 let by = chance.magnitude(1, 100_000_000_000) as i64;
                 let ahead = if chance.percent(50) { by } else { -by };
-                self.environment_lasts(at, until, Event::Clock { ahead }, Event::Clock { ahead: 0 });
+                self.environment_lasts(at, until, Event::Clock { gateway, ahead }, Event::Clock { gateway, ahead: 0 });
             }
             Fault::Flap => {
                 let manner = match chance.count(0, 4) {
-                    0 | 1 => Manner::Flaps { period: chance.within(300, 3_000) },
-                    2 => Manner::Ill,
-                    3 => Manner::Slow { by: chance.magnitude(50, 5_000) },
-                    _ => Manner::Lies,
+                    0 | 1 => environment::Manner::Flaps { period: chance.within(300, 3_000) },
+                    2 => environment::Manner::Ill,
+                    3 => environment::Manner::Slow { by: chance.magnitude(50, 5_000) },
+                    _ => environment::Manner::Lies,
                 };
-                let over = Event::Health { server, manner: Manner::Well };
+                let over = Event::Health { server, manner: environment::Manner::Well };
                 self.environment_lasts(at, until, Event::Health { server, manner }, over);
             }
             Fault::Exhaustion if chance.percent(60) => {
-                self.step(at, What::Environment(Event::Descriptors(chance.magnitude(1, 200) as u32)));
-                self.step(until, What::Environment(Event::Descriptors(0)));
+                self.step(at, What::Environment(Event::Descriptors { gateway, accepts: chance.magnitude(1, 200) as u32 }));
+                self.step(until, What::Environment(Event::Descriptors { gateway, accepts: 0 }));
             }
             Fault::Exhaustion => {
-                self.environment_lasts(at, until, Event::Disk { broken: true }, Event::Disk { broken: false });
+                self.environment_lasts(at, until, Event::Disk { gateway, broken: true }, Event::Disk { gateway, broken: false });
+            }
+            Fault::Collector => {
+                let over = Event::Collector { gateway, stalled: false };
+                self.environment_lasts(at, until, Event::Collector { gateway, stalled: true }, over);
             }
             Fault::Names => self.name_fault(chance, at, until, server),
             _ => {
@@ -144,14 +162,68 @@ impl Draft {
                     Actor::Listener,
                     Actor::HealthCheck(service),
                 ]);
-                self.step(at, What::Environment(Event::Crash(actor)));
+                self.step(at, What::Environment(Event::Crash { gateway, actor }));
                 return at;
             }
         }
         until
     }
 
-    fn packets(&mut self, chance: &mut Chance, at: u64, until: u64, server: usize) {
+    /// An entry point with TLS, in half of the seeds: files that are changed well and badly, and certificates that run out.
+    pub(super) fn certificates(&mut self, until: u64) {
+        let mut chance = Chance::new(self.plan.seed, "certificates");
+        if chance.percent(50) {
+            return;
+        }
+        let hosts: Vec<_> = (0..self.plan.services).map(|service| format!("s{service}.test")).collect();
+        let seconds = until.div_ceil(1_000);
+        let validity = |chance: &mut Chance| {
+            // A certificate of usual length, one that runs out soon, or one that begins soon.
+            let far = 30 * 86_400;
+            match chance.count(0, 3) {
+                0 => Validity { from: -far, until: chance.within(1, seconds + 5) as i64 },
+                1 => Validity { from: chance.within(1, seconds + 5) as i64, until: 2 * far },
+                _ => Validity { from: -far, until: far + chance.within(0, 100) as i64 },
+            }
+        };
+        let mut files = Vec::new();
+        for _ in 0..chance.count(1, 4) {
+            let names = match chance.count(0, 3) {
+                0 => vec!["*.test".to_owned()],
+                1 => hosts.clone(),
+                _ => vec![chance.pick(&hosts)],
+            };
+            files.push(File { names, first: validity(&mut chance) });
+        }
+        if chance.percent(50) {
+            files.push(File { names: Vec::new(), first: validity(&mut chance) });
+        }
+        let last = until + chance.pick(&[4_000, 20_000]);
+        let mut changes: Vec<_> = (0..chance.magnitude(1, 12))
+            .map(|_| {
+                let manner = match chance.count(0, 5) {
+                    0 => Manner::Mismatched,
+                    1 => Manner::Cut,
+                    2 => Manner::Removed,
+                    _ => Manner::Rotated { pause: chance.magnitude(1, 2_000), key_first: chance.percent(50) },
+                };
+                let file = chance.count(0, files.len() - 1);
+                Change { at: chance.within(100, until), file, manner, validity: validity(&mut chance) }
+            })
+            .collect();
+        changes.sort_by_key(|change| change.at);
+        let others = ["x.elsewhere.org", "a.s0.test", "test"];
+        let visits = (0..chance.count(10, 80))
+            .map(|_| {
+                let name = if chance.percent(85) { chance.pick(&hosts) } else { chance.pick(&others).to_owned() };
+                let gateway = chance.count(0, self.plan.gateway.count - 1);
+                Visit { at: chance.within(0, last), gateway, name, clear: chance.percent(4) }
+            })
+            .collect();
+        self.plan.tls = Some(Tls { strict: chance.percent(40), files, changes, visits });
+    }
+
+    fn packets(&mut self, chance: &mut Chance, at: u64, until: u64, server: usize, gateway: usize) {
         let members = self.plan.gateway.members;
         let other = match members {
             0 => Node::Server(server),
@@ -163,7 +235,8 @@ impl Draft {
             1 => (0, chance.magnitude(5, 2_000)),
             _ => (chance.magnitude(1, 300) as u32, chance.magnitude(5, 500)),
         };
-        let directions = [(Node::Gateway, other), (other, Node::Gateway)];
+        let gateway = Node::GatewayAt(gateway);
+        let directions = [(gateway, other), (other, gateway)];
         for (from, to) in chance.pick(&[&directions[..1], &directions[1..], &directions[..]]).to_vec() {
             let over = Event::Packets { from, to, loss: 0, slower: 0 };
             self.environment_lasts(at, until, Event::Packets { from, to, loss, slower }, over);

@@ -3,7 +3,7 @@
 //! Owns the state of these faults, and what each means to the model: which servers cannot be counted on meanwhile, and when the
 //! source cannot be read.
 
-use super::{World, server_ip};
+use super::{World, instance::Model, server_ip};
 use crate::{
     oracle::Hindrance,
     plan::{
@@ -30,6 +30,8 @@ pub(super) struct State {
     manners: Mutex<BTreeMap<usize, Manner>>,
     /// Servers that moved: how often.
     moves: Mutex<BTreeMap<usize, usize>>,
+    /// The address that a server holds, where it is not its first.
+    held: Mutex<BTreeMap<usize, String>>,
     /// What the name service is to say of a server whose name fails at present.
     names: Mutex<BTreeMap<usize, Name>>,
 }
@@ -42,18 +44,25 @@ impl World {
             Event::Starve { node, most } => {
                 let late = (*most > 0).then(|| Duration::from_micros(*most));
                 self.net.starve(self.host(*node), late);
-                if *node == Node::Gateway {
+                if let Some(gateway) = node.gateway() {
                     // What it is late to read is late to be served.
-                    self.judge.lock().source(self.now(), "starvation", late.is_some());
+                    self.source_of(gateway, "starvation", late.is_some());
                 }
             }
             Event::Packets { from, to, loss, slower } => self.spoil(*from, *to, *loss, *slower),
             Event::HalfOpen(server) => {
-                self.link(Node::Gateway, Node::Server(*server), true);
-                self.link(Node::Server(*server), Node::Gateway, true);
+                for gateway in (0..self.gateways.len()).map(Node::GatewayAt) {
+                    self.link(gateway, Node::Server(*server), true);
+                    self.link(Node::Server(*server), gateway, true);
+                }
                 self.kill_server(*server, false);
             }
-            Event::Clock { ahead } => self.net.skew(self.gateway.host, *ahead),
+            Event::Clock { gateway, ahead } => {
+                self.net.skew(self.gateways[*gateway].machine.host, *ahead);
+                if let Some(secure) = &self.secure {
+                    secure.judges[*gateway].lock().clock(self.now(), *ahead);
+                }
+            }
             Event::Health { server, manner } => {
                 self.environment.manners.lock().insert(*server, *manner);
                 let asked = self.plan.gateway.health_check || *manner == Manner::Lies;
@@ -62,12 +71,16 @@ impl World {
                     self.closed_idle(*server);
                 }
             }
-            Event::Descriptors(accepts) => self.net.fail_accepts(self.gateway.host, *accepts),
-            Event::Disk { broken } => {
-                self.net.failing_disk(self.gateway.host, *broken);
-                self.judge.lock().source(self.now(), "disk", *broken);
+            Event::Descriptors { gateway, accepts } => self.net.fail_accepts(self.gateways[*gateway].machine.host, *accepts),
+            Event::Disk { gateway, broken } => {
+                self.net.failing_disk(self.gateways[*gateway].machine.host, *broken);
+                self.source_of(*gateway, "disk", *broken);
+                if let Some(secure) = &self.secure {
+                    secure.judges[*gateway].lock().disk(self.now(), *broken);
+                }
             }
-            Event::Crash(actor) => self.crash(*actor),
+            Event::Collector { gateway, stalled } => self.recorders[*gateway].stall(*stalled),
+            Event::Crash { gateway, actor } => self.crash(*gateway, *actor),
             Event::Move { server, told } => self.move_server(*server, *told),
             Event::Name { server, answer } => {
                 self.environment.names.lock().insert(*server, *answer);
@@ -89,21 +102,29 @@ impl World {
             link.loss = f64::from(loss) / 1000.0;
             link.latency = Duration::from_micros(least)..Duration::from_micros(most + 1 + slower * 1000);
         });
-        let now = self.now();
-        let spoilt = loss > 0 || slower > 0;
-        match (from, to) {
-            (Node::Gateway, Node::Server(server)) => self.hinder(server, Hindrance::PacketsOut, spoilt),
-            (Node::Server(server), Node::Gateway) => self.hinder(server, Hindrance::PacketsIn, spoilt),
-            (Node::Gateway, Node::Member(_)) | (Node::Member(_), Node::Gateway) => {
-                self.judge.lock().source(now, &format!("packets {from:?} {to:?}"), spoilt);
-            }
+        let (gateway, other, by) = match (from.gateway(), to.gateway()) {
+            (Some(gateway), _) => (gateway, to, Hindrance::PacketsOut),
+            (None, Some(gateway)) => (gateway, from, Hindrance::PacketsIn),
+            _ => return,
+        };
+        let (now, spoilt) = (self.now(), loss > 0 || slower > 0);
+        match (other, &self.gateways[gateway].model) {
+            (Node::Server(server), Model::Source(judge)) => judge.lock().hinder(now, server, by, spoilt),
+            (Node::Member(_), _) => self.source_of(gateway, &format!("packets {from:?} {to:?}"), spoilt),
             _ => {}
+        }
+    }
+
+    /// Something is wrong with a gateway's way to its source, or no longer.
+    fn source_of(&self, gateway: usize, what: &str, present: bool) {
+        if let Model::Source(judge) = &self.gateways[gateway].model {
+            judge.lock().source(self.now(), what, present);
         }
     }
 
     fn hinder(&self, server: usize, by: Hindrance, present: bool) {
         let now = self.now();
-        self.judge.lock().hinder(now, server, by, present);
+        self.each_source(|judge| judge.hinder(now, server, by, present));
     }
 
     /// As long as the name service is wrong about a server, and until the gateway asks it again.
@@ -148,8 +169,8 @@ impl World {
         self.environment.manners.lock().get(&server) == Some(&Manner::Lies)
     }
 
-    fn crash(&self, actor: Actor) {
-        let Some(crashes) = self.crashes.get() else { return };
+    fn crash(&self, gateway: usize, actor: Actor) {
+        let Some(crashes) = self.gateways[gateway].crashes() else { return };
         match actor {
             Actor::Router => crashes.crash("Router"),
             Actor::BackendPool => crashes.crash("BackendPool"),
@@ -191,8 +212,12 @@ impl World {
     }
 
     fn move_server(self: &Arc<Self>, server: usize, told: u64) {
-        let before = self.address(server);
-        *self.environment.moves.lock().entry(server).or_default() += 1;
+        let number = {
+            let mut moves = self.environment.moves.lock();
+            let number = moves.entry(server).or_default();
+            *number += 1;
+            *number
+        };
         self.hinder(server, Hindrance::Name, true);
         self.environment.names.lock().insert(server, Name::Failure);
         self.kill_server(server, false);
@@ -200,11 +225,20 @@ impl World {
         madsim::task::spawn(async move {
             // Its last words are on their way.
             sleep(Duration::from_millis(100)).await;
+            if world.environment.moves.lock().get(&server) != Some(&number) {
+                // It moves once more.
+                return;
+            }
             let host = world.servers[server].host;
-            world.net.detach(host, &before);
+            let mut held = world.environment.held.lock();
+            world.net.detach(host, &held.insert(server, world.address(server)).unwrap_or_else(|| server_ip(server)));
+            drop(held);
             world.net.attach(host, &world.address(server));
             world.start_server(server, 1);
             sleep(Duration::from_millis(told)).await;
+            if world.environment.moves.lock().get(&server) != Some(&number) {
+                return;
+            }
             world.environment.names.lock().insert(server, Name::Right);
             world.tell_name(server);
             world.hinder_for_a_while(server, false);
@@ -213,10 +247,10 @@ impl World {
 
     // ---- the port ----
 
-    /// Has the gateway's port, for a while.
-    pub(super) async fn take_port(&self) -> Option<Listener> {
+    /// Another process has a gateway's port, for a while.
+    pub(super) async fn take_port(&self, gateway: usize) -> Option<Listener> {
         let bind = async { Listener::bind("0.0.0.0:80".parse().expect("a constant address"), ListenOptions::default()).ok() };
-        self.gateway.node.spawn(bind).await.ok().flatten()
+        self.gateways[gateway].machine.node().spawn(bind).await.ok().flatten()
     }
 }
 

@@ -1,15 +1,14 @@
-//! The gateway's node: the real actors with a real static configuration, and what can be seen of them.
+//! A gateway's process: the real actors with a real static configuration, and what can be seen of them.
 
-use super::{World, environment, server_ip, source};
+use super::{World, environment, secure, server_ip, source};
 use crate::{
-    oracle::{Oracle, Violation, broken},
+    oracle::{Oracle, Verdict, Violation, broken},
     plan::Source,
 };
 use fairlead_actors::{
     compose,
     gateway::{Gateway, Options},
     published::Published,
-    telemetry::{self, Telemetry},
 };
 use fairlead_core::{
     config::{flags, resolve_static, static_::StaticConfig},
@@ -17,12 +16,12 @@ use fairlead_core::{
     http::{Host, Request, Scheme, VecFields},
     snapshot::CompiledRouter,
 };
-use madsim::runtime::{Handle, NodeHandle};
+use madsim::runtime::Handle;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     future::pending,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -31,53 +30,67 @@ pub(super) struct Running {
     gateway: Gateway,
 }
 
+/// The port of every gateway.
+pub(super) const PORT: u16 = 80;
+
+/// Where a gateway is.
+pub(super) fn ip(index: usize) -> String {
+    format!("10.0.0.{}", index + 1)
+}
+
+/// Where it listens.
+pub(super) fn address(index: usize) -> SocketAddr {
+    SocketAddr::new(ip(index).parse().expect("an address"), PORT)
+}
+
 /// Starts it, and waits until it is ready.
-pub(super) async fn start(world: &Arc<World>) -> Result<Running, Violation> {
+pub(super) async fn start(world: &Arc<World>, index: usize) -> Verdict {
     if world.plan.gateway.port_taken {
-        starts_late(world).await?;
+        starts_late(world, index).await?;
     }
-    match begin(world).await? {
+    match begin(world, index).await? {
         Ok(gateway) => {
-            // Set once per world.
-            let _first = world.shared.set(gateway.shared().clone());
-            let _first = world.directory.set(gateway.directory().clone());
-            let _first = world.crashes.set(gateway.crashes());
-            Ok(Running { gateway })
+            let instance = &world.gateways[index];
+            instance.runs(Running { gateway });
+            world.note(&instance.machine.name, "ready");
+            Ok(())
         }
         Err(e) => broken(Oracle::Liveness, format!("the gateway did not start: {e}")),
     }
 }
 
 /// Its process begins on its node: ready, or refused in its own words.
-async fn begin(world: &Arc<World>) -> Result<Result<Gateway, String>, Violation> {
+async fn begin(world: &Arc<World>, index: usize) -> Result<Result<Gateway, String>, Violation> {
+    let machine = &world.gateways[index].machine;
     let config = configuration(world);
     let providers = compose::providers(&config);
     let workers = world.plan.gateway.workers;
-    let telemetry = Telemetry::new(telemetry::Options { workers, seed: world.plan.seed, ..telemetry::Options::default() });
-    let options = Options { config, telemetry, workers, pin: false, host_name: "gateway".into(), providers };
-    match node(world).spawn(Gateway::start(options)).await {
+    let telemetry = world.recording(index, &config);
+    let (reader, records) = (world.clone(), telemetry.clone());
+    let options = Options { config, telemetry, workers, pin: false, host_name: machine.name.clone(), providers };
+    let process = async move {
+        reader.reads(index, &records);
+        Gateway::start(options).await
+    };
+    match machine.node().spawn(process).await {
         Ok(started) => Ok(started.map_err(|e| e.to_string())),
         Err(_) => broken(Oracle::Panic, "the gateway's start was cut off"),
     }
 }
 
-/// The gateway's node: a restarted one is another one behind the same number.
-fn node(world: &World) -> NodeHandle {
-    Handle::current().get_node(world.gateway.node.id()).expect("nodes are never removed")
-}
-
 /// The port is another process's first: the gateway says so and does not start; when the port is free it does.
-async fn starts_late(world: &Arc<World>) -> Result<(), Violation> {
-    let squatter = world.take_port().await;
-    match begin(world).await? {
+async fn starts_late(world: &Arc<World>, index: usize) -> Verdict {
+    let machine = &world.gateways[index].machine;
+    let squatter = world.take_port(index).await;
+    match begin(world, index).await? {
         Ok(_) => return broken(Oracle::Liveness, "the gateway started although its port was taken"),
-        Err(e) if e.contains("cannot listen") => world.note("gateway", &format!("does not start: {e}")),
+        Err(e) if e.contains("cannot listen") => world.note(&machine.name, &format!("does not start: {e}")),
         Err(e) => return broken(Oracle::Liveness, format!("the gateway did not say that its port is taken: {e}")),
     }
     drop(squatter);
     // Its process ends with that, and is started again.
-    world.net.exit(world.gateway.host);
-    Handle::current().restart(world.gateway.node.id());
+    world.net.exit(machine.host);
+    Handle::current().restart(machine.node.id());
     Ok(())
 }
 
@@ -87,8 +100,8 @@ impl Running {
     }
 
     /// Goes down on its own node.
-    pub(super) async fn drain(self, world: &World) -> Option<Outcome> {
-        node(world).spawn(self.gateway.drain(pending::<()>)).await.ok()
+    pub(super) async fn drain(self, world: &World, index: usize) -> Option<Outcome> {
+        world.gateways[index].machine.node().spawn(self.gateway.drain(pending::<()>)).await.ok()
     }
 }
 
@@ -114,6 +127,10 @@ fn configuration(world: &World) -> StaticConfig {
     ]
     .map(str::to_owned)
     .into();
+    if world.plan.tls.is_some() {
+        args.push(format!("--entryPoints.secure.address=0.0.0.0:{}", secure::PORT));
+        args.push("--entryPoints.secure.http.tls=true".into());
+    }
     match world.plan.gateway.source {
         Source::File => args.push(format!("--providers.file.filename={}", source::FILE)),
         Source::Etcd => {

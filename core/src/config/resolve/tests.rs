@@ -1,5 +1,6 @@
 mod golden;
 mod properties;
+mod tcp;
 
 use super::*;
 use crate::config::{
