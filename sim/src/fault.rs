@@ -3,7 +3,7 @@
 //! Owns which step of a plan is which kind. Deliberately absent: how a fault is done to the world (`world`), and what it may excuse
 //! (`oracle`).
 
-use crate::plan::{Manner, What, environment, swarm};
+use crate::plan::{Manner, What, environment, metadata, swarm};
 
 /// See the head of this file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,8 +129,19 @@ impl Fault {
             What::Member { stall, withhold, hang, .. } => (Self::Store, Phase::lasting(*stall || *withhold || *hang)),
             What::CrashRouter => (Self::Actor, Phase::Once),
             What::Swarm(event) => return Some(Self::of_event(event)),
+            What::Metadata(fault) => return Some(Self::of_metadata(*fault)),
             What::Environment(event) => return Some(Self::of_environment(event)),
         })
+    }
+
+    fn of_metadata(fault: metadata::Fault) -> (Self, Phase) {
+        use metadata::Fault;
+        // The end of whichever it was is the end of both.
+        match fault {
+            Fault::Stale => (Self::Events, Phase::Begins),
+            Fault::None => (Self::Store, Phase::Ends),
+            _ => (Self::Store, Phase::Begins),
+        }
     }
 
     fn of_environment(event: &environment::Event) -> (Self, Phase) {

@@ -123,11 +123,12 @@ impl Judge {
             left_at: None,
             published_since: None,
         };
+        let refresh = plan.metadata.as_ref().filter(|asked| asked.interval_poll).map_or(0, |asked| asked.refresh);
         Self {
             servers: plan.servers.iter().map(server).collect(),
             services: (0..plan.services).map(|_| source::Service::default()).collect(),
             settle: if plan.gateway.health_check { PROBED } else { 0 },
-            bounds: source::Bounds::of(plan.gateway.source),
+            bounds: source::Bounds::of(plan.gateway.source, refresh),
             requests: BTreeMap::new(),
             number: 0,
             source: source::Health::default(),

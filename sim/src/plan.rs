@@ -5,6 +5,7 @@
 //! order of tasks and packets from madsim, seeded with [`Plan::seed`].
 
 pub mod environment;
+pub mod metadata;
 pub mod swarm;
 pub mod telemetry;
 pub mod tls;
@@ -29,6 +30,9 @@ pub struct Plan {
     /// their creation, and services are hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swarm: Option<swarm::Swarm>,
+    /// Rancher's metadata service, where the configuration comes from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<metadata::Metadata>,
     /// A second entry point, with TLS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<tls::Tls>,
@@ -80,6 +84,10 @@ pub enum Source {
     File,
     Etcd,
     Swarm,
+    /// Rancher's metadata service.
+    Rancher,
+    /// Kontena's tree in the store.
+    Kontena,
 }
 
 /// A server of one service: how it behaves for as long as it lives.
@@ -162,6 +170,8 @@ pub enum What {
     CrashRouter,
     /// Something happens to the Swarm.
     Swarm(swarm::Event),
+    /// Something is wrong with Rancher's metadata service.
+    Metadata(metadata::Fault),
     /// Something happens to what the gateway stands on.
     Environment(environment::Event),
 }
@@ -233,6 +243,7 @@ impl Plan {
             What::Member { stall, withhold, hang, .. } => !(*stall || *withhold || *hang),
             What::Swarm(event) => event.is_planned(),
             What::Environment(event) => event.is_over(),
+            What::Metadata(fault) => *fault == metadata::Fault::None,
             _ => false,
         };
         self.steps.iter().filter(|step| !orderly(&step.what)).count()
@@ -257,6 +268,7 @@ impl Plan {
                 }
                 What::Swarm(event) => self.swarm.as_ref().is_some_and(|swarm| swarm.has(event, self.services)),
                 What::Environment(event) => event.nodes().iter().all(node) && event.service().is_none_or(|s| s < self.services),
+                What::Metadata(_) => self.metadata.is_some(),
                 What::Leader(_) | What::Compact | What::CrashRouter => true,
             };
             anyhow::ensure!(sound, "step {i} of the plan names a server, service or node that is not in it: {:?}", step.what);

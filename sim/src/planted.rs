@@ -12,7 +12,7 @@ pub struct Bug {
 }
 
 /// All of them.
-pub const BUGS: [Bug; 22] = [
+pub const BUGS: [Bug; 24] = [
     Bug {
         name: "withdrawn_stays",
         about: "a server that the configuration no longer has stays in the pick set",
@@ -91,6 +91,16 @@ pub const BUGS: [Bug; 22] = [
         scenarios: &["environment"],
     },
     Bug { name: "probe_never_recovers", about: "a server that was found ill is not asked again", scenarios: &["environment"] },
+    Bug {
+        name: "resync_dropped",
+        about: "an environment whose version stands still is not read again",
+        scenarios: &["metadata"],
+    },
+    Bug {
+        name: "lists_mixed",
+        about: "lists between which something changed are taken for one reading",
+        scenarios: &["metadata"],
+    },
 ];
 
 /// The bug of this name.

@@ -5,6 +5,7 @@
 
 mod config_race;
 mod environment;
+mod metadata;
 mod partition;
 mod rolling_update;
 mod swarm;
@@ -26,13 +27,14 @@ pub struct Scenario {
 }
 
 /// All of them.
-pub const ALL: [Scenario; 6] = [
+pub const ALL: [Scenario; 7] = [
     rolling_update::SCENARIO,
     config_race::SCENARIO,
     partition::SCENARIO,
     swarm_update::SCENARIO,
     swarm_discovery::SCENARIO,
     environment::SCENARIO,
+    metadata::SCENARIO,
 ];
 
 /// The scenario of this name.
@@ -95,6 +97,7 @@ impl Draft {
             clients: Vec::new(),
             steps: Vec::new(),
             swarm: None,
+            metadata: None,
             tls: None,
             quiet_at: 0,
         };
@@ -107,8 +110,8 @@ impl Draft {
         match source {
             Source::File if self.chance.percent(20) => self.plan.gateway.torn_reads = self.chance.within(1, 300) as u32,
             Source::File => {}
-            Source::Swarm => {}
-            Source::Etcd => self.plan.gateway.members = self.chance.count(1, 3),
+            Source::Swarm | Source::Rancher => {}
+            Source::Etcd | Source::Kontena => self.plan.gateway.members = self.chance.count(1, 3),
         }
     }
 

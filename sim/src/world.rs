@@ -10,6 +10,7 @@ mod client;
 mod environment;
 mod gateway;
 mod instance;
+mod metadata;
 mod recorder;
 mod rest;
 mod secure;
@@ -66,6 +67,8 @@ pub struct World {
     /// The Swarm, where the configuration comes from one.
     stage: Option<stage::Stage>,
     environment: environment::State,
+    /// Rancher's metadata service, where the configuration comes from it.
+    metadata: Option<metadata::Metadata>,
     /// One per gateway.
     recorders: Vec<recorder::Recorder>,
     /// The entry point with TLS.
@@ -150,6 +153,7 @@ impl World {
         let zero = now();
         let clients = clients.collect();
         let secure = secure::Secure::new(&plan, &machine);
+        let metadata = metadata::Metadata::new(&plan, &machine);
         Arc::new_cyclic(|world| Self {
             stage: stage::Stage::new(&plan, &net, zero, world.clone(), machine),
             zero,
@@ -160,6 +164,7 @@ impl World {
             clients,
             source: source::Desired::default(),
             environment: environment::State::default(),
+            metadata,
             recorders: gateways.iter().map(|_| recorder::Recorder::new()).collect(),
             secure,
             gateways,
@@ -200,6 +205,7 @@ impl World {
     async fn start(self: Arc<Self>) -> Verdict {
         self.tell_names();
         self.write_certificates();
+        self.serve_metadata();
         for (machine, member) in &self.members {
             let at = (member.clone(), source::MEMBER_PORT);
             machine.node.spawn(async move {

@@ -1,6 +1,6 @@
 //! A gateway's process: the real actors with a real static configuration, and what can be seen of them.
 
-use super::{World, environment, secure, server_ip, source};
+use super::{World, environment, metadata, secure, server_ip, source};
 use crate::{
     oracle::{Oracle, Verdict, Violation, broken},
     plan::Source,
@@ -112,6 +112,8 @@ impl World {
             Source::File => "file",
             Source::Etcd => "etcd",
             Source::Swarm => "swarm",
+            Source::Rancher => "rancher",
+            Source::Kontena => "kontena",
         }
     }
 }
@@ -136,6 +138,12 @@ fn configuration(world: &World) -> StaticConfig {
         Source::Etcd => {
             let members = (0..world.plan.gateway.members).map(|i| format!("10.0.9.{}:{}", i + 1, source::MEMBER_PORT));
             args.push(format!("--providers.etcd.endpoints={}", members.collect::<Vec<_>>().join(",")));
+        }
+        Source::Rancher => args.extend(world.metadata.iter().flat_map(metadata::Metadata::flags)),
+        Source::Kontena => {
+            let members = (0..world.plan.gateway.members).map(|i| format!("10.0.9.{}:{}", i + 1, source::MEMBER_PORT));
+            args.push(format!("--providers.kontena.endpoints={}", members.collect::<Vec<_>>().join(",")));
+            args.extend(["--providers.kontena.loadBalancer=lb".into(), "--providers.kontena.api=v3".into()]);
         }
         Source::Swarm => {
             let endpoints = world.stage.as_ref().map(super::stage::Stage::endpoints).unwrap_or_default();

@@ -45,7 +45,7 @@ impl Instance {
     pub(super) fn new(plan: &Plan, machine: Machine) -> Self {
         let model = match plan.gateway.source {
             Source::Swarm => Model::Swarm(Mutex::new(Discovery::new(plan.services))),
-            Source::File | Source::Etcd => Model::Source(Mutex::new(Judge::new(plan))),
+            Source::File | Source::Etcd | Source::Rancher | Source::Kontena => Model::Source(Mutex::new(Judge::new(plan))),
         };
         Self { machine, model, seen: Mutex::default(), running: Mutex::default() }
     }
@@ -142,7 +142,9 @@ impl World {
             // A file's revision is a digest; its bound is what `Bounds` says, and every look before it finds the same file.
             Source::File => true,
             Source::Swarm => false,
-            Source::Etcd => status.view().revision.parse() == Ok(self.store.revision()),
+            // Writes there are whole.
+            Source::Rancher => true,
+            Source::Etcd | Source::Kontena => status.view().revision.parse() == Ok(self.store.revision()),
         }
     }
 }

@@ -78,6 +78,7 @@ impl World {
                 }
             }
             What::Swarm(event) => self.take_event(event),
+            What::Metadata(fault) => self.break_metadata(*fault),
             What::Environment(event) => self.take_environment(event),
             What::Write(_) => {}
         }
