@@ -45,6 +45,7 @@ pub mod telemetry;
 mod testing;
 mod transport;
 pub mod worker;
+pub mod written;
 
 pub use backend::Backend;
 pub use transport::pem;

@@ -152,6 +152,10 @@ async fn run_worker(worker: Arc<Worker>, mut commands: mpsc::UnboundedReceiver<C
             Command::Close { entry } => accepting.remove(&entry).into_iter().flatten().for_each(|accept| accept.close()),
             Command::Drain => {
                 accepting.values().flatten().for_each(|accept| accept.close());
+                #[cfg(planted = "drain_cuts")]
+                if fairlead_net::sim::is_planted("drain_cuts") {
+                    worker.connections.stop();
+                }
                 worker.connections.drain();
             }
             Command::Stop => break,

@@ -3,7 +3,7 @@
 //! Owns which step of a plan is which kind. Deliberately absent: how a fault is done to the world (`world`), and what it may excuse
 //! (`oracle`).
 
-use crate::plan::{Manner, What, environment, metadata, swarm};
+use crate::plan::{Manner, What, environment, gateway, metadata, swarm};
 
 /// See the head of this file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -131,6 +131,7 @@ impl Fault {
             What::Swarm(event) => return Some(Self::of_event(event)),
             What::Metadata(fault) => return Some(Self::of_metadata(*fault)),
             What::Environment(event) => return Some(Self::of_environment(event)),
+            What::Gateway { event, .. } => Self::of_gateway(*event),
         })
     }
 
@@ -160,6 +161,15 @@ impl Fault {
         match event {
             Event::HalfOpen(_) | Event::Crash { .. } | Event::Move { .. } => (fault, Phase::Once),
             _ => (fault, Phase::lasting(!event.is_over())),
+        }
+    }
+
+    fn of_gateway(event: gateway::Event) -> (Self, Phase) {
+        match event {
+            gateway::Event::Stop | gateway::Event::Start => (Self::Restart, Phase::Once),
+            gateway::Event::Kill | gateway::Event::PowerOff => (Self::Kill, Phase::Once),
+            gateway::Event::Pause => (Self::Kill, Phase::Begins),
+            gateway::Event::Resume => (Self::Kill, Phase::Ends),
         }
     }
 

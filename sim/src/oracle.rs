@@ -6,12 +6,16 @@
 //! Deliberately absent: the judging of sockets, tasks and permits at the end of a run, which only [`crate::world`] can see; and
 //! any leniency that is not stated at its rule below.
 
+pub mod admin;
 pub mod certificates;
+pub mod exchange;
 mod identity;
 mod ledger;
+pub mod lifecycle;
 mod source;
 pub mod swarm;
 pub mod telemetry;
+pub mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +40,8 @@ pub struct Answer {
     pub mark: Option<u64>,
     /// The generation that the gateway had marked the request with, as the server saw it.
     pub request_mark: Option<u64>,
+    /// The value of the cookie that it binds the client with.
+    pub set_cookie: Option<String>,
     /// The body is what that server gives to that request.
     pub body_is_right: bool,
 }
@@ -55,6 +61,8 @@ pub struct Judge {
     bounds: source::Bounds,
     requests: BTreeMap<u64, Request>,
     number: u64,
+    /// Services of transactions over more than one, by their generations.
+    joint: BTreeMap<u64, Vec<usize>>,
     source: source::Health,
     pub counts: Counts,
 }
@@ -104,6 +112,8 @@ struct Request {
     /// The highest generation that the service's requests had met when this one began.
     floor: u64,
     published: Option<BTreeSet<usize>>,
+    /// The generation of the state that was in force then.
+    in_force: Option<u64>,
     arrivals: u32,
     ended: bool,
 }
@@ -131,6 +141,7 @@ impl Judge {
             bounds: source::Bounds::of(plan.gateway.source, refresh),
             requests: BTreeMap::new(),
             number: 0,
+            joint: BTreeMap::new(),
             source: source::Health::default(),
             counts: Counts::default(),
         }
@@ -148,6 +159,7 @@ impl Judge {
             post: ask.post,
             floor: service.seen,
             published: service.published.clone(),
+            in_force: service.in_force,
             arrivals: 0,
             ended: false,
         };
@@ -181,7 +193,30 @@ impl Judge {
         if let Some(left) = it.left_at.filter(|left| *left < request.began || late(*left)) {
             return broken(Oracle::Drain, format!("server {server} was withdrawn {} ms ago and got request {id}", now - left));
         }
-        Ok(())
+        self.admitted(now, server, id)
+    }
+
+    /// A request is with a server of some state that was in force since it began. While states are served that are mixtures, it cannot
+    /// be said which.
+    fn admitted(&mut self, now: u64, server: usize, id: u64) -> Verdict {
+        let request = &self.requests[&id];
+        let service = &self.services[request.service];
+        let (Some(first), true) = (&request.published, service.is_whole_since(request.began)) else { return Ok(()) };
+        self.counts.judges(now, Oracle::Removed);
+        let it = &self.servers[server];
+        let since = it.published_since.is_some() || it.left_at.is_some_and(|left| left >= request.began);
+        if first.contains(&server) || since {
+            return Ok(());
+        }
+        broken(Oracle::Removed, format!("request {id} came to server {server}, which no state had since it began"))
+    }
+
+    /// What a client lost to the end of its gateway.
+    pub fn excuse(&mut self, id: u64) {
+        self.counts.excused += 1;
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.ended = true;
+        }
     }
 
     /// A client got a whole response.
@@ -264,6 +299,14 @@ impl Judge {
             return Ok(());
         }
         self.counts.judges(now, Oracle::Atomic);
+        self.counts.judges(now, Oracle::Removed);
+        if answer.request_mark < request.in_force {
+            let detail = format!(
+                "request {id} to s{index} was admitted under generation {:?}, and {:?} was in force when it began",
+                answer.request_mark, request.in_force
+            );
+            return broken(Oracle::Removed, detail);
+        }
         if let Some(mark) = answer.mark.filter(|mark| *mark < request.floor) {
             let detail = format!("request {id} to s{index} met generation {mark}, after others had met {}", request.floor);
             return broken(Oracle::Atomic, detail);
@@ -287,7 +330,7 @@ impl Judge {
                     "request {id} to s{index} met generation {:?} with servers {servers:?}, and server {server:?} at {now}",
                     answer.mark
                 );
-                broken(Oracle::Atomic, detail)
+                broken(Oracle::Removed, detail)
             }
         }
     }

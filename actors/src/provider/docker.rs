@@ -8,6 +8,7 @@
 mod api;
 mod client;
 mod events;
+mod list;
 mod place;
 pub mod plain;
 mod round;

@@ -339,6 +339,14 @@ impl Connection {
         endpoint.idle(worker.id).lock().keep(kept, time::now(), backend.transport.max_idle_per_server);
     }
 
+    /// A slip that the simulator must catch: the response to come is taken for nobody's.
+    #[cfg(planted = "responses_swapped")]
+    pub fn forget(&mut self) {
+        if let Self::H1(kept) = self {
+            kept.connection.forget();
+        }
+    }
+
     /// Ready once `at` has come. HTTP/2 has questions of its own for a silent server.
     pub fn poll_look(&mut self, cx: &mut Context<'_>, at: Instant) -> Poll<()> {
         let Self::H1(kept) = self else { return Poll::Pending };

@@ -69,6 +69,30 @@ fn draw(draft: &mut Draft) {
     }
 }
 
+/// One fault of what gateways and servers stand on, for scenarios whose configuration is written to a source.
+pub(super) fn surroundings(draft: &mut Draft, at: u64, lasts: u64) {
+    const KINDS: [Fault; 7] =
+        [Fault::Starvation, Fault::Packets, Fault::HalfOpen, Fault::Clock, Fault::Flap, Fault::Exhaustion, Fault::Actor];
+    some(draft, &KINDS, at, lasts);
+}
+
+/// The same where servers are a Swarm's.
+pub(super) fn ground(draft: &mut Draft, at: u64, lasts: u64) {
+    some(draft, &[Fault::Clock, Fault::Exhaustion], at, lasts);
+}
+
+fn some(draft: &mut Draft, kinds: &[Fault], at: u64, lasts: u64) {
+    let mut chance = Chance::new(draft.chance.draw(), "surroundings");
+    let kind = chance.pick(kinds);
+    if kind == Fault::Exhaustion {
+        // A gateway that begins while its files cannot be read is not one that serves.
+        let (gateway, accepts) = (chance.count(0, draft.plan.gateway.count - 1), chance.magnitude(1, 200) as u32);
+        let over = Event::Descriptors { gateway, accepts: 0 };
+        return draft.environment_lasts(at, at + lasts, Event::Descriptors { gateway, accepts }, over);
+    }
+    draft.environment_fault(&mut chance, kind, at, lasts);
+}
+
 impl Draft {
     /// Faults of the environment, from now to `span`. When the last is over. Drawn from a chance of their own.
     pub(super) fn environment(&mut self, span: u64) -> u64 {
@@ -94,15 +118,16 @@ impl Draft {
         let mut until = 0;
         for _ in 0..chance.magnitude(1, 24) {
             let (at, kind) = (chance.within(100, span), chance.pick(&kinds));
-            until = until.max(self.environment_fault(&mut chance, kind, at));
+            let lasts = chance.magnitude(20, 12_000);
+            until = until.max(self.environment_fault(&mut chance, kind, at, lasts));
         }
         until
     }
 
     /// One fault of this kind. When it is over.
-    fn environment_fault(&mut self, chance: &mut Chance, kind: Fault, at: u64) -> u64 {
+    fn environment_fault(&mut self, chance: &mut Chance, kind: Fault, at: u64, lasts: u64) -> u64 {
         let server = chance.count(0, self.plan.servers.len() - 1);
-        let until = at + chance.magnitude(20, 12_000);
+        let until = at + lasts;
         let gateway = chance.count(0, self.plan.gateway.count - 1);
         match kind {
             Fault::Starvation => {

@@ -7,7 +7,7 @@ use super::{World, instance::Model, server_ip};
 use crate::{
     oracle::Hindrance,
     plan::{
-        Node,
+        Gateway, Node,
         environment::{Actor, Event, Manner, Name},
     },
 };
@@ -183,11 +183,6 @@ impl World {
 
     // ---- names ----
 
-    /// How the configuration calls a server.
-    pub(super) fn server_name(&self, index: usize) -> String {
-        if self.plan.gateway.names { format!("server-{index}.test") } else { server_ip(index) }
-    }
-
     /// The name service knows every server.
     pub(super) fn tell_names(&self) {
         if self.plan.gateway.names {
@@ -252,6 +247,11 @@ impl World {
         let bind = async { Listener::bind("0.0.0.0:80".parse().expect("a constant address"), ListenOptions::default()).ok() };
         self.gateways[gateway].machine.node().spawn(bind).await.ok().flatten()
     }
+}
+
+/// How the configuration calls a server.
+pub(super) fn server_name(index: usize, gateway: &Gateway) -> String {
+    if gateway.names { format!("server-{index}.test") } else { server_ip(index) }
 }
 
 /// The server of this name.

@@ -1,9 +1,10 @@
 //! A gateway's process: the real actors with a real static configuration, and what can be seen of them.
 
-use super::{World, environment, metadata, secure, server_ip, source};
+use super::{World, api, environment, metadata, server_ip, source};
 use crate::{
     oracle::{Oracle, Verdict, Violation, broken},
     plan::Source,
+    trace::{Mark, State},
 };
 use fairlead_actors::{
     compose,
@@ -11,7 +12,7 @@ use fairlead_actors::{
     published::Published,
 };
 use fairlead_core::{
-    config::{flags, resolve_static, static_::StaticConfig},
+    config::{dynamic::MiddlewareKind, flags, resolve_static, static_::StaticConfig},
     drain::Outcome,
     http::{Host, Request, Scheme, VecFields},
     snapshot::CompiledRouter,
@@ -32,6 +33,8 @@ pub(super) struct Running {
 
 /// The port of every gateway.
 pub(super) const PORT: u16 = 80;
+/// And for TLS.
+pub(super) const SECURE_PORT: u16 = 443;
 
 /// Where a gateway is.
 pub(super) fn ip(index: usize) -> String {
@@ -45,14 +48,22 @@ pub(super) fn address(index: usize) -> SocketAddr {
 
 /// Starts it, and waits until it is ready.
 pub(super) async fn start(world: &Arc<World>, index: usize) -> Verdict {
+    let instance = &world.gateways[index];
+    let (machine, process) = (&instance.machine, instance.process());
+    world.mark(&machine.name, || Mark::State { state: State::Starts });
     if world.plan.gateway.port_taken {
         starts_late(world, index).await?;
     }
-    match begin(world, index).await? {
+    let begun = begin(world, index).await;
+    if instance.process() != process {
+        // It was killed meanwhile.
+        return Ok(());
+    }
+    match begun? {
         Ok(gateway) => {
-            let instance = &world.gateways[index];
-            instance.runs(Running { gateway });
-            world.note(&instance.machine.name, "ready");
+            instance.runs(world.now(), Running { gateway });
+            world.note(&machine.name, "ready");
+            world.mark(&machine.name, || Mark::State { state: State::Serves });
             Ok(())
         }
         Err(e) => broken(Oracle::Liveness, format!("the gateway did not start: {e}")),
@@ -122,18 +133,28 @@ impl World {
 fn configuration(world: &World) -> StaticConfig {
     let mut args: Vec<String> = [
         "--entryPoints.web.address=0.0.0.0:80",
-        "--entryPoints.web.transport.lifeCycle.graceTimeOut=10s",
         "--serversTransport.forwardingTimeouts.dialTimeout=5s",
         "--serversTransport.forwardingTimeouts.responseHeaderTimeout=4s",
         "--fairlead.reasonHeader=true",
     ]
     .map(str::to_owned)
     .into();
-    if world.plan.tls.is_some() {
-        args.push(format!("--entryPoints.secure.address=0.0.0.0:{}", secure::PORT));
-        args.push("--entryPoints.secure.http.tls=true".into());
+    let plan = &world.plan.gateway;
+    args.push(format!("--entryPoints.web.transport.lifeCycle.graceTimeOut={}ms", plan.grace));
+    if plan.lame_duck > 0 {
+        args.push(format!("--entryPoints.web.transport.lifeCycle.requestAcceptGraceTimeout={}ms", plan.lame_duck));
     }
-    match world.plan.gateway.source {
+    if plan.api {
+        args.extend([
+            "--api.insecure=true".into(),
+            "--ping=true".into(),
+            format!("--entryPoints.traefik.address=0.0.0.0:{}", api::PORT),
+        ]);
+    }
+    if plan.secure || world.plan.tls.is_some() {
+        args.extend(["--entryPoints.websecure.address=0.0.0.0:443", "--entryPoints.websecure.http.tls=true"].map(str::to_owned));
+    }
+    match plan.source {
         Source::File => args.push(format!("--providers.file.filename={}", source::FILE)),
         Source::Etcd => {
             let members = (0..world.plan.gateway.members).map(|i| format!("10.0.9.{}:{}", i + 1, source::MEMBER_PORT));
@@ -183,15 +204,30 @@ fn route<'a>(published: &'a Published, name: &str) -> Option<&'a CompiledRouter>
 pub(super) fn routes(published: &Published) -> BTreeMap<usize, BTreeSet<usize>> {
     let mut routes = BTreeMap::new();
     for router in published.snapshot.routers() {
-        let Some(index) = router.name.as_str().strip_prefix('s').and_then(|n| n.split('@').next()?.parse::<usize>().ok()) else {
-            continue;
-        };
+        let Some(index) = number(router) else { continue };
         let service = published.snapshot.service(router.service).map(|service| service.name.as_str());
         let backend = published.backends().find(|backend| Some(backend.name.as_str()) == service);
         let servers = backend.map(|backend| backend.endpoints.iter().filter_map(|e| server_at(&e.url.host)).collect());
         routes.insert(index, servers.unwrap_or_default());
     }
     routes
+}
+
+/// The generations that requests of services are marked with.
+pub(super) fn marks(published: &Published) -> BTreeMap<usize, u64> {
+    let mark = |router: &CompiledRouter| {
+        let edits = router.stages.iter().find_map(|stage| match &stage.middleware.kind {
+            MiddlewareKind::Headers(edits) => Some(edits),
+            _ => None,
+        })?;
+        edits.request.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-config"))?.1.parse().ok()
+    };
+    published.snapshot.routers().iter().filter_map(|router| Some((number(router)?, mark(router)?))).collect()
+}
+
+/// The service whose router it is.
+fn number(router: &CompiledRouter) -> Option<usize> {
+    router.name.as_str().strip_prefix('s').and_then(|n| n.split('@').next()?.parse().ok())
 }
 
 fn server_at(host: &str) -> Option<usize> {

@@ -26,8 +26,6 @@ use rcgen::{CertificateParams, KeyPair};
 use std::{sync::Arc, time::SystemTime};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-/// Where every gateway listens with TLS.
-pub(super) const PORT: u16 = 443;
 /// How long a client waits for a handshake: descriptors may be out, and packets are repeated.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -198,7 +196,7 @@ impl World {
     async fn one_visit(&self, number: usize, visit: &Visit) -> Verdict {
         let Some(secure) = &self.secure else { return Ok(()) };
         let Visit { gateway, name, clear, .. } = visit;
-        let address = std::net::SocketAddr::new(gateway::address(*gateway).ip(), PORT);
+        let address = std::net::SocketAddr::new(gateway::address(*gateway).ip(), gateway::SECURE_PORT);
         let Ok(Ok(stream)) = timeout(PATIENCE, Stream::connect(address)).await else {
             return broken(Oracle::Certificates, format!("visit {number}: the gateway takes no connection"));
         };

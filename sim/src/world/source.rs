@@ -1,10 +1,11 @@
 //! The writers: how a desired state comes to stand in a file or in the store, whole or torn.
 
-use super::{World, secure, server, server_ip};
+use super::{World, client::COOKIE, environment, secure, server, server_ip};
 use crate::{
     chance::Chance,
-    plan::{Manner, Source, Unit, Write},
+    plan::{Gateway, Manner, Source, Unit, Write},
     store::Change,
+    trace::{Mark, State},
 };
 use fairlead_net::time::{Duration, sleep};
 use parking_lot::Mutex;
@@ -27,6 +28,8 @@ impl World {
     /// Writes, and returns when the last piece stands.
     pub(super) async fn write(self: &Arc<Self>, write: &Write) {
         self.note("writer", &format!("writes {write:?}"));
+        self.mark("writer", || Mark::State { state: State::Starts });
+        self.mark("writer", || Mark::Happens { what: format!("writes {}", write.generation) });
         self.each_source(|judge| judge.write_begins(self.now(), write));
         match self.plan.gateway.source {
             Source::File => self.write_file(write).await,
@@ -37,6 +40,7 @@ impl World {
         }
         self.each_source(|judge| judge.write_ends(self.now(), write));
         self.note("writer", &format!("wrote {}", write.generation));
+        self.mark("writer", || Mark::State { state: State::Ended });
     }
 
     async fn write_file(&self, write: &Write) {
@@ -48,7 +52,7 @@ impl World {
                     None => desired.remove(&unit.service),
                 };
             }
-            document(&desired, self.plan.gateway.health_check, |server| self.url(server))
+            document(&desired, &self.plan.gateway)
         };
         let document = document + &self.plan.tls.as_ref().map(secure::section).unwrap_or_default();
         if let Manner::Torn { order, pause } = write.manner {
@@ -83,10 +87,6 @@ impl World {
         }
     }
 
-    fn url(&self, server: usize) -> String {
-        format!("http://{}:{}", self.server_name(server), server::PORT)
-    }
-
     /// What leads from the store's present keys of a service to the desired ones.
     fn changes(&self, unit: &Unit, generation: u64) -> Vec<Change> {
         let name = format!("s{}", unit.service);
@@ -94,9 +94,7 @@ impl World {
             Some(servers) if self.plan.gateway.source == Source::Kontena => {
                 kontena(&name, generation, servers, self.plan.gateway.health_check).into_iter().collect()
             }
-            Some(servers) => {
-                keys(&name, generation, servers, self.plan.gateway.health_check, |server| self.url(server)).into_iter().collect()
-            }
+            Some(servers) => keys(&name, generation, servers, &self.plan.gateway).into_iter().collect(),
             None => BTreeMap::new(),
         };
         let own = [
@@ -135,13 +133,7 @@ fn kontena(name: &str, generation: u64, servers: &[usize], health_check: bool) -
     keys
 }
 
-fn keys(
-    name: &str,
-    generation: u64,
-    servers: &[usize],
-    health_check: bool,
-    url: impl Fn(usize) -> String,
-) -> Vec<(String, String)> {
+fn keys(name: &str, generation: u64, servers: &[usize], gateway: &Gateway) -> Vec<(String, String)> {
     let mark = format!("{ROOT}/middlewares/mark-{name}/headers");
     let balancer = format!("{ROOT}/services/{name}/loadbalancer");
     let mut keys = vec![
@@ -153,15 +145,18 @@ fn keys(
         (format!("{mark}/customRequestHeaders/X-Config"), generation.to_string()),
         (format!("{mark}/customResponseHeaders/X-Config"), generation.to_string()),
     ];
-    keys.extend(servers.iter().enumerate().map(|(i, server)| (format!("{balancer}/servers/{i}/url"), url(*server))));
-    if health_check {
+    keys.extend(servers.iter().enumerate().map(|(i, server)| (format!("{balancer}/servers/{i}/url"), url(*server, gateway))));
+    if gateway.sticky {
+        keys.push((format!("{balancer}/sticky/cookie/name"), COOKIE.to_owned()));
+    }
+    if gateway.health_check {
         let check = [("path", "/health"), ("interval", "1s"), ("timeout", "1s")];
         keys.extend(check.map(|(key, value)| (format!("{balancer}/healthCheck/{key}"), value.to_owned())));
     }
     keys
 }
 
-fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, health_check: bool, url: impl Fn(usize) -> String) -> String {
+fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, gateway: &Gateway) -> String {
     let (mut routers, mut marks, mut services) = (String::new(), String::new(), String::new());
     for (service, (generation, servers)) in desired {
         let name = format!("s{service}");
@@ -176,7 +171,10 @@ fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, health_check: bool, ur
              customResponseHeaders:\n          X-Config: \"{generation}\""
         );
         let _ = writeln!(services, "    {name}:\n      loadBalancer:");
-        if health_check {
+        if gateway.sticky {
+            let _ = writeln!(services, "        sticky:\n          cookie:\n            name: {COOKIE}");
+        }
+        if gateway.health_check {
             let _ = writeln!(
                 services,
                 "        healthCheck:\n          path: /health\n          interval: 1s\n          timeout: 1s"
@@ -184,11 +182,15 @@ fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, health_check: bool, ur
         }
         let _ = writeln!(services, "        servers:{}", if servers.is_empty() { " []" } else { "" });
         for server in servers {
-            let _ = writeln!(services, "          - url: {}", url(*server));
+            let _ = writeln!(services, "          - url: {}", url(*server, gateway));
         }
     }
     if routers.is_empty() {
         return "http: {}\n".into();
     }
     format!("http:\n  routers:\n{routers}  middlewares:\n{marks}  services:\n{services}")
+}
+
+fn url(index: usize, gateway: &Gateway) -> String {
+    format!("http://{}:{}", environment::server_name(index, gateway), server::PORT)
 }
