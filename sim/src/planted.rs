@@ -72,6 +72,36 @@ pub const BUGS: &[Bug] = &[
         about: "a connection counts as the server's although another one may have its address by now",
         scenarios: &["swarm_discovery", "swarm_update"],
     },
+    Bug {
+        name: "expired_served",
+        about: "of two certificates for a name, the one that ran out since they were loaded is shown",
+        scenarios: &["environment"],
+    },
+    Bug {
+        name: "sni_fallback",
+        about: "a certificate for one host of a domain is shown for the others, which have their own",
+        scenarios: &["environment"],
+    },
+    Bug { name: "rotation_ignored", about: "certificate files that changed are not read again", scenarios: &["environment"] },
+    Bug { name: "metrics_miscounted", about: "a request that took two attempts is counted twice", scenarios: &["environment"] },
+    Bug { name: "accept_stops", about: "a listener that once found no descriptor accepts no more", scenarios: &["environment"] },
+    Bug { name: "dns_cached_forever", about: "the first address of a name is kept for good", scenarios: &["environment"] },
+    Bug {
+        name: "actor_not_restarted",
+        about: "an actor that ended without a panic is not started again",
+        scenarios: &["environment"],
+    },
+    Bug { name: "probe_never_recovers", about: "a server that was found ill is not asked again", scenarios: &["environment"] },
+    Bug {
+        name: "resync_dropped",
+        about: "an environment whose version stands still is not read again",
+        scenarios: &["metadata"],
+    },
+    Bug {
+        name: "lists_mixed",
+        about: "lists between which something changed are taken for one reading",
+        scenarios: &["metadata"],
+    },
     Bug { name: "abort_not_propagated", about: "a server works on although the client has left", scenarios: &["traffic"] },
     Bug {
         name: "responses_swapped",

@@ -4,9 +4,11 @@
 //! not in detail only. Owns what all scenarios draw alike; each file below owns one script.
 
 mod config_race;
+mod environment;
 mod gateway_restart;
 mod grammar;
 mod large;
+mod metadata;
 mod partition;
 mod rolling_update;
 mod swarm;
@@ -30,12 +32,14 @@ pub struct Scenario {
 }
 
 /// All of them.
-pub const ALL: [Scenario; 9] = [
+pub const ALL: [Scenario; 11] = [
     rolling_update::SCENARIO,
     config_race::SCENARIO,
     partition::SCENARIO,
     swarm_update::SCENARIO,
     swarm_discovery::SCENARIO,
+    environment::SCENARIO,
+    metadata::SCENARIO,
     traffic::SCENARIO,
     gateway_restart::SCENARIO,
     whole::SCENARIO,
@@ -85,6 +89,9 @@ impl Draft {
             health_check: false,
             torn_reads: 0,
             members: 0,
+            names: false,
+            telemetry: None,
+            port_taken: false,
             sticky: false,
             secure: false,
             lame_duck: 0,
@@ -104,6 +111,8 @@ impl Draft {
             clients: Vec::new(),
             steps: Vec::new(),
             swarm: None,
+            metadata: None,
+            tls: None,
             quiet_at: 0,
             broken: Broken::default(),
         };
@@ -116,8 +125,8 @@ impl Draft {
         match source {
             Source::File if self.chance.percent(20) => self.plan.gateway.torn_reads = self.chance.within(1, 300) as u32,
             Source::File => {}
-            Source::Swarm => {}
-            Source::Etcd => self.plan.gateway.members = self.chance.count(1, 3),
+            Source::Swarm | Source::Rancher => {}
+            Source::Etcd | Source::Kontena => self.plan.gateway.members = self.chance.count(1, 3),
         }
     }
 

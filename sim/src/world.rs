@@ -8,10 +8,14 @@
 mod api;
 mod bench;
 mod client;
+mod environment;
 mod gateway;
 mod instance;
+mod metadata;
+mod recorder;
 mod rest;
 mod restart;
+mod secure;
 mod server;
 mod source;
 mod stage;
@@ -70,6 +74,13 @@ pub struct World {
     store: Store,
     /// The Swarm, where the configuration comes from one.
     stage: Option<stage::Stage>,
+    environment: environment::State,
+    /// Rancher's metadata service, where the configuration comes from it.
+    metadata: Option<metadata::Metadata>,
+    /// One per gateway.
+    recorders: Vec<recorder::Recorder>,
+    /// The entry point with TLS.
+    secure: Option<secure::Secure>,
 }
 
 /// A node and its host.
@@ -150,6 +161,9 @@ impl World {
         // One more for each gateway, to probe it when everything is over.
         let clients = (0..plan.clients.len() + plan.gateway.count).map(|i| machine(format!("client-{i}"), &[&client_ip(i)]));
         let zero = now();
+        let clients = clients.collect();
+        let secure = secure::Secure::new(&plan, &machine);
+        let metadata = metadata::Metadata::new(&plan, &machine);
         Arc::new_cyclic(|world| Self {
             stage: stage::Stage::new(&plan, &net, zero, world.clone(), machine),
             zero,
@@ -158,8 +172,12 @@ impl World {
             exchange: Mutex::new(exchange::Judge::new(&plan)),
             failed: watch::Sender::new(None),
             processes: servers.iter().map(|_| Mutex::default()).collect(),
-            clients: clients.collect(),
+            clients,
             source: source::Desired::default(),
+            environment: environment::State::default(),
+            metadata,
+            recorders: gateways.iter().map(|_| recorder::Recorder::new()).collect(),
+            secure,
             gateways,
             asked: Mutex::default(),
             healed: AtomicBool::new(false),
@@ -197,6 +215,7 @@ impl World {
         }
         self.phase("rest");
         self.within("rest", baseline.returns(&self)).await??;
+        self.records_are_true().await?;
         self.phase("drain");
         self.within("drain", rest::drain(&self)).await??;
         self.note("world", "rests");
@@ -204,6 +223,9 @@ impl World {
     }
 
     async fn start(self: Arc<Self>) -> Verdict {
+        self.tell_names();
+        self.write_certificates();
+        self.serve_metadata();
         for (machine, member) in &self.members {
             let at = (member.clone(), source::MEMBER_PORT);
             self.mark(&machine.name, || Mark::State { state: State::Serves });
@@ -252,6 +274,10 @@ impl World {
             let world = self.clone();
             async move { world.take_steps().await }
         }));
+        if self.plan.tls.is_some() {
+            tasks.push(madsim::task::spawn(self.clone().rotate()));
+            tasks.push(madsim::task::spawn(self.clone().visit()));
+        }
         let inspectors: Vec<_> = (0..if self.plan.gateway.api { self.gateways.len() } else { 0 })
             .map(|index| {
                 let world = self.clone();

@@ -10,6 +10,7 @@ use crate::{
         Answer, Counts, Oracle, Verdict, broken,
         exchange::{Caller, Fate},
         lifecycle::Connection,
+        telemetry::Seen,
         wire::Head,
     },
     plan::Ask,
@@ -45,6 +46,12 @@ impl World {
         }
     }
 
+    /// What clients saw of the gateway that was asked.
+    fn seen_of(&self, id: u64, tell: impl FnOnce(&mut Seen)) {
+        let asked = self.asked.lock().get(&id).copied().unwrap_or_default();
+        tell(&mut self.recorders[asked.gateway].seen.lock());
+    }
+
     /// A client asks a gateway.
     pub(super) fn asked(&self, gateway: usize, id: u64, ask: &Ask, caller: Caller) {
         let now = self.now();
@@ -65,6 +72,7 @@ impl World {
     /// A client got a whole response; `head` as its bytes were, where the client reads bytes.
     pub(super) fn answered_with(&self, id: u64, answer: &Answer, head: Option<&Head>) {
         let (status, reason) = (answer.status, &answer.reason);
+        self.seen_of(id, |seen| seen.answered(status, reason.as_deref()));
         self.mark(self.client_of(id), || Mark::Answered { id, status, reason: reason.clone() });
         let fate = self.exchange.lock().answered(self.now(), id, answer, head);
         match fate {
@@ -90,6 +98,7 @@ impl World {
     /// A client's request ended without a whole response. `right`: the bytes that came were a server's.
     pub(super) fn cut_off_with(&self, id: u64, server: Option<usize>, right: bool, how: &str, connection: Connection) {
         self.mark(self.client_of(id), || Mark::Lost { id });
+        self.seen_of(id, |seen| seen.unsure += 1);
         let now = self.now();
         let (instance, began) = self.asked_at(id);
         if instance.life.lock().may_lose(now, began, connection) {
@@ -148,6 +157,7 @@ impl World {
     }
 
     pub(super) fn left(&self, id: u64) {
+        self.seen_of(id, |seen| seen.unsure += 1);
         self.mark(self.client_of(id), || Mark::Aborted { id });
         self.exchange.lock().left(self.now(), id);
         match self.judge_of(id) {
@@ -249,6 +259,12 @@ impl World {
     /// The name of the client that sends this request.
     fn client_of(&self, id: u64) -> &str {
         client::index_of(id).and_then(|index| self.clients.get(index)).map_or("clients", |machine| &machine.name)
+    }
+
+    /// An oracle judges something of one gateway.
+    pub(super) fn judges_at(&self, gateway: usize, oracle: Oracle) {
+        let now = self.now();
+        self.gateways[gateway].count(|counts| counts.judges(now, oracle));
     }
 
     /// An oracle judges something that only the world can see.

@@ -11,7 +11,7 @@ use crate::{
 };
 use bytes::BytesMut;
 use fairlead_net::{
-    http::{Downstream as _, Framing, RequestHead, ResponseHead},
+    http::{Downstream as _, Error, Framing, Kind, RequestHead, ResponseHead, Side},
     http1::{Limits, ServerConn},
     tcp::{ListenOptions, Listener, Stream},
     time::{Deadline, Duration, after, sleep},
@@ -206,16 +206,21 @@ impl Process {
         conn: &mut ServerConn<Stream>,
         head: &RequestHead,
         response: &mut ResponseHead,
-    ) -> Result<(), fairlead_net::http::Error> {
+    ) -> Result<(), Error> {
         let (world, name) = (&self.world, &self.world.servers[self.index].name);
         response.clear();
         response.status = 200;
         let Some(id) = head.fields.get_str("x-request").and_then(|id| id.parse::<u64>().ok()) else {
             // A health check.
+            response.status = world.health_of(self.index).await;
             response.framing = Framing::Length(0);
             conn.send_head(response);
             return wire::send(conn, Vec::new()).await;
         };
+        if world.fails_requests(self.index) {
+            world.note(name, &format!("drops {id}"));
+            return Err(Error::new(Side::Fairlead, Kind::Closed, "this server only says that it is well"));
+        }
         world.note(name, &format!("got {id}"));
         world.look();
         world.arrived(self.index, id, head.fields.get_str("host").unwrap_or_default());

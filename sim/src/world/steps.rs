@@ -82,6 +82,8 @@ impl World {
                 }
             }
             What::Swarm(event) => self.take_event(event),
+            What::Metadata(fault) => self.break_metadata(*fault),
+            What::Environment(event) => self.take_environment(event),
             What::Gateway { gateway, event } => self.take_gateway_event(*gateway, *event),
             What::Write(_) => {}
         }
@@ -114,7 +116,7 @@ impl World {
         }
     }
 
-    fn link(&self, from: Node, to: Node, cut: bool) {
+    pub(super) fn link(&self, from: Node, to: Node, cut: bool) {
         self.note("network", &format!("{} {from:?} to {to:?}", if cut { "cuts" } else { "mends" }));
         self.net.link(self.host(from), self.host(to), |link| link.blocked = cut);
         let now = self.now();
