@@ -18,6 +18,7 @@ use crate::{
         dynamic::{Internal, Middleware, Router, Service, TlsOptions},
     },
     http::{Fields, Host, Request, path},
+    planted::planted,
     route::{Table, precedence},
     rule::Subject,
 };
@@ -227,7 +228,10 @@ fn sides(entry_point: &EntryPointSpec, routers: &[CompiledRouter]) -> Sides {
         let mut served: Vec<&CompiledRouter> = routers.iter().filter(serves).collect();
         served.sort_by(|a, b| {
             let by_priority = b.router.priority.cmp(&a.router.priority);
-            let by_provider = || precedence(a.name.provider()).cmp(&precedence(b.name.provider()));
+            let by_provider = || match planted!("priority_ties_by_order") {
+                true => std::cmp::Ordering::Equal,
+                false => precedence(a.name.provider()).cmp(&precedence(b.name.provider())),
+            };
             by_priority.then_with(by_provider).then_with(|| a.name.cmp(&b.name))
         });
         Table::build(served.iter().map(|router| (router.id, router.router.rule.expr())))

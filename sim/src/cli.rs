@@ -1,7 +1,7 @@
 //! The command line of `fairlead-sim`.
 
 use crate::{
-    fleet,
+    fleet, machines,
     plan::Plan,
     planted, run,
     scenario::{self, Scenario},
@@ -22,10 +22,14 @@ cargo planted hunt [BUG] [--seeds A..B] [--jobs N]  the first seed that catches 
 /// Reads the arguments and does what they say. 0: all passed, 1: something failed, 64: the arguments make no sense.
 pub fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
-    match Arguments::read(&args).and_then(|arguments| arguments.obey()) {
+    let outcome = match args.split_first() {
+        Some((word, rest)) if word == "core" => machines::cli::main(rest),
+        _ => Arguments::read(&args).and_then(|arguments| arguments.obey()),
+    };
+    match outcome {
         Ok(code) => code,
         Err(e) => {
-            eprintln!("{e:#}\n\n{USAGE}");
+            eprintln!("{e:#}\n\n{USAGE}{}", machines::cli::USAGE);
             ExitCode::from(64)
         }
     }
@@ -71,6 +75,8 @@ impl Arguments {
         match words[..] {
             ["list"] => {
                 scenario::ALL.iter().for_each(|s| println!("{:<20} {}", s.name, s.about));
+                println!("\nstate machines of core (cargo sim core):");
+                machines::ALL.iter().for_each(|kind| println!("{:<20} {}", kind.name, kind.about));
                 println!("\nplanted bugs (cargo planted hunt):");
                 planted::BUGS.iter().for_each(|bug| println!("{:<20} {}", bug.name, bug.about));
                 Ok(ExitCode::SUCCESS)
@@ -125,7 +131,7 @@ impl Arguments {
     }
 }
 
-fn range(text: &str) -> anyhow::Result<Range<u64>> {
+pub(crate) fn range(text: &str) -> anyhow::Result<Range<u64>> {
     let (from, to) = text.split_once("..").with_context(|| format!("`{text}` is no range: write A..B"))?;
     let number = |text: &str| text.parse::<u64>().with_context(|| format!("`{text}` is no number"));
     Ok(number(from)?..number(to)?)
@@ -138,7 +144,7 @@ fn named(name: &str) -> anyhow::Result<&'static Scenario> {
     })
 }
 
-fn bug(name: &str) -> anyhow::Result<&'static planted::Bug> {
+pub(crate) fn bug(name: &str) -> anyhow::Result<&'static planted::Bug> {
     planted::named(name).with_context(|| format!("there is no planted bug `{name}`: see `cargo sim list`"))
 }
 

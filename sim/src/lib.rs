@@ -14,6 +14,7 @@ pub mod chance;
 pub mod cli;
 pub mod fault;
 mod fleet;
+pub mod machines;
 pub mod oracle;
 pub mod plan;
 pub mod planted;

@@ -45,7 +45,7 @@ type Panics = Arc<Mutex<Vec<String>>>;
 /// If the system has no thread to give.
 pub fn run(plan: Plan, whole_trace: bool, planted: Option<&str>) -> Report {
     if let Some(name) = planted {
-        fairlead_net::sim::plant(name);
+        crate::planted::choose(name);
     }
     let panics = Panics::default();
     let before = panic::take_hook();
