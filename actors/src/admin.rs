@@ -16,6 +16,7 @@ mod overview;
 mod query;
 mod response;
 mod status;
+mod tcp;
 mod verdict;
 
 pub use response::Response;
@@ -191,8 +192,14 @@ fn api(state: &AdminState<'_>, request: &AdminRequest<'_>, path: &str) -> Respon
         ["http", "services", name] => list::service(state, &verdicts(), name),
         ["http", "middlewares"] => list::middlewares(state, &verdicts(), &query),
         ["http", "middlewares", name] => list::middleware(state, &verdicts(), name),
+        ["tcp", "routers"] => tcp::routers(state, &verdicts(), &query),
+        ["tcp", "routers", name] => tcp::router(state, &verdicts(), name),
+        ["tcp", "services"] => tcp::services(state, &verdicts(), &query),
+        ["tcp", "services", name] => tcp::service(state, &verdicts(), name),
+        ["tcp", "middlewares"] => tcp::middlewares(state, &verdicts(), &query),
+        ["tcp", "middlewares", name] => tcp::middleware(state, &verdicts(), name),
         // Fairlead serves none of these yet; a dashboard made for Traefik asks all the same.
-        ["tcp", "routers" | "services" | "middlewares"] | ["udp", "routers" | "services"] => list::page(&query, Vec::new()),
+        ["udp", "routers" | "services"] => list::page(&query, Vec::new()),
         ["certificates"] => list::page(&query, status::certificates(state)),
         ["fairlead", "status"] => json(&status::status(state)),
         ["fairlead", "endpoints"] => list::page(&query, status::endpoints(state, &query)),

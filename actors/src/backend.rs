@@ -8,20 +8,25 @@ use crate::{
 };
 use fairlead_core::{
     Name,
-    balance::{Balancer, Key, Pick, Sticky, by_cookie},
+    balance::{self, Balancer, Pick, Sticky, by_cookie},
     config::dynamic::{LoadBalancer, Service, Transport},
     endpoint::PanicFloor,
     http::Fields,
     outlier::Outcome,
     race::ConnectTimes,
     retry::{Budget, BudgetConfig},
+    snapshot::Layer,
 };
 use fairlead_net::{random, tls};
 use parking_lot::Mutex;
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
+/// What makes two services the same one.
+pub type Key = (Layer, Name);
+
 /// A load-balanced service.
 pub struct Backend {
+    pub layer: Layer,
     pub name: Name,
     pub config: LoadBalancer,
     /// What it was built from; `None`: nothing.
@@ -55,7 +60,7 @@ impl Security {
 
 impl Backend {
     /// A service without servers.
-    pub fn empty(name: Name, telemetry: &Telemetry) -> Self {
+    pub fn empty(layer: Layer, name: Name, telemetry: &Telemetry) -> Self {
         let config = LoadBalancer::new(Name::whole("default@internal"));
         Self {
             endpoints: Vec::new(),
@@ -66,6 +71,7 @@ impl Backend {
             budget: Arc::new(Mutex::new(Budget::new(BudgetConfig::default(), Duration::ZERO))),
             connect_times: Arc::default(),
             series: telemetry.service(name.as_str()),
+            layer,
             name,
             config,
             made_from: None,
@@ -73,14 +79,14 @@ impl Backend {
     }
 
     /// What stands for the client of this request when a server is picked.
-    pub fn client_key<F: Fields>(&self, fields: &F, client: IpAddr) -> Key {
+    pub fn client_key<F: Fields>(&self, fields: &F, client: IpAddr) -> balance::Key {
         let cookie = self.config.hash_cookie.as_deref().and_then(|name| by_cookie(fields, name));
         cookie.unwrap_or_else(|| client.into())
     }
 
     /// The server for one attempt. Ejection and suspicion are guesses from traffic: rather such a server than one on which this request
     /// has failed, or none.
-    pub fn pick(&self, tried: &[usize], client: Key) -> Option<usize> {
+    pub fn pick(&self, tried: &[usize], client: balance::Key) -> Option<usize> {
         let usable = |i: usize| self.endpoints[i].takes_new();
         let suspected = |i: usize| self.endpoints[i].would_take_new();
         let random = random::u64();
@@ -96,15 +102,20 @@ impl Backend {
     }
 
     /// A server to ask beside those that are slow to answer: one that nothing speaks against, at another address.
-    pub fn pick_beside(&self, tried: &[usize], client: Key) -> Option<usize> {
+    pub fn pick_beside(&self, tried: &[usize], client: balance::Key) -> Option<usize> {
         let place = |i: usize| (&self.endpoints[i].url.host, self.endpoints[i].url.port);
         let elsewhere = |i: usize| !tried.iter().any(|t| *t == i || place(*t) == place(i));
         self.turn(random::u64(), client, &|i| self.endpoints[i].takes_new() && elsewhere(i))
     }
 
-    fn turn(&self, random: u64, client: Key, admits: &dyn Fn(usize) -> bool) -> Option<usize> {
+    fn turn(&self, random: u64, client: balance::Key, admits: &dyn Fn(usize) -> bool) -> Option<usize> {
         let in_flight = |i: usize| self.endpoints[i].in_flight();
         self.balancer.lock().pick(&Pick { usable: admits, in_flight: &in_flight, tried: &[], random, key: client })
+    }
+
+    /// What it is known by.
+    pub fn key(&self) -> Key {
+        (self.layer, self.name.clone())
     }
 
     /// Why no server can be given a request, where discovery says so of all of them.
@@ -152,7 +163,7 @@ mod tests {
 
     fn backend(ports: &[u16]) -> Backend {
         let telemetry = Telemetry::new(telemetry::Options { workers: 1, ..telemetry::Options::default() });
-        let mut backend = Backend::empty(Name::whole("s@file"), &telemetry);
+        let mut backend = Backend::empty(Layer::Http, Name::whole("s@file"), &telemetry);
         let url = |port: u16| ServerUrl {
             scheme: UpstreamScheme::Http,
             host: "10.0.0.1".into(),

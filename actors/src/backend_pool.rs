@@ -6,7 +6,7 @@
 //! Never: picks a server for a request, or closes a connection that a request uses.
 
 use crate::{
-    backend::{Backend, Security},
+    backend::{self, Backend, Security},
     endpoint::{Endpoint, Key},
     gateway::Directory,
     health_check::{self, HealthCheck},
@@ -23,6 +23,7 @@ use fairlead_core::{
     endpoint::{Event, Life},
     outlier::OutlierPolicy,
     retry::{Budget, BudgetConfig},
+    snapshot::Layer,
 };
 use fairlead_net::time::{self, Duration};
 use parking_lot::Mutex;
@@ -35,7 +36,7 @@ pub struct BackendPool;
 /// What the actor is told.
 pub enum Msg {
     /// Make ready what this configuration needs; nothing is withdrawn yet.
-    Prepare(Arc<Config>, RpcReplyPort<BTreeMap<Name, Arc<Backend>>>),
+    Prepare(Arc<Config>, RpcReplyPort<BTreeMap<backend::Key, Arc<Backend>>>),
     /// The configuration is served: servers that it lacks leave.
     Published(Arc<Config>),
     /// Time passes for draining and ejected servers.
@@ -61,11 +62,11 @@ pub struct Arguments {
 pub struct State {
     arguments: Arguments,
     endpoints: BTreeMap<Key, Arc<Endpoint>>,
-    backends: BTreeMap<Name, Arc<Backend>>,
+    backends: BTreeMap<backend::Key, Arc<Backend>>,
     /// Backends that others have taken the place of since a configuration was last published: their servers may have to leave.
     replaced: Vec<Arc<Backend>>,
     leaving: Vec<Arc<Endpoint>>,
-    checks: BTreeMap<Name, Check>,
+    checks: BTreeMap<backend::Key, Check>,
     transports: BTreeMap<Name, Known>,
 }
 
@@ -91,7 +92,7 @@ impl Actor for BackendPool {
         arguments.directory.set_backend_pool(me.clone());
         me.send_interval(Duration::from_millis(250), || Msg::Tick);
         let published = arguments.shared.published.load();
-        let backends: BTreeMap<_, _> = published.backends().map(|b| (b.name.clone(), b.clone())).collect();
+        let backends: BTreeMap<_, _> = published.backends().map(|b| (b.key(), b.clone())).collect();
         let endpoints: BTreeMap<_, _> =
             backends.values().flat_map(|b| &b.endpoints).map(|e| (e.key.clone(), e.clone())).collect();
         let transports = backends
@@ -136,7 +137,7 @@ impl Actor for BackendPool {
             Msg::Crash => panic!("crashed on request"),
             #[cfg(any(test, madsim))]
             Msg::CrashCheck(service) => {
-                let check = state.checks.iter().find(|(name, _)| name.as_str() == service);
+                let check = state.checks.iter().find(|((_, name), _)| name.as_str() == service);
                 if let Some((_, check)) = check {
                     check.actor.cast(health_check::Msg::Crash)?;
                 }
@@ -152,8 +153,8 @@ impl Actor for BackendPool {
         state: &mut State,
     ) -> Result<(), ActorProcessingErr> {
         let (SupervisionEvent::ActorFailed(cell, _) | SupervisionEvent::ActorTerminated(cell, ..)) = event else { return Ok(()) };
-        let ended = state.checks.iter().find(|(_, check)| check.actor.get_id() == cell.get_id()).map(|(name, _)| name.clone());
-        if let Some(check) = ended.and_then(|name| state.checks.remove(&name)) {
+        let ended = state.checks.iter().find(|(_, check)| check.actor.get_id() == cell.get_id()).map(|(key, _)| key.clone());
+        if let Some(check) = ended.and_then(|key| state.checks.remove(&key)) {
             tracing::error!(service = %check.backend.name, "a health check ended by itself and is started again");
             state.check(&me, &check.backend).await?;
         }
@@ -169,7 +170,7 @@ impl State {
     /// Brings backends in line with the configuration; endpoints that are new join and are ready at once.
     async fn prepare(&mut self, config: &Config) {
         let mut transports: BTreeMap<&Name, Known> = BTreeMap::new();
-        for service in config.services.values() {
+        for (layer, service) in services(config) {
             let ServiceKind::LoadBalancer(balancer) = &service.kind else { continue };
             let known = match transports.get(&balancer.transport) {
                 Some(known) => known.clone(),
@@ -179,22 +180,22 @@ impl State {
                     known
                 }
             };
-            let unchanged = self.backends.get(&service.name).is_some_and(|b| {
+            let key = (layer, service.name.clone());
+            let unchanged = self.backends.get(&key).is_some_and(|b| {
                 (b.made_from.as_ref().is_some_and(|from| Arc::ptr_eq(from, service)) || b.config == *balancer)
                     && Arc::ptr_eq(&b.transport, &known.transport)
                     && b.security.is_broken() == known.security.is_broken()
             });
             #[cfg(planted = "withdrawn_stays")]
-            let unchanged =
-                unchanged || fairlead_net::sim::is_planted("withdrawn_stays") && self.backends.contains_key(&service.name);
+            let unchanged = unchanged || fairlead_net::sim::is_planted("withdrawn_stays") && self.backends.contains_key(&key);
             if !unchanged {
-                let backend = self.build(service, balancer, known);
-                self.replaced.extend(self.backends.insert(service.name.clone(), Arc::new(backend)));
+                let backend = self.build(layer, service, balancer, known);
+                self.replaced.extend(self.backends.insert(key, Arc::new(backend)));
             }
         }
     }
 
-    fn build(&mut self, service: &Arc<Service>, config: &LoadBalancer, known: Known) -> Backend {
+    fn build(&mut self, layer: Layer, service: &Arc<Service>, config: &LoadBalancer, known: Known) -> Backend {
         let Known { transport, security, revision } = known;
         let now = self.now();
         let policy = OutlierPolicy::of(config.passive_health_check.as_ref(), config.health_check.is_some());
@@ -239,13 +240,14 @@ impl State {
                 endpoint
             })
             .collect();
-        let before = self.backends.get(&service.name);
+        let before = self.backends.get(&(layer, service.name.clone()));
         // A copy: requests go on picking from the backend before by the places of its own servers.
         let mut balancer = before.map_or_else(|| Balancer::new(config), |b| b.balancer.lock().clone());
         balancer.update(config);
         let budget = before.map_or_else(|| Arc::new(Mutex::new(Budget::new(BudgetConfig::default(), now))), |b| b.budget.clone());
         let connect_times = before.map_or_else(Arc::default, |b| b.connect_times.clone());
         Backend {
+            layer,
             name: service.name.clone(),
             sticky: config.sticky.as_ref().map(|c| Sticky::new(c, config.servers.iter().map(|s| s.url.text.as_str()))),
             config: config.clone(),
@@ -280,22 +282,25 @@ impl State {
 
     /// Servers that the configuration lacks take no new request from now on.
     fn withdraw(&mut self, config: &Config) {
-        let is_wanted = |name: &Name| matches!(config.services.get(name).map(|s| &s.kind), Some(ServiceKind::LoadBalancer(_)));
-        let gone: Vec<_> = self.backends.keys().filter(|name| !is_wanted(name)).cloned().collect();
-        self.replaced.extend(gone.iter().filter_map(|name| self.backends.remove(name)));
+        let is_wanted = |(layer, name): &backend::Key| {
+            let services = if *layer == Layer::Http { &config.services } else { &config.tcp.services };
+            matches!(services.get(name).map(|s| &s.kind), Some(ServiceKind::LoadBalancer(_)))
+        };
+        let gone: Vec<_> = self.backends.keys().filter(|key| !is_wanted(key)).cloned().collect();
+        self.replaced.extend(gone.iter().filter_map(|key| self.backends.remove(key)));
         let now = self.now();
         let grace = self.arguments.grace;
         for backend in std::mem::take(&mut self.replaced) {
-            let stays = self.backends.get(&backend.name).cloned();
+            let stays = self.backends.get(&backend.key()).cloned();
             let stay = |endpoint: &Arc<Endpoint>| stays.iter().any(|b| b.endpoints.iter().any(|e| Arc::ptr_eq(e, endpoint)));
             for endpoint in backend.endpoints.iter().filter(|endpoint| !stay(endpoint)) {
                 self.leave(endpoint, now, grace);
             }
         }
         let ended: Vec<_> =
-            self.checks.iter().filter(|(name, _)| !self.backends.contains_key(*name)).map(|(n, _)| n.clone()).collect();
-        for name in ended {
-            self.stop_check(&name);
+            self.checks.iter().filter(|(key, _)| !self.backends.contains_key(*key)).map(|(key, _)| key.clone()).collect();
+        for key in ended {
+            self.stop_check(&key);
         }
     }
 
@@ -309,8 +314,9 @@ impl State {
         endpoint.handle(now, Event::Withdrawn { in_flight, keeps_sessions: false, grace });
         let Key { service, url, .. } = &endpoint.key;
         // Unless it is there still, under other options or as another instance.
-        let others = self.backends.get(service).map_or(&[][..], |backend| &backend.endpoints);
-        if !others.iter().any(|other| other.key.url == *url) {
+        let both = [Layer::Http, Layer::Tcp].map(|layer| self.backends.get(&(layer, service.clone())));
+        let mut others = both.into_iter().flatten().flat_map(|backend| &backend.endpoints);
+        if !others.any(|other| other.key.url == *url) {
             self.arguments.shared.telemetry.server_up(service.as_str(), url, None);
         }
         self.leaving.push(endpoint.clone());
@@ -332,9 +338,9 @@ impl State {
 
     /// Starts the active check of a backend, or a new one where the backend has changed.
     async fn check(&mut self, me: &ActorRef<Msg>, backend: &Arc<Backend>) -> Result<(), ActorProcessingErr> {
-        match self.checks.get(&backend.name) {
+        match self.checks.get(&backend.key()) {
             Some(check) if Arc::ptr_eq(&check.backend, backend) => return Ok(()),
-            Some(_) => self.stop_check(&backend.name),
+            Some(_) => self.stop_check(&backend.key()),
             None => {}
         }
         if backend.config.health_check.is_none() {
@@ -343,13 +349,19 @@ impl State {
         let arguments = health_check::Arguments { shared: self.arguments.shared.clone(), backend: backend.clone() };
         let cell: ActorCell = me.get_cell();
         let (actor, _) = Actor::spawn_linked(None, HealthCheck, arguments, cell).await?;
-        self.checks.insert(backend.name.clone(), Check { actor, backend: backend.clone() });
+        self.checks.insert(backend.key(), Check { actor, backend: backend.clone() });
         Ok(())
     }
 
-    fn stop_check(&mut self, name: &Name) {
-        if let Some(check) = self.checks.remove(name) {
+    fn stop_check(&mut self, key: &backend::Key) {
+        if let Some(check) = self.checks.remove(key) {
             check.actor.stop(Some("its service has changed".into()));
         }
     }
+}
+
+/// Services of both layers.
+fn services(config: &Config) -> impl Iterator<Item = (Layer, &Arc<Service>)> {
+    let http = config.services.values().map(|service| (Layer::Http, service));
+    http.chain(config.tcp.services.values().map(|service| (Layer::Tcp, service)))
 }

@@ -104,8 +104,12 @@ impl Endpoint {
     pub fn new(key: Key, server: &Server, workers: usize, policy: OutlierPolicy) -> Self {
         let url = server.url.clone();
         let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
-        let default_port = if url.scheme == UpstreamScheme::Https { 443 } else { 80 };
-        let authority = if url.port == default_port { host } else { format!("{host}:{}", url.port) };
+        let default_port = match url.scheme {
+            UpstreamScheme::Https => Some(443),
+            UpstreamScheme::Http | UpstreamScheme::H2c => Some(80),
+            UpstreamScheme::Tcp => None,
+        };
+        let authority = if Some(url.port) == default_port { host } else { format!("{host}:{}", url.port) };
         Self {
             key,
             url,

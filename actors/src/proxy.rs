@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! connection → (TLS) → http1 | http2 → exchange: decide → forward: pick, attempt, retry → upstream: pool, connect
+//!            ↘ tcp: decide → connect: pick, retry → pipe
 //! ```
 //!
 //! Owns nothing that outlives a connection except the idle upstream connections that endpoints keep. What is decided comes
@@ -14,8 +15,10 @@ mod forward;
 mod http1;
 mod http2;
 mod info;
+mod pipe;
 mod respond;
 pub mod stream;
+mod tcp;
 #[cfg(all(test, not(madsim)))]
 mod tests;
 pub mod upstream;

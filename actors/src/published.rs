@@ -26,6 +26,8 @@ pub struct Published {
     pub config: Arc<Config>,
     /// By `RouterId`. Shared with the state before where nothing changed.
     pub routes: Vec<Arc<Route>>,
+    /// By the id of a router of connections.
+    pub tcp_routes: Vec<Arc<RouterSeries>>,
     /// By `ServiceId`.
     pub services: Vec<Service>,
     /// By name of TLS options; `None` where they are broken, so that a handshake fails closed.
@@ -74,7 +76,14 @@ impl Published {
     /// Nothing at all: what is served before the first configuration.
     pub fn empty(entry_points: &[EntryPointSpec]) -> Self {
         let snapshot = Snapshot::build(0, &Config::default(), entry_points);
-        Self { snapshot, config: Arc::default(), routes: Vec::new(), services: Vec::new(), tls: BTreeMap::new() }
+        Self {
+            snapshot,
+            config: Arc::default(),
+            routes: Vec::new(),
+            tcp_routes: Vec::new(),
+            services: Vec::new(),
+            tls: BTreeMap::new(),
+        }
     }
 
     /// What a router keeps.
@@ -110,6 +119,11 @@ impl Published {
         })
     }
 
+    /// The TLS configuration of these options; `None`: a handshake fails.
+    pub fn tls_of(&self, options: &Name) -> Option<Arc<ServerConfig>> {
+        self.tls.get(options)?.clone()
+    }
+
     /// The TLS configuration for a handshake; `None`: it fails.
     pub fn tls_for(&self, entry_point: EntryPointId, server_name: Option<&str>) -> Option<Arc<ServerConfig>> {
         self.tls.get(&self.snapshot.tls_options(entry_point, server_name)?.options)?.clone()
@@ -128,6 +142,11 @@ impl Cell {
     /// The newest state.
     pub fn load(&self) -> Arc<Published> {
         self.0.load_full()
+    }
+
+    /// Whether an entry point has routers of connections. Costs no count of references.
+    pub fn has_tcp(&self, entry_point: EntryPointId) -> bool {
+        self.0.load().snapshot.has_tcp(entry_point)
     }
 
     /// Publishes, and hands back what was served until now, to be dropped away from the workers.

@@ -7,7 +7,7 @@
 //! Never: touches a connection, waits for a provider, or publishes half of a change.
 
 use crate::{
-    backend::Backend,
+    backend::{self, Backend},
     backend_pool, certificates,
     gateway::{Directory, Served},
     provider::{Event, EventKind},
@@ -26,7 +26,7 @@ use fairlead_core::{
     },
     middleware::{Stage, StageState},
     retry::RetryPolicy,
-    snapshot::{CompiledKind, CompiledRouter, EntryPointSpec, Snapshot},
+    snapshot::{CompiledKind, CompiledRouter, EntryPointSpec, Layer, Snapshot},
 };
 use fairlead_net::{
     clock,
@@ -131,7 +131,7 @@ pub struct State {
     entry_points: Vec<EntryPointSpec>,
     last: Option<Arc<Config>>,
     tls: Option<(Tls, certificates::Loaded)>,
-    weighted: BTreeMap<Name, Arc<Weighted>>,
+    weighted: BTreeMap<backend::Key, Arc<Weighted>>,
     retired: Vec<Arc<Published>>,
     applying: bool,
 }
@@ -198,7 +198,7 @@ impl State {
         self.last = Some(published.config.clone());
         for (service, state) in published.snapshot.services().iter().zip(&published.services) {
             if let Service::Weighted(weighted) = state {
-                self.weighted.insert(service.name.clone(), weighted.clone());
+                self.weighted.insert((service.layer, service.name.clone()), weighted.clone());
             }
         }
     }
@@ -270,7 +270,7 @@ impl State {
         before: &Published,
         snapshot: Snapshot,
         config: Arc<Config>,
-        backends: &BTreeMap<Name, Arc<Backend>>,
+        backends: &BTreeMap<backend::Key, Arc<Backend>>,
         tls: TlsTable,
     ) -> Published {
         let telemetry = self.arguments.shared.telemetry.clone();
@@ -283,9 +283,14 @@ impl State {
             let service = snapshot.service(router.service).map_or("", |service| service.name.as_str());
             routes.push(self.route(router, service, known, &telemetry));
         }
-        self.weighted.retain(|name, _| config.services.contains_key(name));
+        self.weighted.retain(|(layer, name), _| match layer {
+            Layer::Http => config.services.contains_key(name),
+            Layer::Tcp => config.tcp.services.contains_key(name),
+        });
+        let tcp_routes =
+            snapshot.tcp_routers().iter().map(|r| telemetry.router(r.name.as_str(), r.router.service.as_str())).collect();
         let services = snapshot.services().iter().map(|service| self.service(service, backends, &telemetry)).collect();
-        Published { snapshot, config, routes, services, tls }
+        Published { snapshot, config, routes, tcp_routes, services, tls }
     }
 
     /// What a router keeps: the same as before unless it is another router, or its middlewares are others.
@@ -327,14 +332,15 @@ impl State {
     fn service(
         &mut self,
         service: &fairlead_core::snapshot::CompiledService,
-        backends: &BTreeMap<Name, Arc<Backend>>,
+        backends: &BTreeMap<backend::Key, Arc<Backend>>,
         telemetry: &Telemetry,
     ) -> Service {
         match (&service.kind, &service.service.kind) {
             (CompiledKind::Internal(internal), _) => Service::Internal(*internal),
             (CompiledKind::Failover { main, fallback }, _) => Service::Failover(*main, *fallback),
             (CompiledKind::Weighted { children }, ServiceKind::Weighted(config)) => {
-                let before = self.weighted.get(&service.name);
+                let key = (service.layer, service.name.clone());
+                let before = self.weighted.get(&key);
                 let mut picker = before.map_or_else(|| WeightedPicker::new(config), |weighted| weighted.picker.lock().clone());
                 picker.update(config);
                 let weighted = Arc::new(Weighted {
@@ -346,13 +352,13 @@ impl State {
                         .map(|cookie| Sticky::new(cookie, config.services.iter().map(|(name, _)| name.local()))),
                     skips: config.health_check,
                 });
-                self.weighted.insert(service.name.clone(), weighted.clone());
+                self.weighted.insert(key, weighted.clone());
                 Service::Weighted(weighted)
             }
-            _ => match backends.get(&service.name) {
+            _ => match backends.get(&(service.layer, service.name.clone())) {
                 Some(backend) => Service::Balanced(backend.clone()),
                 // BackendPool prepares every load balancer of the configuration; should one be missing, it has no server.
-                None => Service::Balanced(Arc::new(Backend::empty(service.name.clone(), telemetry))),
+                None => Service::Balanced(Arc::new(Backend::empty(service.layer, service.name.clone(), telemetry))),
             },
         }
     }

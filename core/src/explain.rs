@@ -11,7 +11,7 @@ use crate::{
     config::dynamic::{Server, ServiceKind},
     http::{Fields, Request, path},
     route::admits_host,
-    rule::{ExprText, Subject},
+    rule::{Connection, ExprText, Subject},
     snapshot::{CompiledKind, CompiledRouter, EntryPointId, ServiceId, Snapshot},
 };
 use serde::Serialize;
@@ -29,6 +29,9 @@ pub struct Explanation {
     pub host: String,
     /// As rules see it.
     pub path: String,
+    /// The router of connections that takes the connection before a request is read of it: then no request is routed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection: Option<Taken>,
     pub winner: Option<Winner>,
     pub considered: Vec<Considered>,
     /// Routers of the entry point that are not listed.
@@ -48,6 +51,20 @@ pub struct Winner {
     pub attempts: u32,
     pub service: String,
     /// The servers behind the service, through weighted and failover services; at most [`MAX_LISTED`].
+    pub servers: Vec<Target>,
+}
+
+/// A router of connections, and where the connection goes.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Taken {
+    pub router: String,
+    pub priority: i64,
+    pub rule: String,
+    pub source: String,
+    /// TLS ends at the server.
+    pub passes_through: bool,
+    pub service: String,
     pub servers: Vec<Target>,
 }
 
@@ -131,10 +148,30 @@ pub fn explain<F: Fields>(
         tls,
         method: request.method.to_owned(),
         host: request.host.to_string(),
+        connection: taken(snapshot, entry_point, tls, request),
         winner: winner.map(|router| describe_winner(router, snapshot)),
         omitted: all - considered.len(),
         considered: considered.into_iter().map(|(_, one)| one).collect(),
         path: path.into_owned(),
+    })
+}
+
+/// Who takes the connection of a client that speaks HTTP, and names the host in its hello.
+fn taken<F>(snapshot: &Snapshot, entry_point: EntryPointId, tls: bool, request: &Request<'_, F>) -> Option<Taken> {
+    let alpn = [b"h2".to_vec(), b"http/1.1".to_vec()];
+    let connection = Connection { client: request.client, server_name: request.host.as_str(), alpn: &alpn };
+    let router = match tls {
+        true => snapshot.tcp_tls(entry_point, &connection),
+        false => snapshot.tcp_plain(entry_point, request.client),
+    }?;
+    Some(Taken {
+        router: router.name.to_string(),
+        priority: router.router.priority,
+        rule: text::clip(router.router.rule.text()),
+        source: router.router.source.clone(),
+        passes_through: router.passes_through(),
+        service: router.router.service.to_string(),
+        servers: servers(router.service, snapshot),
     })
 }
 

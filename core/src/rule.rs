@@ -1,4 +1,4 @@
-//! Rules: what a router matches.
+//! Rules: what a router matches, of requests or of connections.
 //!
 //! Owns the grammar (Traefik's v3 and v2 spellings), its bounds, the matchers and their evaluation. A parsed rule holds no negated
 //! groups: `!` is pushed down to the matchers by De Morgan's laws, as Traefik does.
@@ -26,9 +26,9 @@ pub(crate) mod tests;
 use crate::config::dynamic::IpRange;
 pub use display::ExprText;
 pub use error::RuleError;
-pub use eval::Subject;
 pub(crate) use eval::wildcard_suffix;
-pub use parse::{MAX_DEPTH, MAX_LENGTH, parse};
+pub use eval::{Connection, Judge, Subject};
+pub use parse::{MAX_DEPTH, MAX_LENGTH, parse, parse_tcp};
 pub use pattern::Pattern;
 use std::{fmt, sync::Arc};
 
@@ -40,6 +40,15 @@ pub enum Syntax {
     /// Traefik 3.
     #[default]
     V3,
+}
+
+/// What a rule is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Family {
+    /// Requests.
+    Http,
+    /// Connections: what is known of one before anything is answered on it.
+    Tcp,
 }
 
 /// A parsed rule. Cheap to clone; equal when text and syntax are.
@@ -82,6 +91,20 @@ impl Rule {
             }
         });
         hosts
+    }
+}
+
+impl Rule {
+    /// Whether it is ``HostSNI(`*`)`` and nothing else: what comes after all others.
+    pub fn is_catch_all(&self) -> bool {
+        matches!(&*self.expr, Expr::Matcher(Matcher { negated: false, test: Test::AnySni }))
+    }
+
+    /// Whether it asks for server names, which only TLS tells.
+    pub fn needs_server_name(&self) -> bool {
+        let mut needs = false;
+        self.expr.each(&mut |matcher| needs |= matches!(matcher.test, Test::Sni(_) | Test::SniWildcard(_)));
+        needs
     }
 }
 
@@ -161,4 +184,16 @@ pub enum Test {
     QueryTemplate { key: Box<str>, pattern: Option<Pattern> },
     /// The connection's peer lies in this range.
     ClientIp(IpRange),
+    /// ``HostSNI(`*`)``: every connection, those without TLS or without a name included.
+    AnySni,
+    /// Equality with the server name of the client's hello.
+    Sni(Box<str>),
+    /// `.x` of `*.x`: exactly one more label in front.
+    SniWildcard(Box<str>),
+    /// Searched in the server name.
+    SniRegexp(Pattern),
+    /// v2: the whole server name, without regard to case.
+    SniTemplate(Pattern),
+    /// The client's hello offers this protocol.
+    Alpn(Box<str>),
 }

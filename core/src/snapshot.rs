@@ -7,6 +7,7 @@
 //! not whole here all the same, is left out: a router is never served without one of its middlewares.
 
 mod compile;
+mod tcp;
 #[cfg(test)]
 pub(crate) mod tests;
 mod tls;
@@ -20,9 +21,10 @@ use crate::{
     http::{Fields, Host, Request, path},
     planted::planted,
     route::{Table, precedence},
-    rule::Subject,
+    rule::{Connection, Subject},
 };
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{cmp::Ordering, collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+pub use tcp::CompiledTcpRouter;
 pub use tls::TlsSelection;
 
 /// What routing needs to know of an entry point.
@@ -71,10 +73,20 @@ pub struct RetryPolicy {
     pub initial_interval: Duration,
 }
 
+/// What a service is given. Names of the one are apart from those of the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Layer {
+    /// Requests.
+    Http,
+    /// Connections.
+    Tcp,
+}
+
 /// A service ready to serve.
 #[derive(Clone, Debug)]
 pub struct CompiledService {
     pub id: ServiceId,
+    pub layer: Layer,
     pub name: Name,
     pub service: Arc<Service>,
     pub kind: CompiledKind,
@@ -96,10 +108,13 @@ pub struct Snapshot {
     entry_points: Arc<[EntryPointSpec]>,
     routers: Vec<CompiledRouter>,
     services: Vec<CompiledService>,
+    tcp_routers: Vec<CompiledTcpRouter>,
     /// Per entry point; shared with the previous snapshot while no router changes.
     tables: Arc<[Sides]>,
     /// Per entry point; shared likewise, while TLS options do not change either.
     tls: Arc<[tls::Names]>,
+    /// Per entry point; shared while neither kind of routers changes.
+    tcp: Arc<[Option<tcp::Point>]>,
     options: BTreeMap<Name, Arc<TlsOptions>>,
 }
 
@@ -125,8 +140,10 @@ impl Snapshot {
     /// As [`build`](Self::build), taking over the routing tables of the previous snapshot if no router changed: the usual case of a
     /// change to servers.
     pub fn build_after(previous: Option<&Self>, number: u64, config: &Config, entry_points: &[EntryPointSpec]) -> Self {
-        let services = compile::services(config);
-        let routers = compile::routers(config, &services);
+        let places = compile::Places::of(config);
+        let services = compile::services(config, &places);
+        let routers = compile::routers(config, &places);
+        let tcp_routers = tcp::routers(config, &places);
         let same = |previous: &&Self| {
             *previous.entry_points == *entry_points
                 && previous.routers.len() == routers.len()
@@ -142,7 +159,15 @@ impl Snapshot {
             Some(previous) => Arc::clone(&previous.tls),
             None => entry_points.iter().map(|entry_point| tls::Names::build(config, &routers, &entry_point.name)).collect(),
         };
-        Self { number, entry_points: entry_points.into(), routers, services, tables, tls, options }
+        let same_tcp = |previous: &&Self| {
+            previous.tcp_routers.len() == tcp_routers.len()
+                && previous.tcp_routers.iter().zip(&tcp_routers).all(|(a, b)| Arc::ptr_eq(&a.router, &b.router))
+        };
+        let tcp = match previous.filter(same_tcp) {
+            Some(previous) => Arc::clone(&previous.tcp),
+            None => entry_points.iter().map(|point| tcp::Point::build(&point.name, &tcp_routers, &routers)).collect(),
+        };
+        Self { number, entry_points: entry_points.into(), routers, services, tcp_routers, tables, tls, tcp, options }
     }
 
     /// Rises with every snapshot published.
@@ -174,15 +199,51 @@ impl Snapshot {
         self.services.get(id.0 as usize)
     }
 
-    /// Every service, by name.
+    /// Every service: those of requests by name, then those of connections by name.
     pub fn services(&self) -> &[CompiledService] {
         &self.services
     }
 
     /// The service of this name.
-    pub fn service_named(&self, name: &str) -> Option<&CompiledService> {
-        let at = self.services.binary_search_by(|service| service.name.as_str().cmp(name)).ok()?;
+    pub fn service_named(&self, layer: Layer, name: &str) -> Option<&CompiledService> {
+        let at = self.services.binary_search_by(|service| (service.layer, service.name.as_str()).cmp(&(layer, name))).ok()?;
         self.services.get(at)
+    }
+
+    /// Every router of connections, by name.
+    pub fn tcp_routers(&self) -> &[CompiledTcpRouter] {
+        &self.tcp_routers
+    }
+
+    /// Whether an entry point has routers of connections at all.
+    pub fn has_tcp(&self, entry_point: EntryPointId) -> bool {
+        self.tcp_point(entry_point).is_some()
+    }
+
+    /// Whether an entry point has routers of TLS connections: a client's hello is read before anything is decided.
+    pub fn has_tcp_over_tls(&self, entry_point: EntryPointId) -> bool {
+        self.tcp_point(entry_point).is_some_and(tcp::Point::has_tls)
+    }
+
+    /// The router that takes a connection before its client has said anything, where nothing that it could say matters.
+    pub fn tcp_at_once(&self, entry_point: EntryPointId, client: IpAddr) -> Option<&CompiledTcpRouter> {
+        self.tcp_point(entry_point).filter(|point| point.at_once())?.plain(&self.tcp_routers, client)
+    }
+
+    /// The router that takes a connection which did not begin with TLS. `None`: it is HTTP's.
+    pub fn tcp_plain(&self, entry_point: EntryPointId, client: IpAddr) -> Option<&CompiledTcpRouter> {
+        self.tcp_point(entry_point)?.plain(&self.tcp_routers, client)
+    }
+
+    /// The router that takes a connection which begins with this hello. `None`: it is HTTP's.
+    pub fn tcp_tls(&self, entry_point: EntryPointId, connection: &Connection<'_>) -> Option<&CompiledTcpRouter> {
+        let point = self.tcp_point(entry_point)?;
+        let named = self.tls.get(entry_point.0 as usize).is_some_and(|names| names.names(connection.server_name));
+        point.tls(&self.tcp_routers, connection, named)
+    }
+
+    fn tcp_point(&self, entry_point: EntryPointId) -> Option<&tcp::Point> {
+        self.tcp.get(entry_point.0 as usize)?.as_ref()
     }
 
     /// The entry points that this snapshot was built for, in the order of their ids.
@@ -226,15 +287,17 @@ fn sides(entry_point: &EntryPointSpec, routers: &[CompiledRouter]) -> Sides {
     let table = |tls: bool| {
         let serves = |r: &&CompiledRouter| r.router.tls.is_some() == tls && r.router.entry_points.contains(&entry_point.name);
         let mut served: Vec<&CompiledRouter> = routers.iter().filter(serves).collect();
-        served.sort_by(|a, b| {
-            let by_priority = b.router.priority.cmp(&a.router.priority);
-            let by_provider = || match planted!("priority_ties_by_order") {
-                true => std::cmp::Ordering::Equal,
-                false => precedence(a.name.provider()).cmp(&precedence(b.name.provider())),
-            };
-            by_priority.then_with(by_provider).then_with(|| a.name.cmp(&b.name))
-        });
+        served.sort_by(|a, b| in_order((a.router.priority, &a.name), (b.router.priority, &b.name)));
         Table::build(served.iter().map(|router| (router.id, router.router.rule.expr())))
     };
     Sides { plain: table(false), tls: table(true) }
+}
+
+/// The order in which routers are tried, by priority and name.
+fn in_order((a_priority, a): (i64, &Name), (b_priority, b): (i64, &Name)) -> Ordering {
+    let by_provider = || match planted!("priority_ties_by_order") {
+        true => Ordering::Equal,
+        false => precedence(a.provider()).cmp(&precedence(b.provider())),
+    };
+    b_priority.cmp(&a_priority).then_with(by_provider).then_with(|| a.cmp(b))
 }

@@ -14,6 +14,7 @@ use fairlead_net::{
     http::RequestHead,
     http1::{Limits, RequestParser, write_request},
     proxy_protocol::{self, Header},
+    tls::hello::{MAX_HELLO, Peeked, Reader},
 };
 use std::collections::BTreeMap;
 
@@ -21,16 +22,20 @@ use std::collections::BTreeMap;
 pub type Target = fn(&[u8]);
 
 /// Every target, named like its corpus.
-pub const TARGETS: [(&str, Target); 5] =
-    [("rule", rule), ("path", path), ("http1", http1), ("proxy_protocol", proxy_protocol), ("kv", kv)];
+pub const TARGETS: [(&str, Target); 6] =
+    [("rule", rule), ("path", path), ("http1", http1), ("proxy_protocol", proxy_protocol), ("hello", hello), ("kv", kv)];
 
-/// Rules: a text that parses is written in a canonical form that means the same, and stays so.
+type Parse = fn(&str, Syntax) -> Result<rule::Rule, rule::RuleError>;
+
+/// Rules, of requests and of connections: a text that parses is written in a canonical form that means the same, and stays so.
 pub fn rule(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    for syntax in [Syntax::V2, Syntax::V3] {
-        let Ok(parsed) = rule::parse(text, syntax) else { continue };
+    for (syntax, parse) in
+        [Syntax::V2, Syntax::V3].into_iter().flat_map(|syntax| [(syntax, rule::parse as Parse), (syntax, rule::parse_tcp)])
+    {
+        let Ok(parsed) = parse(text, syntax) else { continue };
         let canonical = parsed.to_string();
-        match rule::parse(&canonical, syntax) {
+        match parse(&canonical, syntax) {
             Ok(again) => {
                 assert_eq!(again.expr(), parsed.expr(), "{text:?} and its canonical form {canonical:?} differ");
                 assert_eq!(again.to_string(), canonical, "the canonical form is not a fixed point");
@@ -113,6 +118,32 @@ pub fn proxy_protocol(data: &[u8]) {
     assert_eq!(proxy_protocol::parse(&data[..length]), proxy_protocol::parse(data), "bytes behind the header change it");
     for end in 0..length {
         assert_eq!(proxy_protocol::parse(&data[..end]), Header::Partial, "{end} of {length} bytes");
+    }
+}
+
+/// A client's hello: how the bytes arrive does not matter, nothing behind it does, and what is read of it is bounded.
+pub fn hello(data: &[u8]) {
+    let at_once = Reader::default().read(data);
+    // In pieces of a few bytes, drawn from the data itself.
+    let (mut reader, mut end) = (Reader::default(), 0);
+    let in_pieces = loop {
+        end = data.len().min(end + 1 + usize::from(data.get(end).copied().unwrap_or_default()) % 7);
+        match reader.read(&data[..end]) {
+            Peeked::Partial if end < data.len() => {}
+            other => break other,
+        }
+    };
+    match (&at_once, &in_pieces) {
+        (Peeked::Hello(a), Peeked::Hello(b)) => {
+            assert_eq!(a, b);
+            assert!(end <= MAX_HELLO + 7, "{end} bytes were read");
+            let name = a.server_name.as_deref().unwrap_or("none");
+            assert!(!name.is_empty() && name.len() <= 255 && name.bytes().all(|byte| byte.is_ascii_graphic()), "{name:?}");
+            assert!(!name.bytes().any(|byte| byte.is_ascii_uppercase()) && !name.ends_with('.'), "{name:?}");
+            assert!(a.alpn.iter().all(|protocol| !protocol.is_empty()));
+        }
+        (Peeked::Partial, Peeked::Partial) | (Peeked::Malformed(_), Peeked::Malformed(_)) => {}
+        _ => panic!("at once {at_once:?}, in pieces {in_pieces:?}"),
     }
 }
 

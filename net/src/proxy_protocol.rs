@@ -1,6 +1,6 @@
 //! The PROXY protocol, versions 1 and 2: who the client of the load balancer in front is.
 //!
-//! Reads a header, bounded in size, and nothing after it. Deliberately absent: deciding whose header is believed.
+//! Reads a header, bounded in size, and nothing after it; writes one for servers. Deliberately absent: deciding whose header is believed.
 
 use bytes::{Buf, BytesMut};
 use std::{
@@ -110,6 +110,51 @@ pub async fn read(io: &mut (impl AsyncRead + Unpin), buffer: &mut BytesMut) -> i
     }
 }
 
+/// Version 1: a line that says that a connection came from `source` to `destination`.
+pub fn write_v1(source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
+    let (source, destination) = of_one_family(source, destination);
+    let family = if source.is_ipv4() { "TCP4" } else { "TCP6" };
+    let (from, to) = (source.ip(), destination.ip());
+    format!("PROXY {family} {from} {to} {} {}\r\n", source.port(), destination.port()).into_bytes()
+}
+
+/// Version 2: the same in binary.
+pub fn write_v2(source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
+    let (source, destination) = of_one_family(source, destination);
+    let mut header = V2.to_vec();
+    let mut put = |family: u8, addresses: &[&[u8]]| {
+        let length = addresses.iter().map(|octets| octets.len()).sum::<usize>() as u16 + 4;
+        header.extend_from_slice(&[0x21, family]);
+        header.extend_from_slice(&length.to_be_bytes());
+        addresses.iter().for_each(|octets| header.extend_from_slice(octets));
+    };
+    match (source.ip(), destination.ip()) {
+        (IpAddr::V4(from), IpAddr::V4(to)) => put(0x11, &[&from.octets(), &to.octets()]),
+        (from, to) => put(0x21, &[&v6(from).octets(), &v6(to).octets()]),
+    }
+    header.extend_from_slice(&source.port().to_be_bytes());
+    header.extend_from_slice(&destination.port().to_be_bytes());
+    header
+}
+
+/// Both of IPv4, or both of IPv6.
+fn of_one_family(source: SocketAddr, destination: SocketAddr) -> (SocketAddr, SocketAddr) {
+    let plain = |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+    let (source, destination) = (plain(source), plain(destination));
+    if source.is_ipv4() == destination.is_ipv4() {
+        return (source, destination);
+    }
+    let wide = |address: SocketAddr| SocketAddr::new(v6(address.ip()).into(), address.port());
+    (wide(source), wide(destination))
+}
+
+fn v6(ip: IpAddr) -> Ipv6Addr {
+    match ip {
+        IpAddr::V4(ip) => ip.to_ipv6_mapped(),
+        IpAddr::V6(ip) => ip,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,6 +183,21 @@ mod tests {
         assert_eq!(parse(b"PROXY UNKNOWN ffff::1 whatever\r\n"), Header::Present(32, None));
         let header = v2(0, 0, &[]);
         assert_eq!(parse(&header), Header::Present(16, None));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let at = |text: &str| text.parse::<SocketAddr>().unwrap();
+        for (source, destination, read) in [
+            ("192.0.2.1:5000", "198.51.100.1:443", "192.0.2.1:5000"),
+            ("[2001:db8::1]:5000", "[2001:db8::2]:443", "[2001:db8::1]:5000"),
+            ("[::ffff:192.0.2.1]:5000", "[::ffff:198.51.100.1]:443", "192.0.2.1:5000"),
+            ("192.0.2.1:5000", "[2001:db8::2]:443", "[::ffff:192.0.2.1]:5000"),
+        ] {
+            for header in [write_v1(at(source), at(destination)), write_v2(at(source), at(destination))] {
+                assert_eq!(parse(&header), Header::Present(header.len(), Some(at(read))), "{source} to {destination}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! TLS over any byte stream: termination with certificates chosen by server name, and connections to servers.
 //!
-//! Owns what an operator's options mean to rustls, the certificate store, and the handshakes. Everything here fails closed: an
+//! Owns what an operator's options mean to rustls, the certificate store, the handshakes, and a look at a hello before any. Everything here fails closed: an
 //! unreadable CA, an unknown name or a key that does not fit is an error that says what to do, never a default.
 //!
 //! Deliberately absent: files, clocks and time-outs (the caller reads, and says what time it is), issuing certificates, and the choice
@@ -10,6 +10,7 @@ mod accept;
 mod certificate;
 mod client;
 mod error;
+pub mod hello;
 mod options;
 mod prefixed;
 mod self_signed;

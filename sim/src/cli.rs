@@ -15,6 +15,7 @@ cargo sim run SCENARIO --seed N                     one seed
           [--trace FILE] [--plan] [--planted BUG]   write all events; print the plan instead of running it; with a bug (cargo planted)
 cargo sim replay PLAN [--trace FILE]                a plan from a file, as `--plan` prints it
 cargo sim sweep [SCENARIO] --seeds A..B [--jobs N]  many seeds, each in a process of its own
+          [--table]                                 with the table of faults and oracles
 cargo sim meta [SCENARIO] --seeds A..B [--jobs N]   each seed in two processes: equal traces
 cargo planted hunt [BUG] [--seeds A..B] [--jobs N]  the first seed that catches each planted bug
 ";
@@ -43,6 +44,7 @@ struct Arguments {
     jobs: usize,
     trace: Option<PathBuf>,
     plan: bool,
+    table: bool,
     planted: Option<String>,
 }
 
@@ -63,6 +65,7 @@ impl Arguments {
                 "--trace" => read.trace = Some(value()?.into()),
                 "--planted" => read.planted = Some(value()?.to_owned()),
                 "--plan" => read.plan = true,
+                "--table" => read.table = true,
                 _ if name.starts_with('-') => bail!("unknown option {name}"),
                 _ => read.words.push(arg.to_owned()),
             }
@@ -93,7 +96,7 @@ impl Arguments {
                 let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
                 self.run(Plan::from_json(&text).with_context(|| format!("{file} is no plan"))?)
             }
-            ["sweep", ref of @ ..] => fleet::sweep(&chosen(of)?, self.range(200), self.jobs),
+            ["sweep", ref of @ ..] => fleet::sweep(&chosen(of)?, self.range(200), self.jobs, self.table),
             ["meta", ref of @ ..] => fleet::meta(&chosen(of)?, self.range(20), self.jobs),
             ["hunt", ref of @ ..] => {
                 if !planted::BUILT_IN {

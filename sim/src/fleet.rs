@@ -3,6 +3,7 @@
 //! Owns the sweep, the meta-test (the same seed in two processes) and the hunt for planted bugs.
 
 use crate::{
+    coverage::Reached,
     machines,
     planted::{self, Bug},
     scenario::{self, Scenario},
@@ -36,14 +37,17 @@ struct Done {
     /// The last line's.
     hash: String,
     verdict: String,
+    /// Cells of the table of faults and oracles.
+    cells: String,
     figures: BTreeMap<String, u64>,
 }
 
-/// Runs every seed of every given scenario; what failed comes first in the summary.
+/// Runs every seed of every given scenario; what failed comes first in the summary. With the whole table of faults and oracles, if it
+/// is asked for.
 ///
 /// # Errors
 /// A child could not be started.
-pub fn sweep(scenarios: &[&'static Scenario], seeds: Range<u64>, jobs: usize) -> anyhow::Result<ExitCode> {
+pub fn sweep(scenarios: &[&'static Scenario], seeds: Range<u64>, jobs: usize, table: bool) -> anyhow::Result<ExitCode> {
     let work: Vec<_> = seeds
         .clone()
         .flat_map(|seed| scenarios.iter().map(move |scenario| Job { scenario: scenario.name, seed, more: Vec::new() }))
@@ -65,6 +69,12 @@ pub fn sweep(scenarios: &[&'static Scenario], seeds: Range<u64>, jobs: usize) ->
         let seeds: Vec<_> = bad.iter().take(10).map(|d| format!("{} ({})", d.job.seed, d.verdict)).collect();
         println!("{:<16} {} seeds, {} failed {}", scenario.name, of.len(), bad.len(), seeds.join(", "));
     }
+    let mut reached = Reached::default();
+    done.iter().for_each(|done| reached.add(&done.cells));
+    if table {
+        print!("{reached}");
+    }
+    println!("{}", reached.told());
     let fold = done.iter().fold(0u64, |sum, d| sum.wrapping_add(u64::from_str_radix(&d.hash, 16).unwrap_or_default()));
     println!(
         "seeds {}..{}: {} runs, {} failed; {:.0} s of virtual time in {:.1} s ({:.0} : 1); {} requests ({} excused, {} aborted), {} arrivals, \
@@ -233,7 +243,8 @@ impl Done {
         // A child that died without a word crashed.
         let (hash, verdict) = (of_last("trace-hash=").unwrap_or_default(), of_last("verdict=").unwrap_or_else(|| "crash".into()));
         let figures = fields.iter().filter_map(|(name, value)| Some(((*name).to_owned(), value.parse().ok()?))).collect();
-        Self { job, output, hash, verdict, figures }
+        let cells = fields.get("cells").copied().unwrap_or_default().to_owned();
+        Self { job, cells, hash, verdict, figures, output }
     }
 }
 

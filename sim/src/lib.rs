@@ -12,6 +12,7 @@
 
 pub mod chance;
 pub mod cli;
+pub mod coverage;
 pub mod fault;
 mod fleet;
 pub mod machines;

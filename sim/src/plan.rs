@@ -45,6 +45,9 @@ pub struct Network {
 /// The gateway's static side.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Gateway {
+    /// How many of them there are, each like the other.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub count: usize,
     pub workers: usize,
     pub source: Source,
     /// Services have an active health check.
@@ -84,6 +87,9 @@ pub struct Server {
 /// A client: one request after the other.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Client {
+    /// The one that it asks.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub gateway: usize,
     pub start: u64,
     pub asks: Vec<Ask>,
 }
@@ -147,7 +153,9 @@ pub enum What {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Node {
+    /// The first, in plans of old.
     Gateway,
+    GatewayAt(usize),
     Server(usize),
     Member(usize),
     Client(usize),
@@ -216,6 +224,7 @@ impl Plan {
         let server = |i: &usize| *i < self.servers.len();
         let node = |node: &Node| match node {
             Node::Gateway => true,
+            Node::GatewayAt(i) => *i < self.gateway.count,
             Node::Server(i) => server(i),
             Node::Member(i) => *i < self.gateway.members,
             Node::Client(i) => *i < self.clients.len(),
@@ -234,6 +243,10 @@ impl Plan {
             anyhow::ensure!(sound, "step {i} of the plan names a server, service or node that is not in it: {:?}", step.what);
             anyhow::ensure!(step.at <= self.quiet_at, "step {i} of the plan comes after `quiet_at`");
         }
+        anyhow::ensure!(
+            self.gateway.count > 0 && self.clients.iter().all(|client| client.gateway < self.gateway.count),
+            "the plan has no gateway, or a client asks one that is not in it"
+        );
         let swarm = self.swarm.as_ref();
         anyhow::ensure!(
             swarm.is_some() == (self.gateway.source == Source::Swarm) && swarm.is_none_or(|swarm| swarm.is_sound(self.services)),
@@ -246,4 +259,29 @@ impl Plan {
         );
         Ok(())
     }
+}
+
+impl Node {
+    /// The gateway that it is, if it is one.
+    pub fn gateway(self) -> Option<usize> {
+        match self {
+            Self::Gateway => Some(0),
+            Self::GatewayAt(index) => Some(index),
+            _ => None,
+        }
+    }
+}
+
+fn one() -> usize {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde gives")]
+fn is_one(count: &usize) -> bool {
+    *count == 1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde gives")]
+fn is_zero(index: &usize) -> bool {
+    *index == 0
 }

@@ -73,20 +73,56 @@ pub const BUGS: [Bug; 28] = [
         about: "a connection counts as the server's although another one may have its address by now",
         scenarios: &["swarm_discovery", "swarm_update"],
     },
-    Bug { name: "half_open_off_by_one", about: "a server on probation is ejected again at its second failure, not the first", scenarios: &["core:health"] },
+    Bug {
+        name: "half_open_off_by_one",
+        about: "a server on probation is ejected again at its second failure, not the first",
+        scenarios: &["core:health"],
+    },
     Bug { name: "ejects_last", about: "the last server may be ejected", scenarios: &["core:health"] },
     Bug { name: "weight_ignored", about: "every server above 0 has weight 1", scenarios: &["core:balance"] },
-    Bug { name: "sticky_forged_core", about: "of a sticky cookie, only the first digits are compared", scenarios: &["core:balance"] },
+    Bug {
+        name: "sticky_forged_core",
+        about: "of a sticky cookie, only the first digits are compared",
+        scenarios: &["core:balance"],
+    },
     Bug { name: "bucket_leaks", about: "a bucket that is not used fills up above its burst", scenarios: &["core:limits"] },
-    Bug { name: "budget_unbounded", about: "retries are granted as long as there is one, and none is counted", scenarios: &["core:retry"] },
-    Bug { name: "lost_post_retried", about: "a request that must not be repeated is, if nothing of it was acknowledged", scenarios: &["core:retry"] },
-    Bug { name: "drain_deadline_ignored", about: "a gateway waits for its last connection beyond the deadline", scenarios: &["core:limits"] },
-    Bug { name: "drain_skipped", about: "a server that is withdrawn is gone at once, whatever it has in flight", scenarios: &["core:health"] },
+    Bug {
+        name: "budget_unbounded",
+        about: "retries are granted as long as there is one, and none is counted",
+        scenarios: &["core:retry"],
+    },
+    Bug {
+        name: "lost_post_retried",
+        about: "a request that must not be repeated is, if nothing of it was acknowledged",
+        scenarios: &["core:retry"],
+    },
+    Bug {
+        name: "drain_deadline_ignored",
+        about: "a gateway waits for its last connection beyond the deadline",
+        scenarios: &["core:limits"],
+    },
+    Bug {
+        name: "drain_skipped",
+        about: "a server that is withdrawn is gone at once, whatever it has in flight",
+        scenarios: &["core:health"],
+    },
     Bug { name: "backoff_forgotten", about: "every ejection is as short as the first", scenarios: &["core:health"] },
     Bug { name: "rise_ignored", about: "a server returns after as many probes as it left after", scenarios: &["core:health"] },
-    Bug { name: "last_good_forgotten", about: "a unit that cannot be read any more takes its last good version with it", scenarios: &["core:config"] },
-    Bug { name: "priority_ties_by_order", about: "of routers of equal priority, the provider does not decide", scenarios: &["core:routes"] },
-    Bug { name: "wildcard_before_exact", about: "a host that a wildcard covers is not looked for by its own name", scenarios: &["core:routes"] },
+    Bug {
+        name: "last_good_forgotten",
+        about: "a unit that cannot be read any more takes its last good version with it",
+        scenarios: &["core:config"],
+    },
+    Bug {
+        name: "priority_ties_by_order",
+        about: "of routers of equal priority, the provider does not decide",
+        scenarios: &["core:routes"],
+    },
+    Bug {
+        name: "wildcard_before_exact",
+        about: "a host that a wildcard covers is not looked for by its own name",
+        scenarios: &["core:routes"],
+    },
 ];
 
 /// The bug of this name.

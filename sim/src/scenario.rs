@@ -64,8 +64,14 @@ impl Draft {
             reorder: chance.percent(30),
             short_io: if chance.percent(30) { chance.magnitude(10, 500) as u32 } else { 0 },
         };
-        let gateway =
-            Gateway { workers: chance.count(1, 3), source: Source::File, health_check: false, torn_reads: 0, members: 0 };
+        let gateway = Gateway {
+            count: 1,
+            workers: chance.count(1, 3),
+            source: Source::File,
+            health_check: false,
+            torn_reads: 0,
+            members: 0,
+        };
         let (think, body) = (chance.magnitude(1, 800), chance.magnitude(1, 200_000));
         let first = Write { generation: 1, units: Vec::new(), manner: Manner::Whole };
         let plan = Plan {
@@ -162,7 +168,7 @@ impl Draft {
                     abort: chance.percent(aborts).then(|| chance.magnitude(1, 1_000)),
                 });
             }
-            self.plan.clients.push(Client { start, asks });
+            self.plan.clients.push(Client { gateway: 0, start, asks });
         }
     }
 

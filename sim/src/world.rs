@@ -1,4 +1,4 @@
-//! A world built from a plan, and its run: a real gateway, a source of configuration, scripted servers and clients.
+//! A world built from a plan, and its run: real gateways, a source of configuration, scripted servers and clients.
 //!
 //! Owns the nodes, the clock's zero, and the one place where an event is written down and judged. A run has phases: start, load
 //! with steps, convergence, rest, drain; the first violation ends it.
@@ -8,6 +8,7 @@
 mod bench;
 mod client;
 mod gateway;
+mod instance;
 mod rest;
 mod server;
 mod source;
@@ -17,12 +18,12 @@ pub(crate) mod wire;
 
 use crate::{
     fault::{Fault, Phase},
-    oracle::{self, Judge, Oracle, Verdict, Violation},
-    plan::{Node, Plan, Source},
+    oracle::{self, Oracle, Verdict, Violation},
+    plan::{Node, Plan},
     store::{Member, Store},
+    swarm::json,
     trace::Trace,
 };
-use fairlead_actors::{gateway::Directory, worker::Shared};
 use fairlead_net::{
     sim::{Config, HostId, Net},
     task,
@@ -31,14 +32,14 @@ use fairlead_net::{
 use madsim::runtime::{Handle, NodeHandle};
 use parking_lot::Mutex;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::BTreeMap,
     sync::{Arc, OnceLock},
 };
 use tokio::sync::watch;
 
 /// How long a phase may take.
 const PHASE_BOUND: Duration = Duration::from_secs(300);
-/// How often the gateway's published state is looked at. Configurations are at least 20 ms apart.
+/// How often the gateways' published state is looked at. Configurations are at least 20 ms apart.
 const LOOK: Duration = Duration::from_millis(2);
 
 /// A world while it runs.
@@ -46,12 +47,13 @@ pub struct World {
     pub plan: Plan,
     net: Net,
     zero: Instant,
-    /// Milliseconds from zero to the gateway's readiness, from which the plan's times count.
+    /// Milliseconds from zero to the gateways' readiness, from which the plan's times count.
     ready: OnceLock<u64>,
     trace: Mutex<Trace>,
-    judge: Mutex<Judge>,
     failed: watch::Sender<Option<Violation>>,
-    gateway: Machine,
+    gateways: Vec<instance::Instance>,
+    /// Which gateway each request was sent to.
+    asked: Mutex<BTreeMap<u64, usize>>,
     servers: Vec<Machine>,
     processes: Vec<Mutex<Option<Arc<server::Process>>>>,
     members: Vec<(Machine, Member)>,
@@ -60,8 +62,6 @@ pub struct World {
     store: Store,
     /// The Swarm, where the configuration comes from one.
     stage: Option<stage::Stage>,
-    shared: OnceLock<Arc<Shared>>,
-    directory: OnceLock<Arc<Directory>>,
 }
 
 /// A node and its host.
@@ -111,8 +111,13 @@ impl World {
             let host = wires.host(node.id(), addresses);
             Machine { node, host, name }
         };
-        let gateway = machine("gateway".into(), &["10.0.0.1"]);
-        net.torn_reads(gateway.host, f64::from(plan.gateway.torn_reads) / 1000.0);
+        let gateways: Vec<_> = (0..plan.gateway.count)
+            .map(|i| {
+                let machine = machine(json::gateway_name(i), &[&gateway::ip(i)]);
+                net.torn_reads(machine.host, f64::from(plan.gateway.torn_reads) / 1000.0);
+                instance::Instance::new(&plan, machine)
+            })
+            .collect();
         let servers: Vec<_> = (0..plan.servers.len())
             .map(|i| match plan.swarm {
                 // Tasks are given their addresses by the Swarm.
@@ -124,22 +129,21 @@ impl World {
         let members = (0..plan.gateway.members)
             .map(|i| (machine(format!("member-{i}"), &[&format!("10.0.9.{}", i + 1)]), store.member()))
             .collect();
-        let clients =
-            (0..=plan.clients.len()).map(|i| machine(format!("client-{i}"), &[&format!("10.2.{}.{}", i / 250, i % 250 + 1)]));
+        // One more for each gateway, to probe it when everything is over.
+        let clients = (0..plan.clients.len() + plan.gateway.count)
+            .map(|i| machine(format!("client-{i}"), &[&format!("10.2.{}.{}", i / 250, i % 250 + 1)]));
         let zero = now();
         Arc::new_cyclic(|world| Self {
             stage: stage::Stage::new(&plan, &net, zero, world.clone(), machine),
             zero,
             ready: OnceLock::new(),
             trace: Mutex::new(Trace::new(whole_trace)),
-            judge: Mutex::new(Judge::new(&plan)),
             failed: watch::Sender::new(None),
             processes: servers.iter().map(|_| Mutex::default()).collect(),
             clients: clients.collect(),
             source: source::Desired::default(),
-            shared: OnceLock::new(),
-            directory: OnceLock::new(),
-            gateway,
+            gateways,
+            asked: Mutex::default(),
             servers,
             members,
             store,
@@ -149,29 +153,30 @@ impl World {
     }
 
     async fn play(self: Arc<Self>) -> Verdict {
-        let gateway = self.within("start", self.clone().start()).await??;
+        self.within("start", self.clone().start()).await??;
         // Whoever sees it set may count plan time from it.
         self.ready.get_or_init(|| self.now());
-        self.note("gateway", "ready");
-        if let Some(stage) = &self.stage {
-            stage.judge.lock().begins(self.now());
-        }
+        self.note("world", "is ready");
+        self.each_swarm(|judge| judge.begins(self.now()));
         let baseline = rest::Baseline::measure(&self).await;
         let _watch = task::spawn(self.clone().watch()).owned();
         self.within("load", self.clone().load()).await?;
         self.within("convergence", self.until_converged()).await?;
-        let prober = self.clone();
-        let probe = self.clients[self.plan.clients.len()].node.spawn(async move { client::probe(&prober).await });
-        if self.within("probe", probe).await?.is_err() {
-            return oracle::broken(Oracle::Panic, "the probe ended before its end");
+        for gateway in 0..self.gateways.len() {
+            let prober = self.clone();
+            let node = &self.clients[self.plan.clients.len() + gateway].node;
+            let probe = node.spawn(async move { client::probe(&prober, gateway).await });
+            if self.within("probe", probe).await?.is_err() {
+                return oracle::broken(Oracle::Panic, "the probe ended before its end");
+            }
         }
         self.within("rest", baseline.returns(&self)).await??;
-        self.within("drain", rest::drains(&self, gateway)).await??;
+        self.within("drain", rest::drain(&self)).await??;
         self.note("world", "rests");
         Ok(())
     }
 
-    async fn start(self: Arc<Self>) -> Result<gateway::Running, Violation> {
+    async fn start(self: Arc<Self>) -> Verdict {
         for (machine, member) in &self.members {
             let at = (member.clone(), source::MEMBER_PORT);
             machine.node.spawn(async move {
@@ -191,7 +196,16 @@ impl World {
             let first = self.plan.first.clone();
             self.write(&first).await;
         }
-        gateway::start(&self).await
+        let starts: Vec<_> = (0..self.gateways.len())
+            .map(|index| {
+                let world = self.clone();
+                madsim::task::spawn(async move { gateway::start(&world, index).await })
+            })
+            .collect();
+        for start in starts {
+            start.await.unwrap_or_else(|_| oracle::broken(Oracle::Panic, "the start of a gateway was cut off"))?;
+        }
+        Ok(())
     }
 
     /// Clients and steps, until all are done.
@@ -224,29 +238,7 @@ impl World {
         self.note("world", "converged");
     }
 
-    /// Takes over what the gateway has published. Done before each event that is judged by it, and often enough in between that no
-    /// snapshot is missed.
-    fn look(&self) {
-        let Some(shared) = self.shared.get() else { return };
-        let published = shared.published.load();
-        let number = published.snapshot.number();
-        if let Some(stage) = &self.stage {
-            if !stage.judge.lock().is_new(number) {
-                return;
-            }
-            let routes = gateway::tasks(&published, self.plan.services);
-            self.note("gateway", &format!("snapshot {number} {routes:?}"));
-            let verdict = stage.judge.lock().published(self.now(), number, routes);
-            self.judged(verdict);
-        } else if self.judge.lock().is_new(number) {
-            let routes = gateway::routes(&published);
-            self.note("gateway", &format!("snapshot {number} {}", told(&routes)));
-            let verdict = self.judge.lock().published(self.now(), number, routes);
-            self.judged(verdict);
-        }
-    }
-
-    /// Looks at what the gateway publishes, and at what takes too long.
+    /// Looks at what the gateways publish, and at what takes too long.
     async fn watch(self: Arc<Self>) {
         for look in 0u64.. {
             self.look();
@@ -254,17 +246,6 @@ impl World {
                 self.judged(self.overdue());
             }
             sleep(LOOK).await;
-        }
-    }
-
-    /// Whether the last state that the provider took over is the source's present one.
-    fn gateway_has_read_all(&self) -> bool {
-        let Some(status) = self.directory.get().and_then(|directory| directory.providers.first()) else { return false };
-        match self.plan.gateway.source {
-            // A file's revision is a digest; its bound is what `Bounds` says, and every look before it finds the same file.
-            Source::File => true,
-            Source::Swarm => false,
-            Source::Etcd => status.view().revision.parse() == Ok(self.store.revision()),
         }
     }
 
@@ -310,7 +291,8 @@ impl World {
 
     fn host(&self, node: Node) -> HostId {
         match node {
-            Node::Gateway => self.gateway.host,
+            Node::Gateway => self.gateways[0].machine.host,
+            Node::GatewayAt(i) => self.gateways[i].machine.host,
             Node::Server(i) => self.servers[i].host,
             Node::Member(i) => self.members[i].0.host,
             Node::Client(i) => self.clients[i].host,
@@ -320,8 +302,4 @@ impl World {
 
 fn server_ip(index: usize) -> String {
     format!("10.1.{}.{}", index / 250, index % 250 + 1)
-}
-
-fn told(routes: &BTreeMap<usize, BTreeSet<usize>>) -> String {
-    routes.iter().map(|(service, servers)| format!("s{service}={servers:?} ")).collect()
 }

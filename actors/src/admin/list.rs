@@ -1,4 +1,4 @@
-//! Lists and single objects of `/api/http/…` and `/api/entrypoints`: filtered and sorted by key, and built for one page only.
+//! Lists and single objects of `/api/http/…` and `/api/entrypoints`, and what those of `/api/tcp/…` have in common with them: filtered and sorted by key, and built for one page only.
 
 use super::{
     AdminState, EndpointView, EntryPointView, Response, object,
@@ -8,18 +8,18 @@ use super::{
 };
 use fairlead_core::{
     Name,
-    config::dynamic::{Middleware, Router, Service, ServiceKind},
+    config::dynamic::{Middleware, Router, Service, ServiceKind, TcpRouter},
 };
 use serde_json::{Map, Value, json};
 use std::cmp::Ordering;
 
 /// What lists are filtered and sorted by, and where the object comes from.
-struct Row<'a, T> {
+pub(super) struct Row<'a, T> {
     /// Qualified; the local name only for an object that is not served.
-    name: &'a str,
+    pub(super) name: &'a str,
     standing: Standing,
     /// `None`: refused, and not in the configuration.
-    object: Option<&'a T>,
+    pub(super) object: Option<&'a T>,
 }
 
 impl<T> Row<'_, T> {
@@ -70,24 +70,15 @@ pub(super) fn middlewares(state: &AdminState<'_>, verdicts: &Verdicts<'_>, query
 }
 
 pub(super) fn router(state: &AdminState<'_>, verdicts: &Verdicts<'_>, name: &str) -> Response {
-    match find(Kind::Router, &state.config.routers, verdicts, name) {
-        Some(row) => json(&one_router(verdicts, &row)),
-        None => error(404, &format!("router not found: {name}")),
-    }
+    single(Kind::Router, &state.config.routers, verdicts, name, |row| one_router(verdicts, row))
 }
 
 pub(super) fn service(state: &AdminState<'_>, verdicts: &Verdicts<'_>, name: &str) -> Response {
-    match find(Kind::Service, &state.config.services, verdicts, name) {
-        Some(row) => json(&one_service(state, verdicts, &row)),
-        None => error(404, &format!("service not found: {name}")),
-    }
+    single(Kind::Service, &state.config.services, verdicts, name, |row| one_service(state, verdicts, row))
 }
 
 pub(super) fn middleware(state: &AdminState<'_>, verdicts: &Verdicts<'_>, name: &str) -> Response {
-    match find(Kind::Middleware, &state.config.middlewares, verdicts, name) {
-        Some(row) => json(&one_middleware(verdicts, &row)),
-        None => error(404, &format!("middleware not found: {name}")),
-    }
+    single(Kind::Middleware, &state.config.middlewares, verdicts, name, |row| one_middleware(verdicts, row))
 }
 
 pub(super) fn entry_points(state: &AdminState<'_>, query: &Query) -> Response {
@@ -122,7 +113,7 @@ pub(super) fn endpoints_of<'a>(state: &AdminState<'a>, service: &str) -> &'a [En
 
 type Named<T> = std::collections::BTreeMap<Name, std::sync::Arc<T>>;
 
-fn rows<'a, T>(
+pub(super) fn rows<'a, T>(
     kind: Kind,
     objects: &'a Named<T>,
     verdicts: &'a Verdicts<'_>,
@@ -150,7 +141,7 @@ where
 }
 
 /// What `search` looks at besides the name.
-trait Searched {
+pub(super) trait Searched {
     fn text(&self) -> &str {
         ""
     }
@@ -161,10 +152,15 @@ impl Searched for Router {
         self.rule.text()
     }
 }
+impl Searched for TcpRouter {
+    fn text(&self) -> &str {
+        self.rule.text()
+    }
+}
 impl Searched for Service {}
 impl Searched for Middleware {}
 
-fn respond<T>(
+pub(super) fn respond<T>(
     query: &Query,
     mut rows: Vec<Row<'_, T>>,
     compare: impl Fn(&str, &T, &T) -> Ordering,
@@ -195,6 +191,20 @@ fn respond<T>(
     }
 }
 
+/// One object by its name.
+pub(super) fn single<'a, T>(
+    kind: Kind,
+    objects: &'a Named<T>,
+    verdicts: &'a Verdicts<'_>,
+    name: &str,
+    build: impl FnOnce(&Row<'a, T>) -> Value,
+) -> Response {
+    match find(kind, objects, verdicts, name) {
+        Some(row) => json(&build(&row)),
+        None => error(404, &format!("{} not found: {name}", kind.as_str())),
+    }
+}
+
 fn find<'a, T>(kind: Kind, objects: &'a Named<T>, verdicts: &'a Verdicts<'_>, name: &str) -> Option<Row<'a, T>> {
     if let Some((name, object)) = objects.get_key_value(name) {
         return Some(Row { name: name.as_str(), standing: verdicts.standing(kind, name), object: Some(object) });
@@ -204,21 +214,23 @@ fn find<'a, T>(kind: Kind, objects: &'a Named<T>, verdicts: &'a Verdicts<'_>, na
 }
 
 fn one_router(verdicts: &Verdicts<'_>, row: &Row<'_, Router>) -> Value {
-    let Some(router) = row.object else { return named(object::disabled(verdicts, Kind::Router, row.name), row, None) };
-    let mut out = named_map(object::router(router, verdicts), row, None);
+    let Some(router) = row.object else { return named(object::disabled(verdicts, Kind::Router, row.name), row, None).into() };
+    let mut out = named(object::router(router, verdicts), row, None);
     out.insert("priorityStr".into(), router.priority.to_string().into());
     out.into()
 }
 
 fn one_service(state: &AdminState<'_>, verdicts: &Verdicts<'_>, row: &Row<'_, Service>) -> Value {
-    let Some(service) = row.object else { return named(object::disabled(verdicts, Kind::Service, row.name), row, None) };
+    let Some(service) = row.object else { return named(object::disabled(verdicts, Kind::Service, row.name), row, None).into() };
     let built = object::service(service, verdicts, endpoints_of(state, row.name));
-    named(built, row, Some(object::service_type(service)))
+    named(built, row, Some(object::service_type(service))).into()
 }
 
 fn one_middleware(verdicts: &Verdicts<'_>, row: &Row<'_, Middleware>) -> Value {
-    let Some(middleware) = row.object else { return named(object::disabled(verdicts, Kind::Middleware, row.name), row, None) };
-    named(object::middleware(middleware, verdicts), row, Some(&object::middleware_type(middleware)))
+    let Some(middleware) = row.object else {
+        return named(object::disabled(verdicts, Kind::Middleware, row.name), row, None).into();
+    };
+    named(object::middleware(middleware, verdicts), row, Some(&object::middleware_type(middleware))).into()
 }
 
 fn one_entry_point(view: &EntryPointView) -> Value {
@@ -229,11 +241,8 @@ fn one_entry_point(view: &EntryPointView) -> Value {
     out.into()
 }
 
-fn named<T>(object: Map<String, Value>, row: &Row<'_, T>, kind: Option<&str>) -> Value {
-    named_map(object, row, kind).into()
-}
-
-fn named_map<T>(mut object: Map<String, Value>, row: &Row<'_, T>, kind: Option<&str>) -> Map<String, Value> {
+/// With what identifies it.
+pub(super) fn named<T>(mut object: Map<String, Value>, row: &Row<'_, T>, kind: Option<&str>) -> Map<String, Value> {
     object.insert("name".into(), row.name.into());
     object.insert("provider".into(), row.provider().into());
     if let Some(kind) = kind {

@@ -9,14 +9,14 @@ use fairlead_core::{
         Rejection,
         dynamic::{
             Depth, HealthCheck, LoadBalancer, Middleware, MiddlewareKind, RateLimit, Router, SameSite, Server, Service,
-            ServiceKind, SourceCriterion, StickyCookie, Strategy, UpstreamScheme,
+            ServiceKind, SourceCriterion, StickyCookie, Strategy,
         },
     },
 };
 use serde_json::{Map, Value, json};
 use std::time::Duration;
 
-type Object = Map<String, Value>;
+pub(super) type Object = Map<String, Value>;
 
 /// What replaces a secret.
 const REDACTED: &str = "REDACTED";
@@ -33,13 +33,7 @@ pub(super) fn router(router: &Router, verdicts: &Verdicts<'_>) -> Object {
         let mut object = Object::new();
         put(&mut object, "options", tls.options.as_str());
         put(&mut object, "certResolver", tls.cert_resolver.as_deref().unwrap_or_default());
-        let domains = tls.domains.iter().filter_map(|names| names.split_first());
-        let domains: Vec<Value> = domains
-            .map(|(main, sans)| if sans.is_empty() { json!({ "main": main }) } else { json!({ "main": main, "sans": sans }) })
-            .collect();
-        if !domains.is_empty() {
-            object.insert("domains".into(), domains.into());
-        }
+        put_domains(&mut object, &tls.domains);
         out.insert("tls".into(), object.into());
     }
     let seen = router.observability;
@@ -50,6 +44,17 @@ pub(super) fn router(router: &Router, verdicts: &Verdicts<'_>) -> Object {
     standing(&mut out, verdicts, Kind::Router, &router.name);
     out.insert("using".into(), json!(router.entry_points));
     out
+}
+
+pub(super) fn put_domains(out: &mut Object, domains: &[Vec<String>]) {
+    let domains: Vec<Value> = domains
+        .iter()
+        .filter_map(|names| names.split_first())
+        .map(|(main, sans)| if sans.is_empty() { json!({ "main": main }) } else { json!({ "main": main, "sans": sans }) })
+        .collect();
+    if !domains.is_empty() {
+        out.insert("domains".into(), domains.into());
+    }
 }
 
 /// A service, without name, provider and type.
@@ -78,22 +83,27 @@ pub(super) fn service(service: &Service, verdicts: &Verdicts<'_>, endpoints: &[E
     standing(&mut out, verdicts, Kind::Service, &service.name);
     put_used_by(&mut out, verdicts, Kind::Service, &service.name);
     if let ServiceKind::LoadBalancer(balancer) = &service.kind {
-        let state = |server: &Server| {
-            let found = endpoints.iter().find(|e| e.url == server.url.text && e.instance == server.instance);
-            found.map_or(EndpointState::Active, |e| e.state)
-        };
-        let mut status = Object::new();
-        for server in &balancer.servers {
-            // Of several at one address, one that is up is enough.
-            let up = server.unreachable.is_none() && state(server) == EndpointState::Active;
-            let known = status.entry(redact_url(&server.url.text)).or_insert("DOWN".into());
-            if up {
-                *known = "UP".into();
-            }
-        }
-        out.insert("serverStatus".into(), status.into());
+        out.insert("serverStatus".into(), server_status(balancer, endpoints).into());
     }
     out
+}
+
+/// `UP` or `DOWN` by address.
+pub(super) fn server_status(balancer: &LoadBalancer, endpoints: &[EndpointView]) -> Object {
+    let state = |server: &Server| {
+        let found = endpoints.iter().find(|e| e.url == server.url.text && e.instance == server.instance);
+        found.map_or(EndpointState::Active, |e| e.state)
+    };
+    let mut status = Object::new();
+    for server in &balancer.servers {
+        // Of several at one address, one that is up is enough.
+        let up = server.unreachable.is_none() && state(server) == EndpointState::Active;
+        let known = status.entry(redact_url(&server.url.text)).or_insert("DOWN".into());
+        if up {
+            *known = "UP".into();
+        }
+    }
+    status
 }
 
 /// A middleware, without name, provider and type.
@@ -129,6 +139,22 @@ pub(super) fn middleware_type(middleware: &Middleware) -> String {
     settings(&middleware.kind).0.to_ascii_lowercase()
 }
 
+/// Fairlead's own: what discovery knows of a server.
+pub(super) fn put_found(out: &mut Object, server: &Server) {
+    put(out, "instance", &server.instance);
+    put(out, "node", &server.node);
+    put(out, "unreachable", server.unreachable.as_deref().unwrap_or_default());
+}
+
+pub(super) fn strategy(strategy: Strategy) -> &'static str {
+    match strategy {
+        Strategy::Wrr => "wrr",
+        Strategy::P2c => "p2c",
+        Strategy::LeastConn => "leastconn",
+        Strategy::Hrw => "hrw",
+    }
+}
+
 fn load_balancer(balancer: &LoadBalancer) -> Object {
     let mut out = Object::new();
     put_sticky(&mut out, balancer.sticky.as_ref());
@@ -139,23 +165,14 @@ fn load_balancer(balancer: &LoadBalancer) -> Object {
             object.insert("weight".into(), server.weight.into());
         }
         put_true(&mut object, "preservePath", server.preserve_path);
-        // Fairlead's own: what discovery knows of it.
-        put(&mut object, "instance", &server.instance);
-        put(&mut object, "node", &server.node);
-        put(&mut object, "unreachable", server.unreachable.as_deref().unwrap_or_default());
+        put_found(&mut object, server);
         Value::from(object)
     });
     let servers: Vec<Value> = servers.collect();
     if !servers.is_empty() {
         out.insert("servers".into(), servers.into());
     }
-    let strategy = match balancer.strategy {
-        Strategy::Wrr => "wrr",
-        Strategy::P2c => "p2c",
-        Strategy::LeastConn => "leastconn",
-        Strategy::Hrw => "hrw",
-    };
-    put(&mut out, "strategy", strategy);
+    put(&mut out, "strategy", strategy(balancer.strategy));
     put(&mut out, "hashCookie", balancer.hash_cookie.as_deref().unwrap_or_default());
     if let Some(check) = &balancer.health_check {
         out.insert("healthCheck".into(), health_check(check).into());
@@ -178,12 +195,7 @@ fn load_balancer(balancer: &LoadBalancer) -> Object {
 fn health_check(check: &HealthCheck) -> Object {
     let mut out = Object::new();
     if let Some(scheme) = check.scheme {
-        let scheme = match scheme {
-            UpstreamScheme::Http => "http",
-            UpstreamScheme::Https => "https",
-            UpstreamScheme::H2c => "h2c",
-        };
-        put(&mut out, "scheme", scheme);
+        put(&mut out, "scheme", scheme.as_str());
     }
     put(&mut out, "mode", "http");
     put(&mut out, "path", &check.path);
@@ -348,7 +360,7 @@ pub(super) fn redact_url(url: &str) -> String {
     }
 }
 
-fn standing(out: &mut Object, verdicts: &Verdicts<'_>, kind: Kind, name: &Name) {
+pub(super) fn standing(out: &mut Object, verdicts: &Verdicts<'_>, kind: Kind, name: &Name) {
     put(out, "status", verdicts.standing(kind, name).as_str());
     put_errors(out, verdicts.about(kind, name.local()));
 }
@@ -359,14 +371,14 @@ fn put_errors(out: &mut Object, rejections: &[&Rejection]) {
     }
 }
 
-fn put_used_by(out: &mut Object, verdicts: &Verdicts<'_>, kind: Kind, name: &Name) {
+pub(super) fn put_used_by(out: &mut Object, verdicts: &Verdicts<'_>, kind: Kind, name: &Name) {
     let users = verdicts.used_by(kind, name);
     if !users.is_empty() {
         out.insert("usedBy".into(), users.into());
     }
 }
 
-fn put(out: &mut Object, key: &str, value: &str) {
+pub(super) fn put(out: &mut Object, key: &str, value: &str) {
     if !value.is_empty() {
         out.insert(key.into(), value.into());
     }
@@ -378,7 +390,7 @@ fn put_true(out: &mut Object, key: &str, value: bool) {
     }
 }
 
-fn put_names(out: &mut Object, key: &str, names: &[Name]) {
+pub(super) fn put_names(out: &mut Object, key: &str, names: &[Name]) {
     if !names.is_empty() {
         out.insert(key.into(), names.iter().map(Name::as_str).collect::<Vec<_>>().into());
     }
@@ -420,7 +432,10 @@ pub(super) fn go_duration(d: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use fairlead_core::config::{Config, dynamic::ServerUrl};
+    use fairlead_core::config::{
+        Config,
+        dynamic::{ServerUrl, UpstreamScheme},
+    };
 
     #[test]
     fn durations_are_written_as_go_writes_them() {

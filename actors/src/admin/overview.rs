@@ -3,6 +3,7 @@
 use super::{
     AdminState, list, object,
     status::{certificates, rfc3339},
+    tcp,
     verdict::{Kind, Standing, Verdicts},
 };
 use fairlead_core::Name;
@@ -26,7 +27,11 @@ pub(super) fn overview(state: &AdminState<'_>, verdicts: &Verdicts<'_>) -> Value
             "services": count(&config.services, Kind::Service, verdicts),
             "middlewares": count(&config.middlewares, Kind::Middleware, verdicts),
         },
-        "tcp": { "routers": none(), "services": none(), "middlewares": none() },
+        "tcp": {
+            "routers": count(&config.tcp.routers, Kind::TcpRouter, verdicts),
+            "services": count(&config.tcp.services, Kind::TcpService, verdicts),
+            "middlewares": count(&config.tcp.middlewares, Kind::TcpMiddleware, verdicts),
+        },
         "udp": { "routers": none(), "services": none() },
         "certificates": { "total": state.certificates.len(), "warnings": soon, "errors": expired },
         "features": { "tracing": options.tracing, "metrics": options.metrics, "accessLog": options.access_log },
@@ -53,6 +58,13 @@ pub(super) fn raw_data(state: &AdminState<'_>, verdicts: &Verdicts<'_>) -> Value
         (name.to_string(), object::service(s, verdicts, endpoints).into())
     });
     put("services", services.chain(refused(Kind::Service)).collect());
+    let of_tcp = &config.tcp;
+    let routers = of_tcp.routers.iter().map(|(name, r)| (name.to_string(), tcp::router_object(r, verdicts).into()));
+    put("tcpRouters", routers.chain(refused(Kind::TcpRouter)).collect());
+    let middlewares = of_tcp.middlewares.iter().map(|(name, m)| (name.to_string(), tcp::middleware_object(m, verdicts).into()));
+    put("tcpMiddlewares", middlewares.chain(refused(Kind::TcpMiddleware)).collect());
+    let services = of_tcp.services.iter().map(|(name, s)| (name.to_string(), tcp::service_object(state, s, verdicts).into()));
+    put("tcpServices", services.chain(refused(Kind::TcpService)).collect());
     out.into()
 }
 

@@ -53,6 +53,7 @@ fn balancer(servers: Vec<Server>) -> ServiceKind {
         passive_health_check: None,
         pass_host_header: true,
         transport: name("default@internal"),
+        proxy_protocol: None,
     })
 }
 

@@ -7,17 +7,33 @@ use fairlead_core::{
     Name,
     config::{
         Config, Rejection, Severity,
-        dynamic::{MiddlewareKind, ServiceKind},
+        dynamic::{MiddlewareKind, Service, ServiceKind},
     },
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-/// The three kinds of object.
+/// The kinds of object: three of requests, three of connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
     Router,
     Service,
     Middleware,
+    TcpRouter,
+    TcpService,
+    TcpMiddleware,
+}
+
+impl Kind {
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Router | Self::TcpRouter => "router",
+            Self::Service | Self::TcpService => "service",
+            Self::Middleware | Self::TcpMiddleware => "middleware",
+        }
+    }
 }
 
 /// What is known of an object besides its configuration.
@@ -46,6 +62,8 @@ pub(super) struct Verdicts<'a> {
     messages: BTreeMap<(Kind, String), Vec<&'a Rejection>>,
     services_used_by: Users<'a>,
     middlewares_used_by: Users<'a>,
+    tcp_services_used_by: Users<'a>,
+    tcp_middlewares_used_by: Users<'a>,
     /// Refused and without a last good version: not in the configuration.
     disabled: BTreeSet<(Kind, String)>,
 }
@@ -61,6 +79,9 @@ impl<'a> Verdicts<'a> {
         let served: BTreeSet<(Kind, String)> = (config.routers.keys().map(|n| (Kind::Router, n)))
             .chain(config.services.keys().map(|n| (Kind::Service, n)))
             .chain(config.middlewares.keys().map(|n| (Kind::Middleware, n)))
+            .chain(config.tcp.routers.keys().map(|n| (Kind::TcpRouter, n)))
+            .chain(config.tcp.services.keys().map(|n| (Kind::TcpService, n)))
+            .chain(config.tcp.middlewares.keys().map(|n| (Kind::TcpMiddleware, n)))
             .map(|(kind, name)| (kind, fold(name.local())))
             .collect();
         let refused = |unit: &(Kind, String), messages: &[&Rejection]| {
@@ -69,12 +90,19 @@ impl<'a> Verdicts<'a> {
         let disabled = messages.iter().filter(|(unit, m)| refused(unit, m)).map(|(unit, _)| unit.clone()).collect();
         let (mut services_used_by, mut middlewares_used_by) = (BTreeMap::new(), BTreeMap::new());
         for (name, router) in &config.routers {
-            reach(&router.service, name, &mut services_used_by, &|service| children(config, service));
+            reach(&router.service, name, &mut services_used_by, &|service| children(&config.services, service));
             for middleware in &router.middlewares {
                 reach(middleware, name, &mut middlewares_used_by, &|middleware| links(config, middleware));
             }
         }
-        Self { messages, services_used_by, middlewares_used_by, disabled }
+        let (mut tcp_services_used_by, mut tcp_middlewares_used_by) = (BTreeMap::new(), BTreeMap::new());
+        for (name, router) in &config.tcp.routers {
+            reach(&router.service, name, &mut tcp_services_used_by, &|service| children(&config.tcp.services, service));
+            for middleware in &router.middlewares {
+                reach(middleware, name, &mut tcp_middlewares_used_by, &|_| Vec::new());
+            }
+        }
+        Self { messages, services_used_by, middlewares_used_by, tcp_services_used_by, tcp_middlewares_used_by, disabled }
     }
 
     pub(super) fn standing(&self, kind: Kind, name: &Name) -> Standing {
@@ -93,7 +121,12 @@ impl<'a> Verdicts<'a> {
 
     /// Routers that use this service or middleware.
     pub(super) fn used_by(&self, kind: Kind, name: &Name) -> Vec<&'a str> {
-        let map = if kind == Kind::Middleware { &self.middlewares_used_by } else { &self.services_used_by };
+        let map = match kind {
+            Kind::Middleware => &self.middlewares_used_by,
+            Kind::TcpService => &self.tcp_services_used_by,
+            Kind::TcpMiddleware => &self.tcp_middlewares_used_by,
+            Kind::Service | Kind::Router | Kind::TcpRouter => &self.services_used_by,
+        };
         map.get(name.as_str()).map_or_else(Vec::new, |users| users.iter().copied().collect())
     }
 }
@@ -110,8 +143,8 @@ fn reach<'a>(what: &'a Name, user: &'a Name, users: &mut Users<'a>, next: &dyn F
     }
 }
 
-fn children<'a>(config: &'a Config, name: &Name) -> Vec<&'a Name> {
-    match config.services.get(name).map(|service| &service.kind) {
+fn children<'a>(services: &'a BTreeMap<Name, Arc<Service>>, name: &Name) -> Vec<&'a Name> {
+    match services.get(name).map(|service| &service.kind) {
         Some(ServiceKind::Weighted(weighted)) => weighted.services.iter().map(|(child, _)| child).collect(),
         Some(ServiceKind::Failover(failover)) => vec![&failover.service, &failover.fallback],
         _ => Vec::new(),
@@ -128,11 +161,17 @@ fn links<'a>(config: &'a Config, name: &Name) -> Vec<&'a Name> {
 /// The object that a key belongs to.
 fn unit(key: &str) -> Option<(Kind, String)> {
     let mut segments = key.split(['.', '/']);
+    let mut tcp = false;
     let kind = segments.find_map(|segment| {
-        [("routers", Kind::Router), ("services", Kind::Service), ("middlewares", Kind::Middleware)]
-            .into_iter()
-            .find(|(name, _)| segment.eq_ignore_ascii_case(name))
-            .map(|(_, kind)| kind)
+        let kinds = [
+            ("routers", Kind::Router, Kind::TcpRouter),
+            ("services", Kind::Service, Kind::TcpService),
+            ("middlewares", Kind::Middleware, Kind::TcpMiddleware),
+        ];
+        let found = kinds.into_iter().find(|(name, ..)| segment.eq_ignore_ascii_case(name));
+        let kind = found.map(|(_, http, of_tcp)| if tcp { of_tcp } else { http });
+        tcp = segment.eq_ignore_ascii_case("tcp");
+        kind
     })?;
     let name = segments.next().filter(|name| !name.is_empty())?;
     Some((kind, fold(name.split('@').next().unwrap_or(name))))
@@ -152,6 +191,8 @@ mod tests {
         assert_eq!(unit("http.routers.Web.rule"), Some((Kind::Router, "web".to_owned())));
         assert_eq!(unit("traefik/http/services/api/loadBalancer/servers/0/url"), Some((Kind::Service, "api".to_owned())));
         assert_eq!(unit("traefik.http.middlewares.auth.basicauth.users"), Some((Kind::Middleware, "auth".to_owned())));
+        assert_eq!(unit("traefik.tcp.routers.db.rule"), Some((Kind::TcpRouter, "db".to_owned())));
+        assert_eq!(unit("http.services.tcp.loadBalancer"), Some((Kind::Service, "tcp".to_owned())));
         assert_eq!(unit("http.routers"), None);
         assert_eq!(unit("tls.certificates"), None);
     }

@@ -45,9 +45,9 @@ pub fn check(arguments: &[String]) -> Outcome {
     let errors = rejections.iter().filter(|rejection| rejection.severity == Severity::Error).count();
     println!(
         "{} routers, {} services, {} middlewares; {errors} rejected, {} warnings",
-        dynamic.routers.len(),
-        dynamic.services.len(),
-        dynamic.middlewares.len(),
+        dynamic.routers.len() + dynamic.tcp.routers.len(),
+        dynamic.services.len() + dynamic.tcp.services.len(),
+        dynamic.middlewares.len() + dynamic.tcp.middlewares.len(),
         rejections.len() - errors
     );
     if errors == 0 { Ok(ExitCode::SUCCESS) } else { Err(Exit::failed(format!("{errors} units would not be served"))) }

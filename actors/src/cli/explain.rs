@@ -65,7 +65,7 @@ pub fn explain(arguments: &[String]) -> Outcome {
             fields: VecFields(question.headers.clone()),
         };
         if let Some(explanation) = explain::explain(&snapshot, id, question.scheme == Scheme::Https, &request) {
-            found |= explanation.winner.is_some();
+            found |= explanation.winner.is_some() || explanation.connection.is_some();
             println!("{explanation}");
         }
     }

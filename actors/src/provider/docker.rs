@@ -18,6 +18,7 @@ macro_rules! planted {
 mod api;
 mod client;
 mod events;
+mod list;
 mod place;
 pub mod plain;
 mod round;

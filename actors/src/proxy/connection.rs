@@ -1,8 +1,8 @@
-//! An accepted connection, from its first byte: PROXY header, TLS or plain, HTTP/1 or HTTP/2.
+//! An accepted connection, from its first byte: PROXY header, a router of connections, TLS or plain, HTTP/1 or HTTP/2.
 //!
 //! Owns the limits on connections and the time a client has to say what it wants to speak.
 
-use super::{http1, http2, stream::Down};
+use super::{http1, http2, stream::Down, tcp};
 use crate::{connections::Token, entry_point::EntryPoint, worker::Worker};
 use bytes::BytesMut;
 use fairlead_core::http::Scheme;
@@ -10,7 +10,7 @@ use fairlead_net::{
     proxy_protocol, task,
     tcp::Stream,
     time,
-    tls::{self, Prefixed},
+    tls::{self, Prefixed, ServerConfig},
 };
 use std::{io, net::SocketAddr, sync::Arc};
 use tokio::io::{AsyncReadExt, ReadBuf};
@@ -91,7 +91,7 @@ impl Drop for Leave<'_> {
 }
 
 /// The first byte of a TLS record that begins a handshake.
-const HANDSHAKE: u8 = 0x16;
+pub const HANDSHAKE: u8 = 0x16;
 
 async fn serve(
     worker: Arc<Worker>,
@@ -111,6 +111,12 @@ async fn serve(
             client.peer = source;
         }
     }
+    if client.worker.shared.published.has_tcp(client.entry.id) {
+        match Box::pin(tcp::take(client, stream, first)).await? {
+            None => return Ok(()),
+            Some(left) => (client, stream, first) = left,
+        }
+    }
     if first.is_empty() && !await_first_byte(&client, &mut stream, &mut first).await? {
         return Ok(());
     }
@@ -123,16 +129,21 @@ async fn serve(
 
 /// Serves what comes out of TLS.
 async fn secure(mut client: Client, stream: Stream, first: BytesMut) -> io::Result<()> {
-    let (stream, h2) = Box::pin(handshake(&mut client, stream, first)).await?;
+    let (published, entry) = (client.worker.shared.published.load(), client.entry.id);
+    let select = |hello: &tls::Hello| published.tls_for(entry, hello.server_name.as_deref());
+    let (stream, h2) = Box::pin(handshake(&mut client, stream, first, select)).await?;
+    drop(published);
     if h2 { Box::pin(http2::serve(client, stream)).await } else { http1::serve(client, stream, BytesMut::new()).await }
 }
 
 /// Performs the TLS handshake, and tells whether HTTP/2 was agreed on.
-async fn handshake(client: &mut Client, stream: Stream, first: BytesMut) -> io::Result<(Down, bool)> {
-    let published = client.worker.shared.published.load();
-    let entry_id = client.entry.id;
-    let accepting =
-        tls::accept(Prefixed::new(first.to_vec(), stream), |hello| published.tls_for(entry_id, hello.server_name.as_deref()));
+pub async fn handshake(
+    client: &mut Client,
+    stream: Stream,
+    first: BytesMut,
+    select: impl FnOnce(&tls::Hello) -> Option<Arc<ServerConfig>>,
+) -> io::Result<(Down, bool)> {
+    let accepting = tls::accept(Prefixed::new(first.to_vec(), stream), select);
     let limit = client.worker.shared.limits.tls_handshake_timeout;
     let accepted = match time::timeout(limit, accepting).await {
         Err(_) => Err(timed_out()),
@@ -149,7 +160,7 @@ async fn handshake(client: &mut Client, stream: Stream, first: BytesMut) -> io::
 }
 
 /// Waits for the first bytes without holding memory meanwhile; `false`: the client left, fell silent, or the gateway drains.
-async fn await_first_byte(client: &Client, stream: &mut Stream, first: &mut BytesMut) -> io::Result<bool> {
+pub async fn await_first_byte(client: &Client, stream: &mut Stream, first: &mut BytesMut) -> io::Result<bool> {
     let mut peeked = [0; 1];
     // Whoever was accepted on the way down had connected before: its request is waited for, but not long.
     let late = client.token.is_draining();

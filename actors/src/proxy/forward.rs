@@ -7,6 +7,8 @@ mod attempt;
 mod connect;
 mod deliver;
 
+pub(in crate::proxy) use connect::{IMPATIENCE, is_strange};
+
 use super::{connection::Client, exchange::Open, fields::View, stream::Up};
 use crate::{
     backend::Backend,
@@ -191,7 +193,7 @@ fn pick_first(
     if now.snapshot.number() == published.snapshot.number() {
         return (backend, None);
     }
-    let newer = now.backends().find(|newer| newer.name == backend.name).cloned().unwrap_or(backend);
+    let newer = now.backends().find(|newer| newer.key() == backend.key()).cloned().unwrap_or(backend);
     let first = newer.pick(&[], key);
     (newer, first)
 }

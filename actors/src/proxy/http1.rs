@@ -3,7 +3,7 @@
 use super::{
     connection::Client,
     exchange::{self, End},
-    respond,
+    pipe, respond,
     stream::Down,
     work::{Lent, Work},
 };
@@ -14,12 +14,10 @@ use fairlead_net::{
     http1::{Limits, ServerConn},
     random,
     time::{self, Deadline, Duration},
-    tunnel::{self, Tunnel},
+    tunnel::Tunnel,
 };
 use std::{future::poll_fn, io, task::Poll};
 
-/// How long a tunnel may be silent: what runs in it has its own idea of keeping alive, and Traefik sets no limit at all.
-const TUNNEL_IDLE: Duration = Duration::from_secs(3600);
 /// How long closing may take.
 const CLOSE: Duration = Duration::from_secs(2);
 
@@ -160,19 +158,7 @@ async fn tunnel(
     let exchange::Tunnel { tunnelled, mut open } = upgraded;
     let (down, from_client) = conn.into_parts();
     let mut pipe = Tunnel::new(down, tunnelled.up, from_client, tunnelled.early);
-    let mut deadline = Deadline::new();
-    let mut seen = u64::MAX;
-    let report: Option<tunnel::Report> = poll_fn(|cx| {
-        if let Poll::Ready(report) = pipe.poll_tunnel(cx) {
-            return Poll::Ready(Some(report));
-        }
-        if client.entry.config.timeouts.idle.is_some() && pipe.activity() != seen {
-            seen = pipe.activity();
-            deadline.set(time::after(TUNNEL_IDLE));
-        }
-        deadline.poll_expired(cx).map(|()| None)
-    })
-    .await;
+    let report = pipe::run(client, &mut pipe, |_| {}).await;
     let (up, down) = pipe.moved();
     (open.facts.request_bytes, open.facts.response_bytes) = (up, down);
     if report.is_none() {

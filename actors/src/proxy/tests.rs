@@ -4,6 +4,7 @@ mod http2;
 mod instances;
 mod label_style;
 mod replaced;
+mod tcp;
 mod vanished;
 
 use crate::testing::{Server, Site, answering, balanced, field, nobody, until};

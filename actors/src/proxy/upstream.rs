@@ -95,25 +95,60 @@ pub fn checkout(worker: &Worker, backend: &Backend, endpoint: &Endpoint) -> Opti
     None
 }
 
+/// A connection that is being opened for bytes as they come.
+pub type OpeningPlain = Pin<Box<dyn Future<Output = Result<Up, ConnectError>> + Send>>;
+
+/// Begins to open a connection for bytes as they come, within `limit`.
+pub fn begin_plain(
+    worker: &Arc<Worker>,
+    backend: &Arc<Backend>,
+    endpoint: &Arc<Endpoint>,
+    limit: Option<Duration>,
+) -> OpeningPlain {
+    let (worker, backend, endpoint) = (worker.clone(), backend.clone(), endpoint.clone());
+    Box::pin(async move {
+        within(limit, &backend, &endpoint, async {
+            let stream = dial(&endpoint, endpoint.url.port).await.map_err(|e| dial_failed(&endpoint, &e))?;
+            Ok(Up::Plain(stream, Counted::new(&worker.shared.telemetry)))
+        })
+        .await
+    })
+}
+
 /// Begins to open a connection, within `limit`. Lives on its own: it may be left to end by itself ([`finish_alone`]).
 pub fn begin(worker: &Arc<Worker>, backend: &Arc<Backend>, endpoint: &Arc<Endpoint>, limit: Option<Duration>) -> Opening {
     let (worker, backend, endpoint) = (worker.clone(), backend.clone(), endpoint.clone());
-    Box::pin(async move {
-        let begun = time::now();
-        let opening = open(&worker, &backend, &endpoint);
-        let opened = match limit {
-            None => opening.await,
-            Some(limit) => time::timeout(limit, opening).await.unwrap_or_else(|_| {
-                let detail = format!("{}: no connection within {limit:?}", endpoint.url.text);
-                Err(ConnectError { kind: ConnectErrorKind::TimedOut, detail })
-            }),
-        };
-        if opened.is_ok() {
-            endpoint.answered();
-            backend.connect_times.lock().observe(time::now().duration_since(begun));
-        }
-        opened
-    })
+    Box::pin(async move { within(limit, &backend, &endpoint, open(&worker, &backend, &endpoint)).await })
+}
+
+/// Bounds the time, and notes what a connection usually takes.
+async fn within<T>(
+    limit: Option<Duration>,
+    backend: &Backend,
+    endpoint: &Endpoint,
+    opening: impl Future<Output = Result<T, ConnectError>>,
+) -> Result<T, ConnectError> {
+    let begun = time::now();
+    let opened = match limit {
+        None => opening.await,
+        Some(limit) => time::timeout(limit, opening).await.unwrap_or_else(|_| {
+            let detail = format!("{}: no connection within {limit:?}", endpoint.url.text);
+            Err(ConnectError { kind: ConnectErrorKind::TimedOut, detail })
+        }),
+    };
+    if opened.is_ok() {
+        endpoint.answered();
+        backend.connect_times.lock().observe(time::now().duration_since(begun));
+    }
+    opened
+}
+
+fn dial_failed(endpoint: &Endpoint, e: &io::Error) -> ConnectError {
+    let kind = match e.kind() {
+        io::ErrorKind::TimedOut => ConnectErrorKind::TimedOut,
+        _ => ConnectErrorKind::Failed,
+    };
+    ConnectError { kind, detail: format!("{}: {e}", endpoint.url.text) }
 }
 
 /// Lets a connection that nobody waits for any more come about: it is kept for a later request, and its failure is noted.
@@ -188,10 +223,7 @@ async fn handshake(
 ) -> Result<Opened, ConnectError> {
     let url = &endpoint.url;
     let failed = |kind, e: &dyn fmt::Display| ConnectError { kind, detail: format!("{}: {e}", url.text) };
-    let stream = dial(endpoint, port).await.map_err(|e| match e.kind() {
-        io::ErrorKind::TimedOut => failed(ConnectErrorKind::TimedOut, &e),
-        _ => failed(ConnectErrorKind::Failed, &e),
-    })?;
+    let stream = dial(endpoint, port).await.map_err(|e| dial_failed(endpoint, &e))?;
     let counted = Counted::new(&shared.telemetry);
     let (stream, h2) = match (scheme, &backend.security) {
         (UpstreamScheme::Http, _) => (Up::Plain(stream, counted), false),
@@ -202,6 +234,9 @@ async fn handshake(
             (Up::Tls(Box::new(connected.stream), counted), h2)
         }
         (UpstreamScheme::Https, Security::Broken(why)) => return Err(failed(ConnectErrorKind::Tls, why)),
+        (UpstreamScheme::Tcp, _) => {
+            return Err(failed(ConnectErrorKind::Failed, &"it is a server of connections, not of requests"));
+        }
     };
     if !h2 {
         return Ok(Opened::H1(stream));

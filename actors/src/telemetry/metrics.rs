@@ -117,6 +117,10 @@ impl Registry {
         if let Some(reason) = record.reason {
             record.entry_point.reasons.add(reason);
         }
+        // Connections have counters of their own, which do not speak of requests, and which do not wait for their end.
+        if record.tcp {
+            return;
+        }
         if let Some(service) = record.service
             && record.attempts > 1
         {

@@ -55,7 +55,7 @@ pub struct TlsInfo<'a> {
     pub client_subject: Option<&'a str>,
 }
 
-/// A request that has ended.
+/// A request that has ended, or a connection of a router of connections.
 #[derive(Clone, Copy)]
 pub struct Record<'a> {
     /// When the head had been read, as time since 1970.
@@ -64,6 +64,8 @@ pub struct Record<'a> {
     pub total: Duration,
     pub phases: Phases,
     pub observe: Observe,
+    /// A connection: nothing is said of a request, bytes are all that went each way, and `status` only serves filters.
+    pub tcp: bool,
 
     pub entry_point: &'a EntryPointSeries,
     pub router: Option<&'a RouterSeries>,
@@ -139,6 +141,7 @@ impl<'a> Record<'a> {
             total: Duration::ZERO,
             phases: Phases::default(),
             observe: Observe::ALL,
+            tcp: false,
             entry_point,
             router: None,
             service: None,
@@ -185,6 +188,7 @@ impl<'a> Record<'a> {
 
     pub(super) fn protocol_name(&self) -> &'static str {
         match self.version {
+            _ if self.tcp => "TCP",
             Version::Http10 => "HTTP/1.0",
             Version::Http11 => "HTTP/1.1",
             Version::Http2 => "HTTP/2.0",

@@ -28,6 +28,7 @@ fn service(strategy: Strategy, servers: &[(&str, u32)]) -> LoadBalancer {
         passive_health_check: None,
         pass_host_header: true,
         transport: Name::whole("default@internal"),
+        proxy_protocol: None,
     }
 }
 

@@ -14,9 +14,47 @@ pub struct Config {
     pub services: BTreeMap<Name, Arc<Service>>,
     pub middlewares: BTreeMap<Name, Arc<Middleware>>,
     pub transports: BTreeMap<Name, Arc<Transport>>,
+    pub tcp: Tcp,
     pub tls: Tls,
     /// What it was made from, so that the next is made of what changed.
     pub(in crate::config) memo: Arc<Memo>,
+}
+
+/// What is served of connections as such. Names are apart from those of requests.
+#[derive(Clone, Debug, Default)]
+pub struct Tcp {
+    pub routers: BTreeMap<Name, Arc<TcpRouter>>,
+    pub services: BTreeMap<Name, Arc<Service>>,
+    /// IPAllowList alone.
+    pub middlewares: BTreeMap<Name, Arc<Middleware>>,
+}
+
+/// Sends the connections that match a rule to a service.
+#[derive(Clone, Debug)]
+pub struct TcpRouter {
+    pub name: Name,
+    /// Names of entry points, sorted; never empty.
+    pub entry_points: Vec<String>,
+    pub rule: Rule,
+    /// Higher first. The byte length of the rule's text unless given; -1 for ``HostSNI(`*`)``.
+    pub priority: i64,
+    pub middlewares: Vec<Name>,
+    pub service: Name,
+    /// Present: the router serves TLS connections only. Absent: plain ones only.
+    pub tls: Option<TcpTls>,
+    /// Where it was written, for `explain` and the API.
+    pub source: String,
+}
+
+/// The TLS side of a router of connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TcpTls {
+    /// TLS ends at the server: its bytes go on as they come.
+    pub passthrough: bool,
+    /// Name of TLS options; `default` unless given.
+    pub options: Name,
+    pub cert_resolver: Option<String>,
+    pub domains: Vec<Vec<String>>,
 }
 
 /// Sends the requests that match a rule through middlewares to a service.
@@ -104,6 +142,15 @@ pub struct LoadBalancer {
     /// False: the server sees its own host and port in `Host`.
     pub pass_host_header: bool,
     pub transport: Name,
+    /// Of TCP services: servers are told in the first bytes who the client is.
+    pub proxy_protocol: Option<ProxyVersion>,
+}
+
+/// Version of the PROXY protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProxyVersion {
+    V1,
+    V2,
 }
 
 /// One server of a load balancer.
@@ -142,6 +189,8 @@ pub enum UpstreamScheme {
     Https,
     /// HTTP/2 with prior knowledge.
     H2c,
+    /// Bytes as they come.
+    Tcp,
 }
 
 /// How a server is picked.
@@ -164,6 +213,7 @@ impl UpstreamScheme {
             Self::Http => "http",
             Self::Https => "https",
             Self::H2c => "h2c",
+            Self::Tcp => "tcp",
         }
     }
 }
@@ -187,6 +237,7 @@ impl LoadBalancer {
             passive_health_check: None,
             pass_host_header: true,
             transport,
+            proxy_protocol: None,
         }
     }
 }

@@ -29,6 +29,9 @@ pub struct RawDynamic {
     pub(super) services: Units<Service>,
     pub(super) middlewares: Units<Middleware>,
     pub(super) transports: Units<Transport>,
+    pub(super) tcp_routers: Units<TcpRouter>,
+    pub(super) tcp_services: Units<TcpService>,
+    pub(super) tcp_middlewares: Units<TcpMiddleware>,
     pub(super) tls_options: Units<TlsOptions>,
     pub(super) tls_stores: Units<TlsStore>,
     /// In the order written.
@@ -71,8 +74,10 @@ impl<T: for<'de> Deserialize<'de>> Unit<T> {
 impl RawDynamic {
     /// Whether it declares nothing at all.
     pub fn is_empty(&self) -> bool {
-        let Self { routers, services, middlewares, transports, tls_options, tls_stores, certificates } = self;
+        let Self { routers, services, middlewares, transports, tls_options, tls_stores, certificates, .. } = self;
+        let Self { tcp_routers, tcp_services, tcp_middlewares, .. } = self;
         let none = routers.is_empty() && services.is_empty() && middlewares.is_empty() && transports.is_empty();
+        let none = none && tcp_routers.is_empty() && tcp_services.is_empty() && tcp_middlewares.is_empty();
         none && tls_options.is_empty() && tls_stores.is_empty() && certificates.is_empty()
     }
 
@@ -85,12 +90,12 @@ impl RawDynamic {
         (self.routers.iter().filter(same).count(), self.routers.len())
     }
 
-    /// Names of the routers declared, as written.
+    /// Names of the routers for requests declared, as written.
     pub fn routers(&self) -> impl Iterator<Item = &str> {
         self.routers.keys().map(String::as_str)
     }
 
-    /// Names of the services declared, as written.
+    /// Names of the services for requests declared, as written.
     pub fn services(&self) -> impl Iterator<Item = &str> {
         self.services.keys().map(String::as_str)
     }
@@ -103,6 +108,9 @@ impl RawDynamic {
         merge_units(&mut self.services, other.services, &mut rejections);
         merge_units(&mut self.middlewares, other.middlewares, &mut rejections);
         merge_units(&mut self.transports, other.transports, &mut rejections);
+        merge_units(&mut self.tcp_routers, other.tcp_routers, &mut rejections);
+        merge_units(&mut self.tcp_services, other.tcp_services, &mut rejections);
+        merge_units(&mut self.tcp_middlewares, other.tcp_middlewares, &mut rejections);
         merge_units(&mut self.tls_options, other.tls_options, &mut rejections);
         merge_units(&mut self.tls_stores, other.tls_stores, &mut rejections);
         self.certificates.extend(other.certificates);
@@ -124,7 +132,7 @@ fn merge_units<T>(into: &mut Units<T>, other: Units<T>, rejections: &mut Vec<Rej
     }
 }
 
-/// Reads `http` and `tls` of `tree`. What is wrong with one unit travels with it and comes out of [`super::resolve`]; the rejections returned
+/// Reads `http`, `tcp` and `tls` of `tree`. What is wrong with one unit travels with it and comes out of [`super::resolve`]; the rejections returned
 /// here belong to none.
 pub fn decode(tree: &Tree) -> (RawDynamic, Vec<Rejection>) {
     let mut raw = RawDynamic::default();
@@ -137,8 +145,9 @@ pub fn decode(tree: &Tree) -> (RawDynamic, Vec<Rejection>) {
         match name.to_ascii_lowercase().as_str() {
             "http" => http(section, &mut raw, &mut rejections),
             "tls" => tls(section, &mut raw, &mut rejections),
-            "tcp" | "udp" if section.is_empty() => {}
-            "tcp" | "udp" => rejections.push(section.reject(
+            "tcp" => tcp(section, &mut raw, &mut rejections),
+            "udp" if section.is_empty() => {}
+            "udp" => rejections.push(section.reject(
                 Severity::Warning,
                 format!("routers and services of `{name}` are not served yet"),
                 "nothing needs to be done: the rest of the configuration is not affected",
@@ -176,6 +185,27 @@ fn http(section: &Tree, raw: &mut RawDynamic, rejections: &mut Vec<Rejection>) {
                 Severity::Error,
                 format!("unknown key {}", super::decode::quote(name)),
                 remedy_for_name(name, ["routers", "services", "middlewares", "serversTransports"]),
+            )),
+        }
+    }
+}
+
+fn tcp(section: &Tree, raw: &mut RawDynamic, rejections: &mut Vec<Rejection>) {
+    for (name, kind) in section_children(section, rejections) {
+        match name.to_ascii_lowercase().as_str() {
+            "routers" => units(kind, &mut raw.tcp_routers, rejections),
+            "services" => units(kind, &mut raw.tcp_services, rejections),
+            "middlewares" => units(kind, &mut raw.tcp_middlewares, rejections),
+            "serverstransports" if kind.is_empty() => {}
+            "serverstransports" => rejections.push(kind.reject(
+                Severity::Error,
+                "known, but not supported yet",
+                "remove it; `proxyProtocol` can be set beside the servers of a loadBalancer",
+            )),
+            _ => rejections.push(kind.reject(
+                Severity::Error,
+                format!("unknown key {}", super::decode::quote(name)),
+                remedy_for_name(name, ["routers", "services", "middlewares"]),
             )),
         }
     }

@@ -13,6 +13,7 @@ mod notes;
 mod router;
 mod service;
 mod settle;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -93,7 +94,7 @@ pub fn resolve(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig, las
         |unit, name, provider, notes| service::build(unit, name, provider, config, notes),
     );
     for candidate in services.values_mut() {
-        candidate.amend_last(service::among_instances);
+        candidate.amend_last(|tree, last| service::among_instances(tree, last, service::read_server));
     }
     // Transports are certain by now; a service that names a missing one is dealt with like any that refers to what is not there.
     let service_names: Vec<Name> = services.keys().cloned().chain(internal::service_names(config)).collect();
@@ -135,6 +136,8 @@ pub fn resolve(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig, las
     };
     let (routers, routers_built, served) = router::resolve(inputs, config, last, &memo.routers, &known, &hints, &mut rejections);
 
+    let (tcp, tcp_made) = tcp::resolve(inputs, config, last, memo, &tls, &hints, &mut rejections);
+
     rejections.sort_by(|a, b| (&a.source, &a.key, &a.message).cmp(&(&b.source, &b.key, &b.message)));
     let memo = Memo {
         static_: Some(same_static.cloned().unwrap_or_else(|| Arc::new(config.clone()))),
@@ -143,8 +146,11 @@ pub fn resolve(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig, las
         services: services_built,
         routers: routers_built,
         served,
+        tcp_routers: tcp_made.routers,
+        tcp_services: tcp_made.services,
+        tcp_middlewares: tcp_made.middlewares,
     };
-    (Config { routers, services, middlewares, transports, tls, memo: Arc::new(memo) }, rejections)
+    (Config { routers, services, middlewares, transports, tcp, tls, memo: Arc::new(memo) }, rejections)
 }
 
 /// The candidates of one kind from all providers: what was written, built; beside it, the version that is served now. And what was built,

@@ -61,17 +61,31 @@ impl Draft {
         self.declare(&["http", "services", name, "loadBalancer", "servers"]);
         for (index, place) in places.iter().enumerate() {
             let index = index.to_string();
-            let mut put = |key: &str, value: String| {
-                self.set(&["http", "services", name, "loadBalancer", "servers", &index, key], label, value);
-            };
-            put("url", format!("{scheme}://{}", place.address));
-            put("instance", place.instance.clone());
-            if !place.node.is_empty() {
-                put("node", place.node.clone());
-            }
-            if let Some(why) = &place.unreachable {
-                put("unreachable", why.clone());
-            }
+            let base = ["http", "services", name, "loadBalancer", "servers", &index];
+            self.set(&[&base[..], &["url"]].concat(), label, format!("{scheme}://{}", place.address));
+            self.place(&base, label, place);
+        }
+    }
+
+    /// Gives the TCP service `name` these servers, because of `label`.
+    pub fn addresses(&mut self, name: &str, label: &str, places: &[Place]) {
+        self.declare(&["tcp", "services", name, "loadBalancer", "servers"]);
+        for (index, place) in places.iter().enumerate() {
+            let index = index.to_string();
+            let base = ["tcp", "services", name, "loadBalancer", "servers", &index];
+            self.set(&[&base[..], &["address"]].concat(), label, place.address.to_string());
+            self.place(&base, label, place);
+        }
+    }
+
+    fn place(&mut self, base: &[&str], label: &str, place: &Place) {
+        let mut put = |key: &str, value: &str| self.set(&[base, &[key]].concat(), label, value);
+        put("instance", &place.instance);
+        if !place.node.is_empty() {
+            put("node", &place.node);
+        }
+        if let Some(why) = &place.unreachable {
+            put("unreachable", why);
         }
     }
 

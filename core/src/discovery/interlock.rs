@@ -9,13 +9,13 @@
 //! Services that name the same host and context root share its requests by the number of their reachable instances. Names begin with `lb`
 //! and `mesh`, and hold a dot, which no name of Traefik's labels does.
 //!
-//! Deliberately absent: TLS pass-through, which needs routers for TCP: it is refused by name, and nothing of such a service is served in
-//! the clear instead.
+//! What is passed through (`ssl_passthrough`, `sni://`) becomes routers and services of connections, and nothing of it is served in the clear.
 
 mod ask;
 mod host;
 mod labels;
 mod notes;
+mod passthrough;
 mod service;
 #[cfg(test)]
 mod tests;

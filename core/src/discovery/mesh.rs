@@ -77,8 +77,17 @@ impl Route {
     }
 
     fn ask(self, workload: &Workload, label: &str, which: &str, notes: &mut Notes) -> Option<Ask> {
-        let host = self.host(label, notes)?;
-        let redirects: Vec<Redirect> = self.redirects(&host, label, notes)?;
+        let (host, passthrough) = self.host(label, notes)?;
+        let redirects: Vec<Redirect> = match passthrough {
+            false => self.redirects(&host, label, notes)?,
+            true => {
+                if self.redirect.is_some() || self.cookie.is_some() {
+                    let message = "`redirect` and `sticky_sessions` have no effect with sni://, where no request is seen here";
+                    notes.warning(label, message, "remove them");
+                }
+                Vec::new()
+            }
+        };
         let known = match &workload.ports[..] {
             [only] => Some(*only),
             _ => None,
@@ -97,36 +106,42 @@ impl Route {
             port,
             network: None,
             mode: Mode::Instances,
-            websockets: vec!["/".to_owned()],
+            websockets: if passthrough { Vec::new() } else { vec!["/".to_owned()] },
+            passthrough,
             redirects,
             tls: Tls::default(),
-            upstream: Upstream { balance: self.cookie.map_or(Balance::RoundRobin, Balance::Cookie), ..Upstream::default() },
+            upstream: Upstream {
+                balance: self.cookie.filter(|_| !passthrough).map_or(Balance::RoundRobin, Balance::Cookie),
+                ..Upstream::default()
+            },
         })
     }
 
-    /// `http://host[:port]`; without a host, all of them.
-    fn host(&self, label: &str, notes: &mut Notes) -> Option<HostName> {
+    /// `http://host[:port]`, or `sni://host[:port]`, whose TLS is passed through; without a host, all of them.
+    fn host(&self, label: &str, notes: &mut Notes) -> Option<(HostName, bool)> {
         let example = "write for instance external_route=http://app.example.com";
-        let scheme = |scheme: &str| self.external.get(..scheme.len()).filter(|head| head.eq_ignore_ascii_case(scheme));
-        if scheme("sni://").is_some() {
-            let message =
-                "TLS cannot be passed through yet, and what is meant to be encrypted up to the service is not served otherwise";
-            notes.missing(label, message, "give the service com.docker.lb.hosts, ssl_cert and ssl_key, or publish its own port");
-            return None;
-        }
-        if scheme("http://").is_none() {
-            notes.error(label, format!("expected external_route=http://…, found {}", quote(&self.external)), example);
-            return None;
-        }
-        let authority = self.external["http://".len()..].trim_end_matches('/');
+        let below = |scheme: &str| {
+            let (head, rest) = self.external.split_at_checked(scheme.len())?;
+            head.eq_ignore_ascii_case(scheme).then_some(rest)
+        };
+        let (rest, passthrough) = match (below("http://"), below("sni://")) {
+            (Some(rest), _) => (rest, false),
+            (None, Some(rest)) => (rest, true),
+            (None, None) => {
+                let message = format!("expected external_route=http://… or sni://…, found {}", quote(&self.external));
+                notes.error(label, message, example);
+                return None;
+            }
+        };
+        let authority = rest.trim_end_matches('/');
         let name = match authority.rsplit_once(':') {
             Some((name, digits)) if digits.bytes().all(|byte| byte.is_ascii_digit()) => name,
             _ => authority,
         };
         if name.is_empty() {
-            return Some(HostName::Any);
+            return Some((HostName::Any, passthrough));
         }
-        host_names(label, name, notes).into_iter().next()
+        host_names(label, name, notes).into_iter().next().map(|host| (host, passthrough))
     }
 
     fn redirects(&self, host: &HostName, label: &str, notes: &mut Notes) -> Option<Vec<Redirect>> {

@@ -1,8 +1,10 @@
-//! The labels of Traefik 3 and 2: `traefik.http.routers.web.rule`.
+//! The labels of Traefik 3 and 2: `traefik.http.routers.web.rule`, `traefik.tcp.routers.db.rule`.
 //!
 //! What a workload says is taken over as it is written; what it leaves out is made of the workload, as Traefik does: a service and a router
 //! named after it, the service that a router means where there is only one, the rule of the provider's template, and the servers, which are
 //! its instances.
+//!
+//! Of connections (`traefik.tcp.`) no router is made that is not written, and none gets a rule.
 //!
 //! A workload that says nothing of how it is served in this language, but does in another, gets nothing from this one.
 //!
@@ -24,7 +26,7 @@ mod tests;
 mod written;
 
 use super::{Draft, Kind, Language, Reading, Settings, Workload};
-use crate::config::Severity;
+use crate::{config::Severity, snapshot::Layer};
 use options::{Exposed, Options};
 use written::Written;
 
@@ -38,12 +40,18 @@ pub fn read(workload: &Workload, settings: &Settings) -> Reading {
     let written = Written::take(workload, &mut draft);
     if let Some(label) = written.stream {
         let remedy = "nothing needs to be done: what it declares below `traefik.http` is not affected";
-        draft.reject(Severity::Warning, label, "routers and services of tcp and udp are not served yet", remedy);
+        draft.reject(Severity::Warning, label, "routers and services of udp are not served yet", remedy);
     }
-    let nothing_else = ["routers", "services", "middlewares"].iter().all(|kind| names(&draft, kind).is_empty());
-    if written.stream.is_none() || !nothing_else {
-        let name = super::naming::service_name(workload);
-        services::complete(workload, settings, &options, &written, &name, &mut draft);
+    let name = super::naming::service_name(workload);
+    let none = |layer, kinds: &[&str]| kinds.iter().all(|kind| names(&draft, layer, kind).is_empty());
+    let tcp = !none(Layer::Tcp, &["routers", "services"]);
+    let http = !none(Layer::Http, &["routers", "services", "middlewares"]) || !tcp && written.stream.is_none();
+    if tcp {
+        services::complete(Layer::Tcp, workload, settings, &options, &written, &name, &mut draft);
+        routers::complete_tcp(workload, &options, &mut draft);
+    }
+    if http {
+        services::complete(Layer::Http, workload, settings, &options, &written, &name, &mut draft);
         routers::complete(workload, settings, &options, &name, &mut draft);
     }
     draft.finish().into()
@@ -70,13 +78,21 @@ fn is_spoken_of(workload: &Workload) -> bool {
     workload.labels.keys().any(|label| label.get(..head.len()).is_some_and(|start| start.eq_ignore_ascii_case(head)))
 }
 
-/// Names written below `http.<kind>`.
-fn names(draft: &Draft, kind: &str) -> Vec<String> {
-    let section = draft.written().child("http").and_then(|http| http.child(kind));
+/// The section of the configuration that a layer's units stand in.
+fn section(layer: Layer) -> &'static str {
+    match layer {
+        Layer::Http => "http",
+        Layer::Tcp => "tcp",
+    }
+}
+
+/// Names written below `http.<kind>` or `tcp.<kind>`.
+fn names(draft: &Draft, layer: Layer, kind: &str) -> Vec<String> {
+    let section = draft.written().child(section(layer)).and_then(|section| section.child(kind));
     section.into_iter().flat_map(|section| section.children()).map(|(name, _)| name.to_owned()).collect()
 }
 
-/// The text at `http.<kind>.<name>.<key>`, unless there is none.
-fn text<'d>(draft: &'d Draft, kind: &str, name: &str, key: &str) -> Option<&'d str> {
-    draft.written().text(&["http", kind, name, key]).filter(|text| !text.trim().is_empty())
+/// The text at `http.<kind>.<name>.<key>` or below `tcp`, unless there is none.
+fn text<'d>(draft: &'d Draft, layer: Layer, kind: &str, name: &str, key: &str) -> Option<&'d str> {
+    draft.written().text(&[section(layer), kind, name, key]).filter(|text| !text.trim().is_empty())
 }

@@ -60,6 +60,7 @@ fn servers_are_found_through_services() {
             passive_health_check: None,
             pass_host_header: true,
             transport: Name::whole("default@internal"),
+            proxy_protocol: None,
         })
     };
     let failover = |service: &str, fallback: &str| {

@@ -14,6 +14,23 @@ impl Display for Explanation {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let scheme = if self.tls { "https" } else { "http" };
         writeln!(f, "{} {scheme}://{}{} at entry point {}", clip(&self.method), self.host, clip(&self.path), self.entry_point)?;
+        if let Some(taken) = &self.connection {
+            let how = match (self.tls, taken.passes_through) {
+                (true, true) => "passes TLS through",
+                (true, false) => "ends TLS",
+                (false, _) => "takes plain connections",
+            };
+            writeln!(f, "  tcp router  {} (priority {}): {how}, before any request is read", taken.router, taken.priority)?;
+            writeln!(f, "  rule        {}", taken.rule)?;
+            if !taken.source.is_empty() {
+                writeln!(f, "  declared by {}", clip(&taken.source))?;
+            }
+            writeln!(f, "  service     {}", taken.service)?;
+            for server in &taken.servers {
+                writeln!(f, "  server      {server}")?;
+            }
+            return Ok(());
+        }
         match &self.winner {
             None => writeln!(f, "  no router matches: 404")?,
             Some(winner) => {
@@ -87,6 +104,10 @@ pub(super) fn saw<F: Fields>(part: &Expr, subject: &Subject<'_, F>) -> String {
             }
             Test::Method(_) => format!("method {}", subject.method),
             Test::ClientIp(_) => format!("client {}", subject.client),
+            // Rules for requests hold none of these.
+            Test::AnySni | Test::Sni(_) | Test::SniWildcard(_) | Test::SniRegexp(_) | Test::SniTemplate(_) | Test::Alpn(_) => {
+                "a request".to_owned()
+            }
             Test::Header { name, .. } | Test::HeaderRegexp { name, .. } => {
                 let mut values = Vec::new();
                 subject.fields.any(name, &mut |value| {

@@ -58,8 +58,8 @@ fn demands<'e, K>(expr: &'e Expr, key: &dyn Fn(&'e Test) -> Option<K>) -> Option
 
 fn host(test: &Test) -> Option<HostKey<'_>> {
     match test {
-        Test::Host(host) => Some(HostKey::Exact(host)),
-        Test::HostWildcard(suffix) => Some(HostKey::Wildcard(suffix)),
+        Test::Host(host) | Test::Sni(host) => Some(HostKey::Exact(host)),
+        Test::HostWildcard(suffix) | Test::SniWildcard(suffix) => Some(HostKey::Wildcard(suffix)),
         _ => None,
     }
 }

@@ -1,7 +1,7 @@
 //! From a matcher's name and arguments to tests: names, argument counts and the grammar of each argument.
 
 use super::{
-    Expr, Matcher, Pattern, RuleError, Syntax, Test,
+    Expr, Family, Matcher, Pattern, RuleError, Syntax, Test,
     parse::{Argument, all, any},
 };
 use crate::{config::dynamic::IpRange, http};
@@ -22,12 +22,15 @@ const V3: &[&str] = &[
 const V2: &[&str] =
     &["Host", "HostHeader", "HostRegexp", "Path", "PathPrefix", "Method", "Headers", "HeadersRegexp", "Query", "ClientIP"];
 
+const TCP: &[&str] = &["HostSNI", "HostSNIRegexp", "ALPN", "ClientIP"];
+
 /// The canonical name of a matcher in one of the four spellings that Traefik accepts: `HostRegexp`, `hostregexp`, `HOSTREGEXP`,
 /// `Hostregexp`.
-pub(super) fn matcher_name(syntax: Syntax, written: &str, at: usize) -> Result<&'static str, RuleError> {
-    let known = match syntax {
-        Syntax::V2 => V2,
-        Syntax::V3 => V3,
+pub(super) fn matcher_name(family: Family, syntax: Syntax, written: &str, at: usize) -> Result<&'static str, RuleError> {
+    let known = match (family, syntax) {
+        (Family::Http, Syntax::V2) => V2,
+        (Family::Http, Syntax::V3) => V3,
+        (Family::Tcp, _) => TCP,
     };
     let spelled = |name: &str| {
         let lower = name.to_ascii_lowercase();
@@ -50,15 +53,17 @@ pub(super) fn matcher_name(syntax: Syntax, written: &str, at: usize) -> Result<&
 
 /// The tests of one matcher, joined as its semantics ask.
 pub(super) fn matcher(
+    family: Family,
     syntax: Syntax,
     name: &'static str,
     at: usize,
     arguments: Vec<Argument>,
     negated: bool,
 ) -> Result<Expr, RuleError> {
-    let tests = match syntax {
-        Syntax::V2 => v2(name, at, &arguments)?,
-        Syntax::V3 => vec![v3(name, at, &arguments)?],
+    let tests = match (family, syntax) {
+        (Family::Http, Syntax::V2) => v2(name, at, &arguments)?,
+        (Family::Http, Syntax::V3) => vec![v3(name, at, &arguments)?],
+        (Family::Tcp, _) => tcp(syntax, name, at, &arguments)?,
     };
     let every = syntax == Syntax::V2 && matches!(name, "Headers" | "HeadersRegexp" | "Query");
     let members: Vec<Expr> = tests.into_iter().map(|test| Expr::Matcher(Matcher { negated, test })).collect();
@@ -124,6 +129,51 @@ fn v2(name: &str, at: usize, arguments: &[Argument]) -> Result<Vec<Test>, RuleEr
         })
     };
     arguments.iter().map(test).collect()
+}
+
+/// v2 takes several values, v3 one.
+fn tcp(syntax: Syntax, name: &str, at: usize, arguments: &[Argument]) -> Result<Vec<Test>, RuleError> {
+    let expected = match syntax {
+        Syntax::V2 if arguments.is_empty() => Some("at least one"),
+        Syntax::V3 if arguments.len() != 1 => Some("one"),
+        _ => None,
+    };
+    if let Some(expected) = expected {
+        return Err(RuleError::new(at, format!("{name} with {} arguments", arguments.len()), expected));
+    }
+    let test = |one: &Argument| {
+        Ok(match (name, syntax) {
+            ("HostSNI", _) => host_sni(syntax, one, arguments.len() == 1)?,
+            ("HostSNIRegexp", Syntax::V3) => Test::SniRegexp(Pattern::search(ascii(one)?, one.at)?),
+            ("HostSNIRegexp", Syntax::V2) => Test::SniTemplate(Pattern::host_template(ascii(one)?, one.at)?),
+            ("ALPN", _) if one.text == "acme-tls/1" => {
+                return Err(RuleError::new(one.at, &one.text, "a protocol other than that of ACME's challenges"));
+            }
+            ("ALPN", _) if one.text.len() > 255 => {
+                return Err(RuleError::new(one.at, &one.text, "a protocol of at most 255 bytes"));
+            }
+            ("ALPN", _) => Test::Alpn(one.text.as_str().into()),
+            _ => client_ip(one)?,
+        })
+    };
+    arguments.iter().map(test).collect()
+}
+
+/// As server names are normalised: lower-case, without the trailing dot.
+fn host_sni(syntax: Syntax, one: &Argument, alone: bool) -> Result<Test, RuleError> {
+    if one.text == "*" && alone {
+        return Ok(Test::AnySni);
+    }
+    let (name, wildcard) = match one.text.strip_prefix("*.") {
+        Some(rest) if syntax == Syntax::V3 => (rest, true),
+        _ => (one.text.as_str(), false),
+    };
+    let name = name.strip_suffix('.').unwrap_or(name);
+    if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.:-".contains(&byte)) {
+        return Err(RuleError::new(one.at, &one.text, "a server name, *.example.com or *"));
+    }
+    let name = name.to_ascii_lowercase();
+    Ok(if wildcard { Test::SniWildcard(format!(".{name}").into()) } else { Test::Sni(name.into()) })
 }
 
 fn host_v3(one: &Argument) -> Result<Test, RuleError> {

@@ -69,6 +69,11 @@ fn write_matcher(matcher: &Matcher, syntax: Syntax, f: &mut Formatter<'_>) -> fm
             call("Query", &format_args!("{key}={value}"), "")
         }
         Test::ClientIp(range) => call("ClientIP", range, ""),
+        Test::AnySni => call("HostSNI", &"*", ""),
+        Test::Sni(name) => call("HostSNI", name, ""),
+        Test::SniWildcard(suffix) => call("HostSNI", &format_args!("*{suffix}"), ""),
+        Test::SniRegexp(pattern) | Test::SniTemplate(pattern) => call("HostSNIRegexp", &pattern.as_str(), ""),
+        Test::Alpn(protocol) => call("ALPN", protocol, ""),
     }
 }
 

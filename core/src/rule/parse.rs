@@ -3,7 +3,7 @@
 //! Recursion is bounded by [`MAX_DEPTH`], work by [`MAX_LENGTH`]; negation is carried down, so De Morgan costs no second pass.
 
 use super::{
-    Expr, Rule, RuleError, Syntax, build,
+    Expr, Family, Rule, RuleError, Syntax, build,
     lexer::{Kind, Lexer, Token},
 };
 use std::sync::Arc;
@@ -13,15 +13,24 @@ pub const MAX_LENGTH: usize = 64 * 1024;
 /// Deepest nesting of parentheses.
 pub const MAX_DEPTH: usize = 64;
 
-/// Parses the text of a rule.
+/// Parses the text of a rule for requests.
 pub fn parse(text: &str, syntax: Syntax) -> Result<Rule, RuleError> {
+    parse_for(Family::Http, text, syntax)
+}
+
+/// Parses the text of a rule for connections: `HostSNI`, `HostSNIRegexp`, `ALPN`, `ClientIP`.
+pub fn parse_tcp(text: &str, syntax: Syntax) -> Result<Rule, RuleError> {
+    parse_for(Family::Tcp, text, syntax)
+}
+
+fn parse_for(family: Family, text: &str, syntax: Syntax) -> Result<Rule, RuleError> {
     if text.len() > MAX_LENGTH {
         let found = format!("a rule of {} bytes", text.len());
         return Err(RuleError::new(MAX_LENGTH, found, format!("at most {MAX_LENGTH} bytes; split it into several routers")));
     }
     let mut lexer = Lexer::new(text);
     let ahead = lexer.next()?;
-    let mut parser = Parser { lexer, ahead, syntax };
+    let mut parser = Parser { lexer, ahead, family, syntax };
     let expr = parser.any_of(false, 0)?;
     if parser.ahead.kind != Kind::End {
         return Err(parser.unexpected("&&, || or the end of the rule"));
@@ -38,6 +47,7 @@ pub(super) struct Argument {
 struct Parser<'t> {
     lexer: Lexer<'t>,
     ahead: Token<'t>,
+    family: Family,
     syntax: Syntax,
 }
 
@@ -74,13 +84,16 @@ impl<'t> Parser<'t> {
                 Ok(inner)
             }
             Kind::Name(name) => self.call(name, negated),
-            _ => Err(self.unexpected("a matcher such as Host(`example.com`), ! or (")),
+            _ => Err(self.unexpected(match self.family {
+                Family::Http => "a matcher such as Host(`example.com`), ! or (",
+                Family::Tcp => "a matcher such as HostSNI(`example.com`), ! or (",
+            })),
         }
     }
 
     fn call(&mut self, written: &'t str, negated: bool) -> Result<Expr, RuleError> {
         let token = self.advance()?;
-        let name = build::matcher_name(self.syntax, written, token.at)?;
+        let name = build::matcher_name(self.family, self.syntax, written, token.at)?;
         self.expect(&Kind::Open, "( and the arguments of this matcher")?;
         let mut arguments = Vec::new();
         while self.ahead.kind != Kind::Close {
@@ -98,7 +111,7 @@ impl<'t> Parser<'t> {
             self.advance()?;
         }
         self.expect(&Kind::Close, ") or a comma and a further argument")?;
-        build::matcher(self.syntax, name, token.at, arguments, negated)
+        build::matcher(self.family, self.syntax, name, token.at, arguments, negated)
     }
 
     fn expect(&mut self, kind: &Kind<'_>, expected: &str) -> Result<(), RuleError> {

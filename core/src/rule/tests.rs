@@ -430,3 +430,53 @@ fn round_trip(text: &str, syntax: Syntax) -> Result<(), TestCaseError> {
     prop_assert_eq!(again.to_string(), canonical);
     Ok(())
 }
+
+/// Of a connection from `10.1.2.3` that names `db.example` and offers `h2` and `http/1.1`; without TLS nothing is named.
+fn takes(text: &str, syntax: Syntax, tls: bool) -> bool {
+    let alpn = [b"h2".to_vec(), b"http/1.1".to_vec()];
+    let (server_name, alpn) = if tls { ("db.example", &alpn[..]) } else { ("", &[][..]) };
+    let rule = parse_tcp(text, syntax).unwrap_or_else(|error| panic!("{text}: {error}"));
+    let canonical = rule.to_string();
+    assert_eq!(parse_tcp(&canonical, syntax).map(|again| again.expr().clone()), Ok(rule.expr().clone()), "{text} is {canonical}");
+    rule.expr().check(&Connection { client: "10.1.2.3".parse().unwrap(), server_name, alpn }).is_ok()
+}
+
+#[test]
+fn matchers_of_connections_hold_as_in_traefik() {
+    for (text, syntax, tls, plain) in [
+        ("HostSNI(`*`)", V3, true, true),
+        ("HostSNI(`DB.Example.`)", V3, true, false),
+        ("HostSNI(`*.example`)", V3, true, false),
+        ("HostSNI(`example`)", V3, false, false),
+        ("HostSNIRegexp(`^db\\.`)", V3, true, false),
+        ("HostSNIRegexp(`^$`)", V3, false, true),
+        ("ALPN(`h2`)", V3, true, false),
+        ("ALPN(`h3`)", V3, false, false),
+        ("ClientIP(`10.0.0.0/8`)", V3, true, true),
+        ("HostSNI(`db.example`) && !ALPN(`h2`)", V3, false, false),
+        ("!(HostSNI(`a`) || ClientIP(`::1`))", V3, true, true),
+        ("HostSNI(`a`, `db.example`)", V2, true, false),
+        ("HostSNIRegexp(`{x:[a-z]+}.example`)", V2, true, false),
+        ("ALPN(`x`, `h2`)", V2, true, false),
+    ] {
+        assert_eq!((takes(text, syntax, true), takes(text, syntax, false)), (tls, plain), "{text}");
+    }
+}
+
+#[test]
+fn wrong_rules_of_connections_are_refused() {
+    for text in [
+        "Host(`a`)",
+        "HostSNI(`a`, `b`)",
+        "HostSNI(``)",
+        "HostSNI(`a b`)",
+        "HostSNI(`a*`)",
+        "HostSNI(`*.*.x`)",
+        "HostSNIRegexp(`ä`)",
+        "ALPN(`acme-tls/1`)",
+        "PathPrefix(`/`)",
+    ] {
+        assert!(parse_tcp(text, V3).is_err(), "{text}");
+    }
+    assert!(parse("HostSNI(`*`)", V3).is_err(), "it is no rule for requests");
+}

@@ -1,11 +1,11 @@
 //! From the resolved configuration to routers and services that refer to each other by place.
 
-use super::{CompiledKind, CompiledRouter, CompiledService, RetryPolicy, RouterId, ServiceId, StageRef};
+use super::{CompiledKind, CompiledRouter, CompiledService, Layer, RetryPolicy, RouterId, ServiceId, StageRef};
 use crate::{
     Name,
     config::{
         Config,
-        dynamic::{MiddlewareKind, ServiceKind},
+        dynamic::{MiddlewareKind, Service, ServiceKind},
     },
 };
 use std::sync::Arc;
@@ -13,11 +13,30 @@ use std::sync::Arc;
 /// Chains nest no deeper; `resolve` refuses cycles, and this ends one that came through.
 const MAX_CHAIN: usize = 32;
 
-/// Every service, sorted by name. References that are not found are left out of their group.
-pub(super) fn services(config: &Config) -> Vec<CompiledService> {
-    let names: Vec<&Name> = config.services.keys().collect();
-    let place = |name: &Name| names.binary_search(&name).ok().map(id);
-    let compile = |(at, (name, service)): (usize, (&Name, &Arc<crate::config::dynamic::Service>))| {
+/// Where services stand in the list of them: those of requests by name, then those of connections by name.
+pub(super) struct Places<'c> {
+    http: Vec<&'c Name>,
+    tcp: Vec<&'c Name>,
+}
+
+impl<'c> Places<'c> {
+    pub(super) fn of(config: &'c Config) -> Self {
+        Self { http: config.services.keys().collect(), tcp: config.tcp.services.keys().collect() }
+    }
+
+    pub(super) fn http(&self, name: &Name) -> Option<ServiceId> {
+        self.http.binary_search(&name).ok().map(id)
+    }
+
+    pub(super) fn tcp(&self, name: &Name) -> Option<ServiceId> {
+        self.tcp.binary_search(&name).ok().map(|at| id(self.http.len() + at))
+    }
+}
+
+/// Every service, in the order of [`Places`]. References that are not found are left out of their group.
+pub(super) fn services(config: &Config, places: &Places<'_>) -> Vec<CompiledService> {
+    let compile = |layer: Layer, name: &Name, service: &Arc<Service>| {
+        let place = |name: &Name| if layer == Layer::Http { places.http(name) } else { places.tcp(name) };
         let kind = match &service.kind {
             ServiceKind::LoadBalancer(_) => CompiledKind::LoadBalancer,
             ServiceKind::Internal(internal) => CompiledKind::Internal(*internal),
@@ -31,16 +50,19 @@ pub(super) fn services(config: &Config) -> Vec<CompiledService> {
                 }
             },
         };
-        CompiledService { id: id(at), name: name.clone(), service: Arc::clone(service), kind }
+        let id = place(name)?;
+        Some(CompiledService { id, layer, name: name.clone(), service: Arc::clone(service), kind })
     };
-    config.services.iter().enumerate().map(compile).collect()
+    let http = config.services.iter().filter_map(|(name, service)| compile(Layer::Http, name, service));
+    let tcp = config.tcp.services.iter().filter_map(|(name, service)| compile(Layer::Tcp, name, service));
+    http.chain(tcp).collect()
 }
 
 /// Every router that is whole, sorted by name.
-pub(super) fn routers(config: &Config, services: &[CompiledService]) -> Vec<CompiledRouter> {
+pub(super) fn routers(config: &Config, services: &Places<'_>) -> Vec<CompiledRouter> {
     let mut compiled = Vec::with_capacity(config.routers.len());
     for (name, router) in &config.routers {
-        let Ok(service) = services.binary_search_by(|service| service.name.cmp(&router.service)) else { continue };
+        let Some(service) = services.http(&router.service) else { continue };
         let mut stages = Vec::with_capacity(router.middlewares.len());
         if !flatten(config, &router.middlewares, 0, &mut stages) {
             continue;
@@ -52,7 +74,7 @@ pub(super) fn routers(config: &Config, services: &[CompiledService]) -> Vec<Comp
             router: Arc::clone(router),
             stages,
             retry,
-            service: id(service),
+            service,
         });
     }
     compiled

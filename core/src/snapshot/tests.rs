@@ -1,3 +1,5 @@
+mod tcp;
+
 use super::*;
 use crate::{
     config::dynamic::{Failover, MiddlewareKind, Observability, RouterTls, ServiceKind, TlsOptions, Weighted},
@@ -147,15 +149,15 @@ fn services_find_each_other() {
     service(&mut config, "w@file", ServiceKind::Weighted(Weighted { services, sticky: None, health_check: false }));
     service(&mut config, "f@file", ServiceKind::Failover(Failover { service: name("s@file"), fallback: name("w@file") }));
     let snapshot = snapshot(&config);
-    let id = |name: &str| snapshot.service_named(name).map(|s| s.id).unwrap();
+    let id = |name: &str| snapshot.service_named(Layer::Http, name).map(|s| s.id).unwrap();
     for service in snapshot.services() {
         assert_eq!(snapshot.service(service.id).map(|s| &s.name), Some(&service.name));
     }
-    let kind = |name: &str| snapshot.service_named(name).map(|s| s.kind.clone()).unwrap();
+    let kind = |name: &str| snapshot.service_named(Layer::Http, name).map(|s| s.kind.clone()).unwrap();
     assert_eq!(kind("w@file"), CompiledKind::Weighted { children: vec![(id("s@file"), 3), (id("f@file"), 1)] });
     assert_eq!(kind("f@file"), CompiledKind::Failover { main: id("s@file"), fallback: id("w@file") });
     assert_eq!(kind("s@file"), CompiledKind::Internal(Internal::Noop));
-    assert!(snapshot.service_named("nowhere@file").is_none());
+    assert!(snapshot.service_named(Layer::Http, "nowhere@file").is_none());
 }
 
 #[test]

@@ -75,6 +75,12 @@ impl Names {
         exact.or(self.any.as_ref()).unwrap_or(&self.default)
     }
 
+    /// Whether some router for requests names this host, if only by a wildcard.
+    pub fn names(&self, name: &str) -> bool {
+        let name = normalized(name);
+        self.exact.contains_key(&*name) || rule::wildcard_suffix(&name).is_some_and(|suffix| self.wildcard.contains_key(suffix))
+    }
+
     pub fn allows(&self, sni: &str, host: &str, router: &Router) -> bool {
         let (connection, wanted) = (self.select(sni), self.select(host));
         if connection.options != wanted.options {

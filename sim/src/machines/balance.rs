@@ -195,10 +195,8 @@ impl Machine for Balance {
             Op::Quiet { requests, random } => self.quiet(*requests, *random, judge),
             Op::Crowd { requests, random } => self.crowd(*requests, *random, judge),
             Op::Configure { present, order, weights } => {
-                let mut seats: Vec<Seat> = (0..POOL)
-                    .filter(|id| present >> id & 1 == 1)
-                    .map(|id| Seat { id, weight: weights[id] })
-                    .collect();
+                let mut seats: Vec<Seat> =
+                    (0..POOL).filter(|id| present >> id & 1 == 1).map(|id| Seat { id, weight: weights[id] }).collect();
                 if *order > 0 {
                     seats.sort_by_key(|seat| mix(order ^ seat.id as u64));
                 }
@@ -268,7 +266,12 @@ impl Balance {
                 places.clone().filter(admitted).collect()
             }
         };
-        let choices = [fit(Fitness::Healthy)(true), fit(Fitness::Healthy)(false), fit(Fitness::Ejected)(true), fit(Fitness::Ejected)(false)];
+        let choices = [
+            fit(Fitness::Healthy)(true),
+            fit(Fitness::Healthy)(false),
+            fit(Fitness::Ejected)(true),
+            fit(Fitness::Ejected)(false),
+        ];
         choices.into_iter().find(|seats| !seats.is_empty()).unwrap_or_default()
     }
 
@@ -319,7 +322,12 @@ impl Balance {
                 let (mine, weight) = load(seat);
                 let lighter = rightful.iter().find(|other| load(**other).0 * weight < mine * load(**other).1);
                 judge.holds(Oracle::Weights, lighter.is_none(), || {
-                    format!("server {} has {} for its weight of {weight}, and {:?} has less", name(seat), mine - 1, lighter.map(|s| name(*s)))
+                    format!(
+                        "server {} has {} for its weight of {weight}, and {:?} has less",
+                        name(seat),
+                        mine - 1,
+                        lighter.map(|s| name(*s))
+                    )
                 })?;
             }
             Strategy::P2c => {
@@ -419,7 +427,9 @@ impl Balance {
             // Two choices keep the most and the least within log log n on one side and log n on the other; this is far outside of both.
             let loads = || rightful.iter().map(|seat| busy[self.seats[*seat].id]);
             let spread = loads().max().unwrap_or_default() - loads().min().unwrap_or_default();
-            judge.holds(Oracle::Weights, spread <= 24, || format!("a crowd of {requests} stands {:?}", loads().collect::<Vec<_>>()))?;
+            judge.holds(Oracle::Weights, spread <= 24, || {
+                format!("a crowd of {requests} stands {:?}", loads().collect::<Vec<_>>())
+            })?;
         }
         Ok(())
     }

@@ -40,12 +40,22 @@ pub(super) struct Knobs {
 
 #[derive(Clone, Debug)]
 pub(super) enum Op {
-    Write { at: Identity, unit: Unit },
-    Remove { at: Identity },
+    Write {
+        at: Identity,
+        unit: Unit,
+    },
+    Remove {
+        at: Identity,
+    },
     /// The same unit under another name; what was there is gone.
-    Rename { at: Identity, to: usize },
+    Rename {
+        at: Identity,
+        to: usize,
+    },
     /// Everything written so far becomes the configuration. `twice`: in another order too.
-    Publish { twice: bool },
+    Publish {
+        twice: bool,
+    },
     /// The same is said again.
     Again,
     Ask(Ask),
@@ -181,7 +191,8 @@ impl Configs {
     fn gather(&self, backwards: bool) -> BTreeMap<String, RawDynamic> {
         let mut inputs = BTreeMap::new();
         for provider in Provider::ALL.into_iter().filter(|provider| !self.off.contains(provider)) {
-            let of: Vec<_> = self.written.iter().filter(|(at, _)| at.provider == provider).map(|(at, unit)| (*at, unit)).collect();
+            let of: Vec<_> =
+                self.written.iter().filter(|(at, _)| at.provider == provider).map(|(at, unit)| (*at, unit)).collect();
             let raw = match (provider, backwards) {
                 (Provider::Etcd, _) => unit::read(&of),
                 (_, false) => of.iter().fold(RawDynamic::default(), |mut all, (at, _)| {
@@ -211,7 +222,11 @@ impl Configs {
         }
         let reduced = reduce(&declared, &self.served);
         let (is, ought) = (image(&config), reduced.image());
-        judge.notes(is.iter().flat_map(|(name, text)| name.bytes().chain(text.bytes())).fold(7, |sum, byte| sum * 31 + u64::from(byte) & 0xffff_ffff));
+        judge.notes(
+            is.iter()
+                .flat_map(|(name, text)| name.bytes().chain(text.bytes()))
+                .fold(7, |sum, byte| sum * 31 + u64::from(byte) & 0xffff_ffff),
+        );
         judge.holds(Oracle::Atomic, is == ought, || difference(&is, &ought))?;
         for (at, unit) in &declared {
             let told = errors(&rejections, &at.key());
@@ -268,7 +283,8 @@ impl Configs {
         let expected = first(ranks, ask);
         let routed = routed(&self.snapshot, ask, 1);
         judge.moved(if expected.is_some() { "routed" } else { "no route" })?;
-        judge.holds(Oracle::Removed, routed.as_deref() == expected, || format!("{routed:?} serves, and {expected:?} is right"))?;
+        judge
+            .holds(Oracle::Removed, routed.as_deref() == expected, || format!("{routed:?} serves, and {expected:?} is right"))?;
         let told = with_request(ask, |request| explain(&self.snapshot, EntryPointId(1), ask.tls, request));
         let winner = told.and_then(|told| told.winner).map(|winner| winner.router);
         judge.holds(Oracle::Admin, winner == routed, || format!("{routed:?} serves, and {winner:?} is told to"))

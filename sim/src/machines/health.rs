@@ -40,24 +40,50 @@ pub(super) struct Knobs {
 #[derive(Clone, Debug)]
 pub(super) enum Op {
     /// A request goes to one of the servers that may get it.
-    Request { which: u64 },
+    Request {
+        which: u64,
+    },
     /// A request of this server ends.
-    Ends { server: usize, outcome: Outcome },
+    Ends {
+        server: usize,
+        outcome: Outcome,
+    },
     /// So many requests to one server, one after the other, that go alike.
-    Burst { server: usize, outcome: Outcome, times: u64 },
-    Probe { server: usize, passes: bool, random: u64 },
+    Burst {
+        server: usize,
+        outcome: Outcome,
+        times: u64,
+    },
+    Probe {
+        server: usize,
+        passes: bool,
+        random: u64,
+    },
     /// Milliseconds pass; timers that come due are served at the end of them.
     Pass(u64),
-    Withdraw { server: usize, keeps_sessions: bool, grace: u64 },
-    Announce { server: usize },
+    Withdraw {
+        server: usize,
+        keeps_sessions: bool,
+        grace: u64,
+    },
+    Announce {
+        server: usize,
+    },
     /// What is not there yet is; what is gone comes again, as another one.
-    Ready { server: usize },
+    Ready {
+        server: usize,
+    },
     /// A timer that nobody set.
-    StrayTick { server: usize },
+    StrayTick {
+        server: usize,
+    },
     /// The service's rule for ejection changes.
     Policy(OutlierPolicy),
     /// Its probes change.
-    Timing { timing: Timing, random: u64 },
+    Timing {
+        timing: Timing,
+        random: u64,
+    },
 }
 
 pub(super) struct Health {
@@ -254,7 +280,9 @@ impl Health {
         judge.notes(at as u64);
         let server = &mut self.servers[at].0;
         server.in_flight += 1;
-        judge.holds(Oracle::Drain, server.model == Life::Active, || format!("server {at} gets a request and is {:?}", server.model))
+        judge.holds(Oracle::Drain, server.model == Life::Active, || {
+            format!("server {at} gets a request and is {:?}", server.model)
+        })
     }
 
     /// As a backend tells of an outcome.
@@ -269,7 +297,9 @@ impl Health {
         if self.servers[at].2.is_ejected() && !was_ejected {
             let candidates = self.candidates();
             let left = candidates.iter().filter(|(_, ejected)| !ejected).count();
-            judge.holds(Oracle::Legality, left > 0 || candidates.is_empty(), || format!("server {at} was ejected, and none is left"))?;
+            judge.holds(Oracle::Legality, left > 0 || candidates.is_empty(), || {
+                format!("server {at} was ejected, and none is left")
+            })?;
             let out = candidates.len() - left;
             let most = usize::from(self.floor.max_ejected_percent);
             judge.holds(Oracle::Legality, out * 100 <= candidates.len() * most, || {
@@ -283,7 +313,8 @@ impl Health {
     fn floor_holds(&self, judge: &mut Judge) -> Verdict {
         let candidates = self.candidates();
         let ejected = candidates.iter().filter(|(_, ejected)| *ejected).count();
-        let too_many = ejected == candidates.len() || ejected * 100 > candidates.len() * usize::from(self.floor.max_ejected_percent);
+        let too_many =
+            ejected == candidates.len() || ejected * 100 > candidates.len() * usize::from(self.floor.max_ejected_percent);
         if ejected > 0 && too_many {
             judge.moved("ejections are ignored")?;
         }

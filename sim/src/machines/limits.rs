@@ -7,10 +7,7 @@ mod fill;
 mod tempo;
 
 use super::{Judge, Machine, Mix};
-use crate::{
-    chance::Chance,
-    oracle::Verdict,
-};
+use crate::{chance::Chance, oracle::Verdict};
 use drain::Gateway;
 use fairlead_core::{bucket::Limit, pace::PaceLimit};
 use fill::Source;
@@ -172,9 +169,7 @@ impl Machine for Limits {
                 self.now += Duration::from_nanos(*nanos);
                 self.gateway.pass(self.now, judge)
             }
-            Op::Take { source, times } => {
-                (0..*times).try_for_each(|_| self.sources[*source].take(&limit, rate, self.now, judge))
-            }
+            Op::Take { source, times } => (0..*times).try_for_each(|_| self.sources[*source].take(&limit, rate, self.now, judge)),
             Op::TakeBehind { source, nanos } => {
                 judge.moved("clock goes backwards")?;
                 let behind = self.now.saturating_sub(Duration::from_nanos(*nanos));

@@ -81,8 +81,14 @@ struct Exchange {
 enum Rule {
     GiveUp,
     /// At once, or after a pause of the middleware's.
-    Other { pause: bool, pays: bool },
-    Same { pause: bool, pays: bool },
+    Other {
+        pause: bool,
+        pays: bool,
+    },
+    Same {
+        pause: bool,
+        pays: bool,
+    },
 }
 
 pub(super) struct Retry {
@@ -128,9 +134,7 @@ impl Machine for Retry {
             reserve: chance.pick(&[0, 1, 10, 1_000]),
         };
         let middleware = |chance: &mut Chance| {
-            chance
-                .percent(50)
-                .then(|| (chance.magnitude(1, 64) as u32, Duration::from_micros(chance.magnitude(1, 1_000_000))))
+            chance.percent(50).then(|| (chance.magnitude(1, 64) as u32, Duration::from_micros(chance.magnitude(1, 1_000_000))))
         };
         let mut failures: Vec<_> = FAILURES.into_iter().filter(|_| chance.percent(60)).collect();
         failures.push(chance.pick(&FAILURES));
@@ -222,7 +226,8 @@ impl Machine for Retry {
                     exchange.race.fell(self.now);
                     exchange.runners -= 1;
                     let due = exchange.race.due();
-                    judge.holds(Oracle::Liveness, due == Some(self.now), || format!("after a fall the next is due at {due:?}"))?;
+                    judge
+                        .holds(Oracle::Liveness, due == Some(self.now), || format!("after a fall the next is due at {due:?}"))?;
                 }
                 Ok(())
             }
@@ -292,7 +297,8 @@ impl Retry {
         let agrees = match (rule, decision) {
             (Rule::GiveUp, Decision::GiveUp) => !refused,
             (Rule::Other { pays: true, .. } | Rule::Same { pays: true, .. }, Decision::GiveUp) => refused,
-            (Rule::Other { pause, .. }, Decision::RetryOther { after }) | (Rule::Same { pause, .. }, Decision::RetrySame { after }) => {
+            (Rule::Other { pause, .. }, Decision::RetryOther { after })
+            | (Rule::Same { pause, .. }, Decision::RetrySame { after }) => {
                 let interval = self.knobs.middleware[service].map_or(Duration::ZERO, |(_, interval)| interval);
                 // The mean doubles over the retries, give or take a half.
                 if pause { after <= 3 * interval && after * 2 + Duration::from_nanos(2) >= interval } else { after.is_zero() }
@@ -332,10 +338,14 @@ impl Retry {
         let may = others && exchange.runners < RUNNERS;
         let begins = exchange.race.overdue(now, others, &mut self.budgets[service]);
         judge.notes(begins.into());
-        judge.holds(Oracle::Bounded, may || !begins, || format!("with {} under way, another attempt of slot {slot} begins", exchange.runners))?;
+        judge.holds(Oracle::Bounded, may || !begins, || {
+            format!("with {} under way, another attempt of slot {slot} begins", exchange.runners)
+        })?;
         exchange.runners += usize::from(begins);
         let due = exchange.race.due();
-        judge.holds(Oracle::Liveness, due.is_some() == begins && due.is_none_or(|due| due >= now), || format!("the next is due at {due:?}"))?;
+        judge.holds(Oracle::Liveness, due.is_some() == begins && due.is_none_or(|due| due >= now), || {
+            format!("the next is due at {due:?}")
+        })?;
         if may {
             self.accounts[service].withdraw(now, begins, judge)?;
         }

@@ -25,8 +25,8 @@ use fairlead_core::{
 use std::{collections::BTreeMap, sync::Arc};
 
 const NAMES: [&str; 20] = [
-    "a@file", "b@file", "c@file", "d@file", "e@file", "a@swarm", "b@swarm", "c@swarm", "a@docker", "b@docker", "c@docker", "a@etcd",
-    "b@etcd", "c@etcd", "d@etcd", "a@http", "b@http", "a@zz", "b@zz", "z@swarm",
+    "a@file", "b@file", "c@file", "d@file", "e@file", "a@swarm", "b@swarm", "c@swarm", "a@docker", "b@docker", "c@docker",
+    "a@etcd", "b@etcd", "c@etcd", "d@etcd", "a@http", "b@http", "a@zz", "b@zz", "z@swarm",
 ];
 const ENTRY_POINTS: [&str; 2] = ["web", "websecure"];
 
@@ -52,10 +52,21 @@ pub(super) struct Known {
 
 #[derive(Clone, Debug)]
 pub(super) enum Op {
-    Ask { ask: Ask, entry_point: usize },
-    Put { name: usize, router: Known },
-    Remove { name: usize },
-    Explain { ask: Ask, entry_point: usize },
+    Ask {
+        ask: Ask,
+        entry_point: usize,
+    },
+    Put {
+        name: usize,
+        router: Known,
+    },
+    Remove {
+        name: usize,
+    },
+    Explain {
+        ask: Ask,
+        entry_point: usize,
+    },
     /// Something changes that is no router.
     Touch,
 }
@@ -142,11 +153,8 @@ impl Machine for Routes {
                 // As `resolve` does where none is given.
                 let priority = if router.priority == 0 { text.len() as i64 } else { router.priority };
                 let names = ENTRY_POINTS.iter().zip(router.on).filter(|(_, on)| *on).map(|(name, _)| (*name).to_owned());
-                let tls = router.tls.then(|| RouterTls {
-                    options: Name::whole("default"),
-                    cert_resolver: None,
-                    domains: Vec::new(),
-                });
+                let tls =
+                    router.tls.then(|| RouterTls { options: Name::whole("default"), cert_resolver: None, domains: Vec::new() });
                 let compiled = Router {
                     name: Name::whole(name),
                     declared: Name::whole(name),

@@ -121,9 +121,7 @@ impl Cond {
         match self {
             Self::AnyHost => true,
             Self::Host(wanted) => host == wanted.to_ascii_lowercase(),
-            Self::Under(suffix) => {
-                host.strip_suffix(suffix).is_some_and(|label| !label.is_empty() && !label.contains('.'))
-            }
+            Self::Under(suffix) => host.strip_suffix(suffix).is_some_and(|label| !label.is_empty() && !label.contains('.')),
             Self::HostEndsWith(suffix) => host.ends_with(suffix),
             Self::Path(wanted) => path == *wanted,
             Self::PathBegins(prefix) | Self::PathMatches(prefix) => path.starts_with(prefix),

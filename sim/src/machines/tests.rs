@@ -48,7 +48,9 @@ impl Machine for Sums {
     fn step(&mut self, op: &u64, judge: &mut Judge) -> Verdict {
         self.0.push(*op);
         assert!(*op != 100, "a hundred");
-        judge.holds(Oracle::Bounded, self.0.iter().filter(|n| (91..100).contains(*n)).count() < 3, || format!("{:?}", self.0.len()))
+        judge.holds(Oracle::Bounded, self.0.iter().filter(|n| (91..100).contains(*n)).count() < 3, || {
+            format!("{:?}", self.0.len())
+        })
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeMap, net::Ipv4Addr};
 
-/// The first and last host part that is given out; the gateway has one beyond.
-const HOSTS: std::ops::RangeInclusive<u8> = 2..=250;
+/// The first and last host part that is given out; gateways are beyond.
+const HOSTS: std::ops::RangeInclusive<u8> = 2..=249;
 
 /// See the head of this file.
 pub(super) struct Addresses {

@@ -13,8 +13,8 @@ use std::{
 
 /// Where tasks listen.
 pub const PORT: u16 = 8080;
-/// The name of the gateway's container, which is also its host name.
-pub const GATEWAY: &str = "gateway";
+/// Gateways that a cluster can have.
+pub(super) const GATEWAYS: usize = 5;
 
 /// An identity as Swarm makes them: 25 letters and digits, never two alike.
 pub(super) fn identity(number: u64) -> String {
@@ -151,31 +151,36 @@ pub(super) fn networks(count: usize) -> Value {
     (0..count).map(|index| network(index, true)).chain([ingress]).collect()
 }
 
-/// The gateway's own container.
-pub(super) fn container(view: &View) -> Value {
+/// The name of a gateway's container, which is also its host name.
+pub fn gateway_name(gateway: usize) -> String {
+    if gateway == 0 { "gateway".into() } else { format!("gateway-{}", gateway + 1) }
+}
+
+/// A gateway's own container.
+pub(super) fn container(view: &View, gateway: usize) -> Value {
     let on = |index: &usize| {
-        let address = gateway_address(*index).to_string();
+        let address = gateway_address(*index, gateway).to_string();
         (format!("net{index}"), json!({"NetworkID": network_id(*index), "IPAddress": address, "GlobalIPv6Address": ""}))
     };
     let networks: Map<String, Value> = view.attached.iter().map(on).collect();
     json!({
-        "Id": container_id(),
-        "Name": format!("/{GATEWAY}"),
+        "Id": container_id(gateway),
+        "Name": format!("/{}", gateway_name(gateway)),
         "State": {"Status": "running", "Running": true},
-        "Config": {"Hostname": GATEWAY, "Labels": {}},
+        "Config": {"Hostname": gateway_name(gateway), "Labels": {}},
         "HostConfig": {"NetworkMode": "default"},
         "NetworkSettings": {"Networks": networks},
     })
 }
 
-/// The id of the gateway's container.
-pub fn container_id() -> String {
-    format!("{:016x}", mix(0x6a7e)).repeat(4)
+/// The id of a gateway's container.
+pub fn container_id(gateway: usize) -> String {
+    format!("{:016x}", mix(0x6a7e + gateway as u64)).repeat(4)
 }
 
-/// Where the gateway is on an overlay network.
-pub fn gateway_address(network: usize) -> Ipv4Addr {
-    Ipv4Addr::new(10, 10, network as u8, 254)
+/// Where a gateway is on an overlay network.
+pub fn gateway_address(network: usize, gateway: usize) -> Ipv4Addr {
+    Ipv4Addr::new(10, 10, network as u8, 254 - gateway as u8)
 }
 
 fn labels(service: &Service) -> Value {

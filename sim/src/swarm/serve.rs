@@ -220,9 +220,12 @@ impl Swarm {
             _ => match path.split('/').collect::<Vec<_>>()[..] {
                 ["", "services", id] => view.services.get(id).map_or_else(nothing, |service| (200, words.service(service))),
                 ["", "tasks", id] => view.tasks.get(id).map_or_else(nothing, |task| (200, words.task(task))),
-                ["", "containers", id, "json"] if id == json::GATEWAY || json::container_id().starts_with(id) => {
+                ["", "containers", id, "json"] => {
+                    let is_it =
+                        |gateway: &usize| id == json::gateway_name(*gateway) || json::container_id(*gateway).starts_with(id);
                     // It lives on this machine: no lagging view has a say in it.
-                    (200, json::container(self.0.cluster.lock().view()))
+                    let found = (0..json::GATEWAYS).find(is_it);
+                    found.map_or_else(nothing, |gateway| (200, json::container(self.0.cluster.lock().view(), gateway)))
                 }
                 _ => nothing(),
             },

@@ -1,6 +1,6 @@
 //! Scripted clients: each sends its requests one after the other, and tells the judge how each ended.
 
-use super::{World, wire};
+use super::{World, gateway, wire};
 use crate::{oracle::Answer, plan::Ask};
 use fairlead_net::{
     http::{Error, Framing, Method, RequestHead, ResponseHead, Upstream as _},
@@ -13,12 +13,17 @@ use std::{
     task::{Context, Poll, Waker},
 };
 
-/// Where the gateway listens.
-const GATEWAY: &str = "10.0.0.1:80";
 /// Requests per service after everything has converged.
 const PROBES: usize = 6;
 
 type Connection = ClientConn<Stream>;
+
+/// A client, and the gateway that it asks.
+#[derive(Clone, Copy)]
+struct Who {
+    index: usize,
+    gateway: usize,
+}
 
 /// What a request ended with.
 struct Cut {
@@ -36,35 +41,35 @@ pub(super) async fn run(world: &World, index: usize) {
     for (n, ask) in client.asks.iter().enumerate() {
         at += ask.pause;
         sleep_until(world.at(at)).await;
-        one(world, index, n, ask, &mut connection).await;
+        one(world, Who { index, gateway: client.gateway }, n, ask, &mut connection).await;
         // A slow answer delays what follows; the plan's pauses stay what they are.
         at = at.max(world.now() - world.ready.get().copied().unwrap_or(0));
     }
 }
 
-/// After the last fault and the last change, every service that is written answers as the rules say.
-pub(super) async fn probe(world: &World) {
-    let index = world.plan.clients.len();
+/// After the last fault and the last change, every service that is written answers as the rules say, at this gateway.
+pub(super) async fn probe(world: &World, gateway: usize) {
+    let who = Who { index: world.plan.clients.len() + gateway, gateway };
     let mut connection = None;
     for service in 0..world.plan.services {
         for n in 0..PROBES {
             let ask = Ask { pause: 0, service, post: false, body: 0, keep: n % 2 == 1, abort: None };
-            one(world, index, service * PROBES + n, &ask, &mut connection).await;
+            one(world, who, service * PROBES + n, &ask, &mut connection).await;
         }
     }
 }
 
-async fn one(world: &World, index: usize, n: usize, ask: &Ask, connection: &mut Option<Connection>) {
-    let id = (index as u64 + 1) * 100_000 + n as u64;
-    let name = &world.clients[index].name;
+async fn one(world: &World, who: Who, n: usize, ask: &Ask, connection: &mut Option<Connection>) {
+    let id = (who.index as u64 + 1) * 100_000 + n as u64;
+    let name = &world.clients[who.index].name;
     let method = if ask.post { "POST" } else { "GET" };
     world.note(name, &format!("asks {id} {method} s{} {}", ask.service, ask.body));
     world.look();
-    world.asked(id, ask);
+    world.asked(who.gateway, id, ask);
     if !ask.keep {
         *connection = None;
     }
-    let work = exchange(id, ask, connection, world);
+    let work = exchange(who, id, ask, connection, world);
     let outcome = match ask.abort {
         Some(patience) => timeout(Duration::from_millis(patience), work).await,
         None => Ok(work.await),
@@ -93,13 +98,13 @@ async fn one(world: &World, index: usize, n: usize, ask: &Ask, connection: &mut 
     }
 }
 
-async fn exchange(id: u64, ask: &Ask, kept: &mut Option<Connection>, world: &World) -> Result<Answer, Cut> {
+async fn exchange(who: Who, id: u64, ask: &Ask, kept: &mut Option<Connection>, world: &World) -> Result<Answer, Cut> {
     let cut = |server, how: &dyn std::fmt::Display| Cut { server, how: how.to_string() };
     let lives = |connection: &mut Connection| connection.poll_idle(&mut Context::from_waker(Waker::noop())).is_pending();
     let mut connection = match kept.take().and_then(|mut connection| lives(&mut connection).then_some(connection)) {
         Some(connection) => connection,
         None => {
-            let stream = Stream::connect(GATEWAY.parse().expect("a constant address")).await;
+            let stream = Stream::connect(gateway::address(who.gateway)).await;
             ClientConn::new(stream.map_err(|e| cut(None, &format!("no connection: {e}")))?, Limits::default())
         }
     };

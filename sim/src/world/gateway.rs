@@ -1,8 +1,8 @@
-//! The gateway's node: the real actors with a real static configuration, and what can be seen of them.
+//! A gateway's process: the real actors with a real static configuration, and what can be seen of them.
 
 use super::{World, server_ip, source};
 use crate::{
-    oracle::{Oracle, Violation, broken},
+    oracle::{Oracle, Verdict, broken},
     plan::Source,
 };
 use fairlead_actors::{
@@ -21,7 +21,7 @@ use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
     future::pending,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
@@ -30,19 +30,33 @@ pub(super) struct Running {
     gateway: Gateway,
 }
 
+/// The port of every gateway.
+pub(super) const PORT: u16 = 80;
+
+/// Where a gateway is.
+pub(super) fn ip(index: usize) -> String {
+    format!("10.0.0.{}", index + 1)
+}
+
+/// Where it listens.
+pub(super) fn address(index: usize) -> SocketAddr {
+    SocketAddr::new(ip(index).parse().expect("an address"), PORT)
+}
+
 /// Starts it, and waits until it is ready.
-pub(super) async fn start(world: &Arc<World>) -> Result<Running, Violation> {
+pub(super) async fn start(world: &Arc<World>, index: usize) -> Verdict {
+    let machine = &world.gateways[index].machine;
     let config = configuration(world);
     let providers = compose::providers(&config);
     let workers = world.plan.gateway.workers;
-    let telemetry = Telemetry::new(telemetry::Options { workers, seed: world.plan.seed, ..telemetry::Options::default() });
-    let options = Options { config, telemetry, workers, pin: false, host_name: "gateway".into(), providers };
-    match world.gateway.node.spawn(Gateway::start(options)).await {
+    let telemetry =
+        Telemetry::new(telemetry::Options { workers, seed: world.plan.seed ^ index as u64, ..telemetry::Options::default() });
+    let options = Options { config, telemetry, workers, pin: false, host_name: machine.name.clone(), providers };
+    match machine.node.spawn(Gateway::start(options)).await {
         Ok(Ok(gateway)) => {
-            // Set once per world.
-            let _first = world.shared.set(gateway.shared().clone());
-            let _first = world.directory.set(gateway.directory().clone());
-            Ok(Running { gateway })
+            world.gateways[index].runs(Running { gateway });
+            world.note(&machine.name, "ready");
+            Ok(())
         }
         Ok(Err(e)) => broken(Oracle::Liveness, format!("the gateway did not start: {e}")),
         Err(_) => broken(Oracle::Panic, "the gateway's start was cut off"),
@@ -55,8 +69,8 @@ impl Running {
     }
 
     /// Goes down on its own node.
-    pub(super) async fn drain(self, world: &World) -> Option<Outcome> {
-        world.gateway.node.spawn(self.gateway.drain(pending::<()>)).await.ok()
+    pub(super) async fn drain(self, world: &World, index: usize) -> Option<Outcome> {
+        world.gateways[index].machine.node.spawn(self.gateway.drain(pending::<()>)).await.ok()
     }
 }
 

@@ -104,9 +104,7 @@ impl World {
         self.note(&machine.name, if silently { "loses power" } else { "ends" });
         self.leaves(index);
         if silently {
-            if self.stage.is_none() {
-                self.judge.lock().vanishes(index);
-            }
+            self.each_source(|judge| judge.vanishes(index));
             self.net.power_off(machine.host);
         } else {
             self.net.exit(machine.host);

@@ -10,7 +10,7 @@ use fairlead_net::time::{Duration, sleep};
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, fmt::Write as _, sync::Arc};
 
-/// The configuration file on the gateway's host.
+/// The configuration file on every gateway's host.
 pub(super) const FILE: &str = "/etc/fairlead/dynamic.yml";
 /// Where members of the store listen.
 pub(super) const MEMBER_PORT: u16 = 2379;
@@ -25,14 +25,14 @@ impl World {
     /// Writes, and returns when the last piece stands.
     pub(super) async fn write(self: &Arc<Self>, write: &Write) {
         self.note("writer", &format!("writes {write:?}"));
-        self.judge.lock().write_begins(self.now(), write);
+        self.each_source(|judge| judge.write_begins(self.now(), write));
         match self.plan.gateway.source {
             Source::File => self.write_file(write).await,
             Source::Etcd => self.write_store(write).await,
             // Labels are no file: what happens there are events.
             Source::Swarm => {}
         }
-        self.judge.lock().write_ends(self.now(), write);
+        self.each_source(|judge| judge.write_ends(self.now(), write));
         self.note("writer", &format!("wrote {}", write.generation));
     }
 
@@ -50,11 +50,15 @@ impl World {
         if let Manner::Torn { order, pause } = write.manner {
             let mut chance = Chance::new(order, "pieces");
             for end in [0, chance.count(0, document.len())] {
-                self.net.write_file(self.gateway.host, FILE, &document[..end]);
+                self.place_file(&document[..end]);
                 sleep(Duration::from_millis(chance.within(1, pause.max(1)))).await;
             }
         }
-        self.net.write_file(self.gateway.host, FILE, document);
+        self.place_file(&document);
+    }
+
+    fn place_file(&self, document: &str) {
+        self.gateways.iter().for_each(|gateway| self.net.write_file(gateway.machine.host, FILE, document));
     }
 
     async fn write_store(&self, write: &Write) {

@@ -1,9 +1,9 @@
-//! The Swarm's stage: machines for managers and tasks, addresses that wander between them, and what of them the gateway's node knows.
+//! The Swarm's stage: machines for managers and tasks, addresses that wander between them, and what of them the gateways' nodes know.
 
 use super::{Machine, World};
 use crate::{
     chance::mix,
-    oracle::{Oracle, broken, swarm::Discovery},
+    oracle::{Oracle, broken},
     plan::{self, swarm::Fault},
     swarm::{Action, Facts, Swarm, json},
 };
@@ -30,7 +30,6 @@ const REFUSES: Duration = Duration::from_millis(400);
 /// See the head of this file.
 pub(super) struct Stage {
     pub(super) swarm: Swarm,
-    pub(super) judge: Mutex<Discovery>,
     managers: Vec<Machine>,
     /// Managers whose process or machine is gone.
     absent: Mutex<BTreeSet<usize>>,
@@ -48,11 +47,11 @@ struct Tasks {
     told: u64,
 }
 
-/// What passes between the gateway and the overlay networks.
+/// What passes between the gateways and the overlay networks.
 #[derive(Default)]
 struct Gates {
     attached: BTreeSet<u8>,
-    /// Addresses that the gateway's node does not know yet.
+    /// Addresses that the gateways' nodes do not know yet.
     hidden: BTreeSet<Ipv4Addr>,
 }
 
@@ -83,7 +82,6 @@ impl Stage {
         Some(Self {
             managers: managers.collect(),
             swarm: Swarm::new(swarm, plan.servers.len(), zero, clock::now(), Box::new(heard)),
-            judge: Mutex::new(Discovery::new(plan.services)),
             absent: Mutex::default(),
             tasks: Mutex::default(),
             gates,
@@ -114,12 +112,14 @@ impl World {
         let Some(stage) = &self.stage else { return };
         (0..stage.managers.len()).for_each(|manager| self.serve_manager(manager));
         // What the kernel of a container tells.
-        let id = json::container_id();
-        let mounts = format!("9 2 8:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw - ext4 /dev/vda rw\n");
-        self.net.write_file(self.gateway.host, "/proc/self/mountinfo", mounts);
-        self.net.write_file(self.gateway.host, "/proc/sys/kernel/hostname", json::GATEWAY);
+        for (index, gateway) in self.gateways.iter().enumerate() {
+            let (id, host) = (json::container_id(index), gateway.machine.host);
+            let mounts = format!("9 2 8:1 /var/lib/docker/containers/{id}/hostname /etc/hostname rw - ext4 /dev/vda rw\n");
+            self.net.write_file(host, "/proc/self/mountinfo", mounts);
+            self.net.write_file(host, "/proc/sys/kernel/hostname", json::gateway_name(index));
+        }
         let networks = self.plan.swarm.as_ref().map_or(0, |swarm| swarm.networks);
-        (0..networks).for_each(|network| self.attach_gateway(network, true));
+        (0..networks).for_each(|network| self.attach_gateways(network, true));
         self.move_on();
         // Their processes bind.
         sleep(PACE).await;
@@ -132,14 +132,14 @@ impl World {
         });
     }
 
-    /// Something happens to the cluster, to a manager, or to the gateway's networks.
+    /// Something happens to the cluster, to a manager, or to the gateways' networks.
     pub(super) fn take_event(self: &Arc<Self>, event: &plan::swarm::Event) {
         let Some(stage) = &self.stage else { return };
         self.note("swarm", &format!("{event:?}"));
         stage.swarm.happens(event);
         match event {
             plan::swarm::Event::Manager { manager, fault } => self.break_manager(*manager, *fault),
-            plan::swarm::Event::Attach { network, present } => self.attach_gateway(*network, *present),
+            plan::swarm::Event::Attach { network, present } => self.attach_gateways(*network, *present),
             _ => {}
         }
         self.move_on();
@@ -152,12 +152,14 @@ impl World {
             self.act(&action);
         }
         let view = stage.swarm.view();
-        let mut judge = stage.judge.lock();
-        judge.managers(now, stage.swarm.is_well());
-        if std::mem::replace(&mut stage.tasks.lock().told, view.index) != view.index {
-            judge.emptied(view.services.is_empty());
-            judge.truth(now, view.routes());
-        }
+        let is_new = std::mem::replace(&mut stage.tasks.lock().told, view.index) != view.index;
+        self.each_swarm(|judge| {
+            judge.managers(now, stage.swarm.is_well());
+            if is_new {
+                judge.emptied(view.services.is_empty());
+                judge.truth(now, view.routes());
+            }
+        });
     }
 
     fn act(self: &Arc<Self>, action: &Action) {
@@ -177,12 +179,12 @@ impl World {
             // Its process has not begun to listen.
             Action::Terminate { task, .. } => self.task_ends(*task, false, false),
             Action::Kill { task, refuses } => {
-                stage.judge.lock().dies(self.now(), *task);
+                self.each_swarm(|judge| judge.dies(self.now(), *task));
                 self.kill_server(*task, false);
                 self.task_ends(*task, false, *refuses);
             }
             Action::Dies(task) => {
-                stage.judge.lock().dies(self.now(), *task);
+                self.each_swarm(|judge| judge.dies(self.now(), *task));
                 self.kill_server(*task, true);
                 self.task_ends(*task, true, false);
             }
@@ -203,7 +205,7 @@ impl World {
         drop(tasks);
         stage.gates.lock().hidden.insert(address);
         self.net.attach(self.servers[task].host, &address.to_string());
-        stage.judge.lock().booted(task, address, facts);
+        self.each_swarm(|judge| judge.booted(task, address, facts.clone()));
     }
 
     /// A task's process has ended, or its machine has. Its address is nobody's soon after.
@@ -253,7 +255,7 @@ impl World {
         let on = tasks.addresses.get(&task).is_some_and(|address| attached.contains(&address.octets()[2]));
         let serves = on && tasks.listening.contains(&task) && tasks.reached.contains(&task);
         drop(tasks);
-        stage.judge.lock().serves(self.now(), task, serves);
+        self.each_swarm(|judge| judge.serves(self.now(), task, serves));
     }
 
     fn is_up(&self, task: usize) -> bool {
@@ -264,19 +266,20 @@ impl World {
         self.stage.as_ref().is_some_and(|stage| stage.tasks.lock().listening.contains(&task))
     }
 
-    fn attach_gateway(&self, network: usize, present: bool) {
+    fn attach_gateways(&self, network: usize, present: bool) {
         let Some(stage) = &self.stage else { return };
-        let address = json::gateway_address(network).to_string();
         let mut gates = stage.gates.lock();
         let changed = if present { gates.attached.insert(network as u8) } else { gates.attached.remove(&(network as u8)) };
         drop(gates);
-        match (changed, present) {
-            (true, true) => self.net.attach(self.gateway.host, &address),
-            (true, false) => {
-                self.net.detach(self.gateway.host, &address);
-                stage.judge.lock().leaves(network as u8);
-            }
-            (false, _) => return,
+        if !changed {
+            return;
+        }
+        for (index, gateway) in self.gateways.iter().enumerate() {
+            let (host, address) = (gateway.machine.host, json::gateway_address(network, index).to_string());
+            if present { self.net.attach(host, &address) } else { self.net.detach(host, &address) }
+        }
+        if !present {
+            self.each_swarm(|judge| judge.leaves(network as u8));
         }
         let tasks: Vec<_> = stage.tasks.lock().addresses.keys().copied().collect();
         tasks.into_iter().for_each(|task| self.count_task(task));

@@ -1,6 +1,6 @@
 //! The script: each step of the plan at its time.
 
-use super::World;
+use super::{World, instance::Model};
 use crate::{
     fault::Fault,
     oracle::Direction,
@@ -48,7 +48,7 @@ impl World {
             What::Mend { from, to } => self.link(*from, *to, false),
             What::Leader(present) => {
                 self.note("store", if *present { "has a leader" } else { "has no leader" });
-                self.judge.lock().source(self.now(), "leader", !present);
+                self.each_source(|judge| judge.source(self.now(), "leader", !present));
                 self.store.set_leader(*present);
             }
             What::Compact => {
@@ -57,23 +57,22 @@ impl World {
             }
             What::Disconnect(member) => {
                 self.note(&self.members[*member].0.name, "cuts its connections");
-                let mut judge = self.judge.lock();
                 // Over as soon as it has begun; what follows is the time to come back.
-                judge.source(self.now(), "disconnect", true);
-                judge.source(self.now(), "disconnect", false);
-                drop(judge);
+                self.each_source(|judge| judge.source(self.now(), "disconnect", true));
+                self.each_source(|judge| judge.source(self.now(), "disconnect", false));
                 self.members[*member].1.disconnect();
             }
             What::Member { member, stall, withhold, hang } => {
                 self.note(&self.members[*member].0.name, &format!("stall={stall} withhold={withhold} hang={hang}"));
-                self.judge.lock().source(self.now(), &format!("member {member}"), *stall || *withhold || *hang);
+                let (name, broken) = (format!("member {member}"), *stall || *withhold || *hang);
+                self.each_source(|judge| judge.source(self.now(), &name, broken));
                 let faults = Faults { stall_watches: *stall, withhold_events: *withhold, hang: *hang };
                 self.members[*member].1.set_faults(faults);
             }
             What::CrashRouter => {
                 self.note("gateway", "Router crashes");
-                let directory = self.directory.get().and_then(|directory| directory.router());
-                if let Some(router) = directory {
+                let directory = self.gateways[0].directory();
+                if let Some(router) = directory.and_then(|directory| directory.router()) {
                     // An actor that cannot be told is down already.
                     let _told = router.cast(router::Msg::Crash);
                 }
@@ -87,12 +86,16 @@ impl World {
         self.note("network", &format!("{} {from:?} to {to:?}", if cut { "cuts" } else { "mends" }));
         self.net.link(self.host(from), self.host(to), |link| link.blocked = cut);
         let now = self.now();
-        let mut judge = self.judge.lock();
-        match (from, to) {
-            (Node::Gateway, Node::Server(server)) => judge.link(now, server, Direction::Out, cut),
-            (Node::Server(server), Node::Gateway) => judge.link(now, server, Direction::In, cut),
-            (Node::Gateway, Node::Member(member)) => judge.source(now, &format!("to member {member}"), cut),
-            (Node::Member(member), Node::Gateway) => judge.source(now, &format!("from member {member}"), cut),
+        // The judge of the gateway at the one end hears of it, and what is at the other.
+        let (gateway, other, direction) = match (from.gateway(), to.gateway()) {
+            (Some(gateway), None) => (gateway, to, Direction::Out),
+            (None, Some(gateway)) => (gateway, from, Direction::In),
+            _ => return,
+        };
+        let Model::Source(judge) = &self.gateways[gateway].model else { return };
+        match other {
+            Node::Server(server) => judge.lock().link(now, server, direction, cut),
+            Node::Member(member) => judge.lock().source(now, &format!("{direction:?} to member {member}"), cut),
             _ => {}
         }
     }

@@ -113,6 +113,64 @@ fn tls_is_terminated_with_docker_secrets() {
     assert_eq!(ingress.refused(), []);
 }
 
+/// The service ends TLS itself, with a certificate that the gateway has never seen.
+#[test]
+fn tls_is_passed_through_to_services_that_end_it_themselves() {
+    let Some(swarm) = swarm() else { return };
+    let _beside = swarm.beside();
+    swarm.image("openssl:test", "/usr/bin/openssl".as_ref(), &[]);
+    let dir = Dir::new();
+    let authority = certs::Authority::new();
+    let (cert, key) = authority.issue(&["vault.local"]).files(&dir, "vault.local");
+    swarm.secret("vault.cert", &cert);
+    swarm.secret("vault.key", &key);
+    let ingress = Ingress::shared(swarm);
+    let _telling = ingress.telling();
+    let labels = ["com.docker.lb.hosts=vault.local", "com.docker.lb.port=8443", "com.docker.lb.ssl_passthrough=true"];
+    let mut options = vec!["--network", "front", "--secret", "vault.cert", "--secret", "vault.key", "--stop-grace-period", "1s"];
+    labels.iter().for_each(|label| options.extend(["--label", label]));
+    let command = [
+        "openssl:test",
+        "s_server",
+        "-accept",
+        "8443",
+        "-cert",
+        "/run/secrets/vault.cert",
+        "-key",
+        "/run/secrets/vault.key",
+        "-www",
+    ];
+    let service = swarm.service("vault", &options, &command);
+    service.settle(1);
+    let _web = labelled("beside-vault", "front", 1, &["com.docker.lb.hosts=web.local", "com.docker.lb.port=8080"]);
+    let (to, ca) = (format!("vault.local:{}:127.0.0.1", ingress.secure), authority.file(&dir));
+    let url = format!("https://vault.local:{}/", ingress.secure);
+    let ask = ["-sS", "-f", "--max-time", "10", "--resolve", &to, "--cacert", &ca, &url];
+    until("the service's own certificate is shown", || process::run("curl", &ask).status.success());
+    assert!(succeed("curl", &ask).contains("s_server -accept 8443"), "and the service itself answers");
+    let router = ingress.api("/api/tcp/routers/lb-sni.vault.local@swarm");
+    assert_eq!((&router["rule"], &router["tls"]["passthrough"]), (&"HostSNI(`vault.local`)".into(), &true.into()), "{router}");
+    assert_eq!(ingress.get("vault.local", "/").status, 404, "nothing of it in the clear");
+    assert_eq!(ingress.rejections(&["service vault"]), [""; 0]);
+    ingress.until_served("web.local");
+    // A certificate of the gateway's own for whom nobody passes through.
+    let elsewhere = [
+        "-sS",
+        "-k",
+        "-o",
+        "/dev/null",
+        "-w",
+        "%{http_code}",
+        "--resolve",
+        &to.replace("vault", "web"),
+        &url.replace("vault", "web"),
+    ];
+    assert_eq!(succeed("curl", &elsewhere), "404");
+    service.update(&["--label-add", "com.docker.lb.ssl_passthrough=false"]);
+    until("it is passed through no longer", || ingress.api("/api/tcp/routers/lb-sni.vault.local@swarm")["rule"].is_null());
+    assert_eq!(ingress.refused(), []);
+}
+
 #[test]
 fn traefik_3_and_traefik_1_labels_live_beside_interlocks() {
     let Some(swarm) = swarm() else { return };

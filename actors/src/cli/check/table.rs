@@ -22,13 +22,29 @@ pub(super) fn routers(config: &Config) -> String {
             router.service.to_string(),
         ]);
     }
+    for (name, router) in &config.tcp.routers {
+        let middlewares: Vec<&str> = router.middlewares.iter().map(Name::as_str).collect();
+        let kind = match &router.tls {
+            None => "TCP",
+            Some(tls) if tls.passthrough => "TCP, TLS passed through",
+            Some(_) => "TCP, TLS",
+        };
+        rows.push([
+            name.to_string(),
+            format!("{} ({kind})", router.entry_points.join(",")),
+            router.rule.text().to_owned(),
+            middlewares.join(","),
+            router.service.to_string(),
+        ]);
+    }
     aligned(&rows)
 }
 
 /// Services with their servers: where each runs, which instance it is, and whether it can be reached.
 pub(super) fn servers(config: &Config) -> String {
     let mut rows = vec![["SERVICE", "SERVER", "NODE", "INSTANCE", "REACHABLE"].map(str::to_owned)];
-    for (name, service) in config.services.iter().filter(|(name, _)| is_declared(name)) {
+    let all = config.services.iter().filter(|(name, _)| is_declared(name)).chain(&config.tcp.services);
+    for (name, service) in all {
         let row = |server: String| [name.to_string(), server, String::new(), String::new(), String::new()];
         match &service.kind {
             ServiceKind::LoadBalancer(balancer) => of_balancer(name, balancer, &mut rows),
@@ -100,6 +116,9 @@ http:
           - {url: 'http://10.0.1.7:80', instance: 5kq2x, node: worker-1}
           - {url: 'http://10.9.0.4:80', instance: 9ab, unreachable: \"no\\nnetwork\"}
 ";
+        let text = &format!(
+            "{text}tcp:\n  routers: {{db: {{rule: HostSNI(`db`), service: db, tls: {{passthrough: true}}}}}}\n  services: {{db: {{loadBalancer: {{servers: [{{address: '10.0.0.9:5432'}}]}}}}}}\n"
+        );
         let tree = file::parse(text, file::Format::Yaml, "f.yaml", 1 << 20).expect("YAML");
         let flags = flags::tree(&["--entryPoints.http.address=:80".to_owned()]).expect("flags");
         let (static_, _) = resolve_static(&flags).expect("usable");
@@ -107,8 +126,9 @@ http:
         assert_eq!(rejections, []);
         assert_eq!(
             routers(&config),
-            "ROUTER    ENTRY POINTS  RULE         MIDDLEWARES  SERVICE\n\
-             web@file  http          Host(`a.x`)  strip@file   web@file\n"
+            "ROUTER    ENTRY POINTS                    RULE           MIDDLEWARES  SERVICE\n\
+             web@file  http                            Host(`a.x`)    strip@file   web@file\n\
+             db@file   http (TCP, TLS passed through)  HostSNI(`db`)  -            db@file\n"
         );
         assert_eq!(
             servers(&config),
@@ -116,7 +136,8 @@ http:
              both@file   weighted: web@file 3, empty@file 1  -         -         -\n\
              empty@file  -                                   -         -         no server: answers 503\n\
              web@file    http://10.0.1.7:80                  worker-1  5kq2x     yes\n\
-             web@file    http://10.9.0.4:80                  -         9ab       no: no network\n"
+             web@file    http://10.9.0.4:80                  -         9ab       no: no network\n\
+             db@file     10.0.0.9:5432                       -         -         yes\n"
         );
     }
 }

@@ -3,11 +3,15 @@
 //! Owns negotiation and the sorting of failures by what may help: asking again, waiting for an election, or the operator.
 //! Deliberately absent: what the answers mean, and when to ask.
 
-use super::api::{DaemonVersion, Refusal};
+use super::{
+    api::{DaemonVersion, Refusal},
+    list::List,
+};
 use crate::provider::http::{self, Endpoint, Notation, Options, Response, Stream};
 use bytes::Bytes;
 use fairlead_core::config::static_::DockerProvider;
 use serde::de::DeserializeOwned;
+use std::sync::Arc;
 
 /// The newest dialect that is known here.
 const NEWEST: Version = Version(1, 44);
@@ -116,28 +120,28 @@ impl Engine {
         Ok(told.and_then(|told| Version::parse(&told.api)).unwrap_or(ASSUMED))
     }
 
-    /// The list at `path`, or `None` where it is byte for byte the one in `known`. The caller keeps the bytes once it believes them.
+    /// The list at `path`, or `None` where it is byte for byte the `known` one. The caller keeps it once it believes it.
     ///
     /// # Errors
     ///
     /// There is no list that can be read whole.
-    pub async fn list<T: DeserializeOwned + Send + 'static>(
+    pub async fn list<T: DeserializeOwned + Send + Sync + 'static>(
         &mut self,
         path: &str,
-        known: &Bytes,
-    ) -> Result<Option<(Vec<T>, Bytes)>, Failure> {
-        let response = self.ask(path, known).await?;
+        known: &Arc<List<T>>,
+    ) -> Result<Option<List<T>>, Failure> {
+        let response = self.ask(path, known.body()).await?;
         if response.status != 200 {
             if planted!("error_as_empty") {
-                return Ok(Some((Vec::new(), Bytes::new())));
+                return Ok(Some(List::default()));
             }
             return Err(refused(path, &response));
         }
         if response.is_known {
             return Ok(None);
         }
-        let list = parse::<Option<Vec<T>>>(path, response.body.clone()).await?;
-        Ok(Some((list.unwrap_or_default(), response.body)))
+        let known = known.clone();
+        parse(path, response.body, move |body| List::read(body, &known)).await.map(Some)
     }
 
     /// The object at `path`, or `None` where the daemon says that there is none.
@@ -148,7 +152,7 @@ impl Engine {
     pub async fn object<T: DeserializeOwned + Send + 'static>(&mut self, path: &str) -> Result<Option<T>, Failure> {
         let response = self.ask(path, &Bytes::new()).await?;
         match response.status {
-            200 => parse(path, response.body).await.map(Some),
+            200 => parse(path, response.body, |body| serde_json::from_slice(&body).map_err(|e| e.to_string())).await.map(Some),
             // A daemon says so in JSON; what else says 404 is something on the way that does not know the path.
             404 if !message(&response).is_empty() => Ok(None),
             _ => Err(refused(path, &response)),
@@ -212,13 +216,15 @@ pub fn escape(text: &str) -> String {
 }
 
 /// Megabytes take their time, and other actors share this thread.
-async fn parse<T: DeserializeOwned + Send + 'static>(path: &str, body: Bytes) -> Result<T, Failure> {
+async fn parse<T: Send + 'static>(
+    path: &str,
+    body: Bytes,
+    read: impl FnOnce(Bytes) -> Result<T, String> + Send + 'static,
+) -> Result<T, Failure> {
     const LARGE: usize = 64 << 10;
     let parsed = match body.len() {
-        0..LARGE => serde_json::from_slice(&body).map_err(|e| e.to_string()),
-        _ => fairlead_net::task::spawn_blocking(move || serde_json::from_slice(&body).map_err(|e| e.to_string()))
-            .await
-            .unwrap_or_else(|e| Err(e.to_string())),
+        0..LARGE => read(body),
+        _ => fairlead_net::task::spawn_blocking(move || read(body)).await.unwrap_or_else(|e| Err(e.to_string())),
     };
     let path = path.split('?').next().unwrap_or_default();
     parsed.map_err(|e| Failure::new(FailureKind::Transient, format!("the answer to GET {path} is not what Docker sends: {e}")))

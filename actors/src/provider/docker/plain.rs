@@ -13,19 +13,19 @@ use super::{
     api::Container,
     client::{Engine, Failure, endpoints},
     events::{Events, News as Heard},
+    list::List,
     place::{Identity, Secrets},
     round::{self, Round, Sessions},
     tell::Teller,
 };
 use crate::provider::{EventKind, Provider, ProviderError, Sender, http::Endpoint};
-use bytes::Bytes;
 use fairlead_core::config::static_::DockerProvider as Options;
 use fairlead_net::{
     dns, random,
     time::{Duration, Instant, now, sleep_until, timeout},
 };
 use state::{CONFIRM, News, State};
-use std::{future::Future, net::IpAddr, pin::Pin};
+use std::{future::Future, net::IpAddr, pin::Pin, sync::Arc};
 
 const EVENTS: &str = concat!(
     r#"{"type":["container","network"],"event":["start","die","stop","kill","destroy","pause","unpause","rename","update","#,
@@ -52,8 +52,8 @@ pub struct PlainProvider {
     secrets: Secrets,
     identity: Option<Identity>,
     state: State,
-    /// The list that was applied last, as it came.
-    known: Bytes,
+    /// The list that was applied last.
+    known: Arc<List<Container>>,
 }
 
 /// One session's own.
@@ -73,7 +73,7 @@ impl PlainProvider {
             secrets: Secrets::new(&options.secrets_directory),
             identity: None,
             state: State::default(),
-            known: Bytes::new(),
+            known: Arc::default(),
             options: options.clone(),
         }
     }
@@ -123,9 +123,9 @@ impl PlainProvider {
         let answer = session.engine.list::<Container>("/containers/json?all=1", &self.known).await?;
         let news = match answer {
             None => self.state.unchanged(now()),
-            Some((list, body)) => {
-                let news = self.state.apply(list, now());
-                self.known = if matches!(news, News::Doubt(_)) { Bytes::new() } else { body };
+            Some(list) => {
+                let news = self.state.apply(list.values(), now());
+                self.known = if matches!(news, News::Doubt(_)) { Arc::default() } else { Arc::new(list) };
                 news
             }
         };

@@ -2,7 +2,8 @@
 //!
 //! Swarm tells nothing of its tasks by itself, so they are asked for again and again; events only make that sooner. What to ask is
 //! decided by [`plan`], what the answers mean by [`state`]; neither does I/O. An answer that is byte for byte the last one is
-//! not even parsed. What cannot wait until a large list has come in goes over a connection of its own.
+//! not even parsed; of another one, only what differs is (`docker::list`). What cannot wait until a large list has come in goes
+//! over a connection of its own.
 //!
 //! Whatever fails, the last workloads stay in force (`round`).
 
@@ -14,24 +15,25 @@ use super::{
     api::{Network, Node, Service, Task},
     client::{Engine, Failure, FailureKind, endpoints, escape},
     events::{Events, News as Heard},
+    list::List,
     place::{Identity, Secrets},
     round::{self, Round, Sessions},
     tell::Teller,
 };
 use crate::provider::{EventKind, Provider, ProviderError, Sender, http::Endpoint};
-use bytes::Bytes;
 use fairlead_core::config::static_::DockerProvider as Options;
 use fairlead_net::{
     random,
     time::{Duration, Instant, now, sleep_until, timeout},
 };
-use plan::{APART, Look, Plan};
+use plan::{Look, Plan};
 use serde::de::DeserializeOwned;
 use state::{News, Reading, Seen, State};
 use std::{
     collections::BTreeSet,
     future::Future,
     pin::{Pin, pin},
+    sync::Arc,
 };
 
 /// What makes a look worth while before its time. Of containers, those on the manager itself.
@@ -61,13 +63,21 @@ pub struct SwarmProvider {
     lost: bool,
 }
 
-/// Answers that were applied, as they came.
+/// Lists that were believed.
 #[derive(Clone, Default)]
 struct Known {
-    services: Bytes,
-    tasks: Bytes,
-    networks: Bytes,
-    nodes: Bytes,
+    services: Kept<Service>,
+    tasks: Kept<Task>,
+    networks: Kept<Network>,
+    nodes: Kept<Node>,
+}
+
+/// The last list of its kind.
+#[derive(Clone, Default)]
+struct Kept<T> {
+    list: Arc<List<T>>,
+    /// Nothing else was applied since: if it comes again, it is no news.
+    in_force: bool,
 }
 
 /// One session's own.
@@ -176,21 +186,21 @@ impl SwarmProvider {
     /// Reads lists. An event about a few services does not wait for them: megabytes may be on their way.
     async fn read(&mut self, look: &Look, session: &mut Session<'_>) -> Result<News, Failure> {
         let Session { engine, side, events, plan, out, over, .. } = session;
-        let (mut alone, mut spaced) = (BTreeSet::new(), now());
+        let (mut alone, mut beside) = (BTreeSet::new(), false);
         let fetched = {
             let mut fetch = pin!(fetch(engine, look, self.known.clone(), self.identity.clone()));
             loop {
                 tokio::select! {
                     biased;
                     fetched = &mut fetch => break fetched?,
-                    (ids, removed) = aside(events.as_ref(), spaced) => {
+                    (ids, removed) = aside(events.as_ref(), plan.early(now())) => {
                         plan.aside(now());
+                        beside = true;
                         // What cannot be explained is left to the next lists.
                         if let Some(news) = self.read_only(&ids, &removed, side).await? {
                             self.say(news, false, out).await;
                             alone.extend(ids);
                         }
-                        spaced = now() + APART;
                     }
                 }
             }
@@ -209,8 +219,12 @@ impl SwarmProvider {
         // What is doubted was not applied, and is to be looked at again however often it comes.
         match news {
             News::Doubt(_) => {}
-            _ if alone.is_empty() => self.known = answers,
-            _ => self.known = Known { services: Bytes::new(), tasks: Bytes::new(), ..answers },
+            _ => {
+                self.known = answers;
+                if beside {
+                    self.known.overlay();
+                }
+            }
         }
         if asked_for_me && !self.state.is_located() && self.state.is_known() && !std::mem::replace(&mut self.lost, true) {
             tracing::info!(
@@ -228,8 +242,7 @@ impl SwarmProvider {
         removed: &BTreeSet<String>,
         engine: &mut Engine,
     ) -> Result<Option<News>, Failure> {
-        // The state will no longer be that of the lists: they are to be parsed again.
-        (self.known.services, self.known.tasks) = (Bytes::new(), Bytes::new());
+        self.known.overlay();
         let (mut outcome, mut unexplained) = (News::Nothing, false);
         for id in ids {
             let service = engine.object::<Service>(&format!("/services/{}", escape(id))).await?;
@@ -255,6 +268,13 @@ impl SwarmProvider {
             }
         }
         Ok(if unexplained && outcome == News::Nothing { None } else { Some(outcome) })
+    }
+}
+
+impl Known {
+    /// Something was read alone: the state is no longer that of the lists, and they are to be applied again.
+    fn overlay(&mut self) {
+        (self.services.in_force, self.tasks.in_force) = (false, false);
     }
 }
 
@@ -378,18 +398,18 @@ async fn aside(events: Option<&Events>, spaced: Instant) -> (BTreeSet<String>, B
 }
 
 /// A list, compared with the `last` one, which it replaces.
-async fn list<T: DeserializeOwned + Send + 'static>(
+async fn list<T: DeserializeOwned + Send + Sync + 'static>(
     engine: &mut Engine,
     path: &str,
-    last: &mut Bytes,
-) -> Result<Seen<Vec<T>>, Failure> {
-    match engine.list::<T>(path, last).await? {
-        None => Ok(Seen::Same),
-        Some((list, body)) => {
-            *last = body;
-            Ok(Seen::New(list))
-        }
+    last: &mut Kept<T>,
+) -> Result<Seen<Vec<Arc<T>>>, Failure> {
+    match engine.list::<T>(path, &last.list).await? {
+        None if last.in_force => return Ok(Seen::Same),
+        None => {}
+        Some(list) => last.list = Arc::new(list),
     }
+    last.in_force = true;
+    Ok(Seen::New(last.list.values()))
 }
 
 /// Not reached: a session ends by a failure only.

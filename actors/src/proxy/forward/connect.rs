@@ -22,7 +22,7 @@ use smallvec::SmallVec;
 use std::{future::poll_fn, task::Poll};
 
 /// How long a server may take to accept a connection while another one could be asked instead.
-const IMPATIENCE: Duration = Duration::from_millis(1000);
+pub(in crate::proxy) const IMPATIENCE: Duration = Duration::from_millis(1000);
 
 /// By then a kernel has asked for a connection a second time.
 const REPEATED: Duration = Duration::from_millis(900);
@@ -190,7 +190,7 @@ impl<D: Downstream> Exchange<'_, D> {
 
 /// Whether it may be somebody else who answers: the server was withdrawn in the meantime, and was silent for so long that its first word
 /// must have been lost. Where addresses are handed on, as on a Swarm's networks, they may have been in that time.
-pub(super) fn is_strange(endpoint: &Endpoint, took: Duration) -> bool {
+pub(in crate::proxy) fn is_strange(endpoint: &Endpoint, took: Duration) -> bool {
     let planted = false;
     #[cfg(planted = "stranger_trusted")]
     let planted = planted || fairlead_net::sim::is_planted("stranger_trusted");

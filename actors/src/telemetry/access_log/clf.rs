@@ -20,9 +20,13 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, selection: &Selectio
     out.extend_from_slice(b" [");
     stamp::clf(out, record.started);
     out.extend_from_slice(b"] \"");
-    escape::bare(out, kept(Field::RequestMethod, record.method.as_str()).as_bytes());
+    let method = if record.tcp { "" } else { record.method.as_str() };
+    escape::bare(out, kept(Field::RequestMethod, method).as_bytes());
     out.push(b' ');
-    if selection.keeps(Field::RequestPath) {
+    if record.tcp {
+        // What stands for it is the name that the client asked for in its hello.
+        escape::bare(out, kept(Field::TLSServerName, record.path).as_bytes());
+    } else if selection.keeps(Field::RequestPath) {
         escape::quoted(out, record.path.as_bytes());
         if let Some(query) = record.query.filter(|_| selection.keeps_query()) {
             out.push(b'?');
@@ -34,7 +38,7 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, selection: &Selectio
     out.push(b' ');
     escape::bare(out, kept(Field::RequestProtocol, record.protocol_name()).as_bytes());
     out.extend_from_slice(b"\" ");
-    number(out, selection.keeps(Field::DownstreamStatus).then_some(u64::from(record.status)));
+    number(out, (selection.keeps(Field::DownstreamStatus) && !record.tcp).then_some(u64::from(record.status)));
     out.push(b' ');
     number(out, selection.keeps(Field::DownstreamContentSize).then_some(record.response_bytes));
     for name in ["referer", "user-agent"] {

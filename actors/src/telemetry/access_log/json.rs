@@ -17,7 +17,7 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, selection: &Selectio
     out.push(b'{');
     let mut line = Line { out, selection, first: true };
     for field in Field::ALL {
-        if selection.keeps(*field) && *field < Field::entryPointName {
+        if selection.keeps(*field) && *field < Field::entryPointName && !(record.tcp && field.is_of_requests()) {
             one(&mut line, *field, record, count, ids);
         }
     }
@@ -102,10 +102,10 @@ fn one(line: &mut Line<'_>, field: Field, r: &Record<'_>, count: u64, ids: Optio
             line.key(name);
             line.stamp(r.started, stamp::rfc3339);
         }
-        Field::TLSCipher => line.optional(name, r.tls.map(|tls| tls.cipher)),
+        Field::TLSCipher => line.optional(name, r.tls.map(|tls| tls.cipher).filter(|cipher| !cipher.is_empty())),
         Field::TLSClientSubject => line.optional(name, r.tls.and_then(|tls| tls.client_subject)),
         Field::TLSServerName => line.optional(name, r.tls.and_then(|tls| tls.sni)),
-        Field::TLSVersion => line.optional(name, r.tls.map(|tls| tls.version)),
+        Field::TLSVersion => line.optional(name, r.tls.map(|tls| tls.version).filter(|version| !version.is_empty())),
         Field::TraceId | Field::trace_id => line.shown(name, ids.map(|ids| ids.trace)),
         Field::Truncated => line.flag(name, r.truncated),
         Field::entryPointName => line.text(name, r.entry_point.name().as_bytes()),

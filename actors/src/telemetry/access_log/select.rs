@@ -69,6 +69,27 @@ fields! {
     TLSCipher, TLSClientSubject, TLSServerName, TLSVersion, TraceId, Truncated, entryPointName, span_id, trace_id,
 }
 
+impl Field {
+    /// Means nothing where there is no request.
+    pub(super) fn is_of_requests(self) -> bool {
+        matches!(
+            self,
+            Self::ClientUsername
+                | Self::DownstreamStatus
+                | Self::FirstByteDuration
+                | Self::GzipRatio
+                | Self::OriginStatus
+                | Self::RequestAddr
+                | Self::RequestHost
+                | Self::RequestID
+                | Self::RequestMethod
+                | Self::RequestPath
+                | Self::RequestPort
+                | Self::RequestScheme
+        )
+    }
+}
+
 /// The options' selection, compiled.
 pub(super) struct Selection {
     kept: u64,

@@ -201,6 +201,22 @@ fn own(out: &mut Text, names: &Names) {
             out.sample(metric, &label("service", name), value(series));
         }
     }
+    let joined = |series: &&std::sync::Arc<super::ServiceSeries>| series.tcp_connections.get() > 0;
+    out.head("fairlead_service_tcp_connections_total", "counter", "Connections of clients joined with a server.");
+    for (name, series) in names.services.iter().filter(|(_, series)| joined(series)) {
+        out.sample("fairlead_service_tcp_connections_total", &label("service", name), series.tcp_connections.get());
+    }
+    out.head("fairlead_service_tcp_open_connections", "gauge", "Those of them that are open now.");
+    for (name, series) in names.services.iter().filter(|(_, series)| joined(series)) {
+        out.sample("fairlead_service_tcp_open_connections", &label("service", name), series.tcp_open.get());
+    }
+    out.head("fairlead_service_tcp_bytes_total", "counter", "Bytes of such connections, added when they end.");
+    for (name, series) in names.services.iter().filter(|(_, series)| joined(series)) {
+        for (direction, bytes) in [("to_server", &series.tcp_sent), ("to_client", &series.tcp_received)] {
+            let labels = join(&label("direction", direction), &label("service", name));
+            out.sample("fairlead_service_tcp_bytes_total", &labels, bytes.get());
+        }
+    }
     out.head("fairlead_service_attempts_total", "counter", "Attempts at servers, by how they ended.");
     for (name, series) in &names.services {
         for outcome in AttemptOutcome::ALL {

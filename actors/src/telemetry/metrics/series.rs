@@ -206,6 +206,14 @@ pub struct ServiceSeries {
     pub ejections: Counter,
     /// Retries that the budget refused.
     pub retries_refused: Counter,
+    /// Connections of clients joined with one of its servers.
+    pub tcp_connections: Counter,
+    /// Those of them that are open now.
+    pub tcp_open: Gauge,
+    /// Bytes that such connections brought to servers, counted when they end.
+    pub tcp_sent: Counter,
+    /// Bytes that they brought to clients.
+    pub tcp_received: Counter,
     pub(super) attempts: [AtomicU64; AttemptOutcome::ALL.len()],
 }
 
@@ -218,6 +226,10 @@ impl ServiceSeries {
             races: Counter::default(),
             ejections: Counter::default(),
             retries_refused: Counter::default(),
+            tcp_connections: Counter::default(),
+            tcp_open: Gauge::default(),
+            tcp_sent: Counter::default(),
+            tcp_received: Counter::default(),
             attempts: Default::default(),
         }
     }

@@ -2,9 +2,10 @@
 //!
 //! What two declare alike is no conflict. Several containers may be one service: its servers are theirs together.
 
-use super::{RawDynamic, Service, Unit, Units};
+use super::{RawDynamic, Service, TcpService, Unit, Units};
 use crate::config::{Rejection, Severity, Tree, Value, tree::index_order};
 use indexmap::IndexMap;
+use serde::Deserialize;
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     sync::Arc,
@@ -16,73 +17,134 @@ const REMEDY: &str = "give one of the two another name";
 #[derive(Debug, Default)]
 pub struct Join {
     raw: RawDynamic,
-    /// The services of owners that share, by name, oldest first.
-    parts: BTreeMap<String, Vec<Unit<Service>>>,
+    shared: Parts<Service>,
+    shared_tcp: Parts<TcpService>,
     rejections: Vec<Rejection>,
 }
 
+/// The services of owners that share, by name, oldest first.
+type Parts<S> = BTreeMap<String, Vec<Unit<S>>>;
+
 /// Services of several owners as they were joined last, so that those which did not change are not read again.
 #[derive(Debug, Default)]
-pub struct Unions(BTreeMap<String, Union>);
+pub struct Unions {
+    http: BTreeMap<String, Union<Service>>,
+    tcp: BTreeMap<String, Union<TcpService>>,
+}
 
 #[derive(Debug)]
-struct Union {
+struct Union<S> {
     parts: Vec<Arc<Tree>>,
-    whole: Unit<Service>,
+    whole: Unit<S>,
+}
+
+/// A service that may have servers of several owners.
+trait Pooled: Clone + PartialEq + for<'de> Deserialize<'de> {
+    type Server: PartialEq;
+
+    /// The servers, if it is a load balancer.
+    fn servers(&self) -> Option<&[Self::Server]>;
+    fn without_servers(self) -> Self;
+    /// Whether a server is told from others at its address.
+    fn is_identified(server: &Self::Server) -> bool;
+}
+
+impl Pooled for Service {
+    type Server = super::Server;
+
+    fn servers(&self) -> Option<&[Self::Server]> {
+        self.load_balancer.as_ref().map(|balancer| &*balancer.servers)
+    }
+
+    fn without_servers(mut self) -> Self {
+        self.load_balancer.iter_mut().for_each(|balancer| balancer.servers.clear());
+        self
+    }
+
+    fn is_identified(server: &Self::Server) -> bool {
+        server.instance.is_some()
+    }
+}
+
+impl Pooled for TcpService {
+    type Server = super::TcpServer;
+
+    fn servers(&self) -> Option<&[Self::Server]> {
+        self.load_balancer.as_ref().map(|balancer| &*balancer.servers)
+    }
+
+    fn without_servers(mut self) -> Self {
+        self.load_balancer.iter_mut().for_each(|balancer| balancer.servers.clear());
+        self
+    }
+
+    fn is_identified(server: &Self::Server) -> bool {
+        server.instance.is_some()
+    }
 }
 
 impl Join {
     /// Adds what the next owner declares, who is younger than those before. `shares`: its services may be one with those of others that share.
     pub fn add(&mut self, younger: &RawDynamic, shares: bool) {
+        let Self { raw, shared, shared_tcp, rejections } = self;
         if shares {
-            younger.services.iter().for_each(|(name, unit)| self.share(name, unit));
+            younger.services.iter().for_each(|(name, unit)| share(&mut raw.services, shared, name, unit, rejections));
+            younger.tcp_services.iter().for_each(|(name, unit)| share(&mut raw.tcp_services, shared_tcp, name, unit, rejections));
         } else {
-            add_units(&mut self.raw.services, &younger.services, &mut self.rejections);
+            add_units(&mut raw.services, &younger.services, rejections);
+            add_units(&mut raw.tcp_services, &younger.tcp_services, rejections);
         }
-        let rejections = &mut self.rejections;
-        add_units(&mut self.raw.routers, &younger.routers, rejections);
-        add_units(&mut self.raw.middlewares, &younger.middlewares, rejections);
-        add_units(&mut self.raw.transports, &younger.transports, rejections);
-        add_units(&mut self.raw.tls_options, &younger.tls_options, rejections);
-        add_units(&mut self.raw.tls_stores, &younger.tls_stores, rejections);
-        self.raw.certificates.extend(younger.certificates.iter().cloned());
-    }
-
-    /// Adds a service that is one with the others of this name, if it is the same but for its servers. One that cannot be read keeps no other
-    /// from being served.
-    fn share(&mut self, name: &str, unit: &Unit<Service>) {
-        let parts = self.parts.entry(name.to_owned()).or_default();
-        match (self.raw.services.get(name), parts.first()) {
-            (Some(_), Some(first)) if unit.value.is_some() && first.value.is_none() => {
-                self.rejections.extend(first.rejections.iter().cloned());
-                *parts = vec![unit.clone()];
-                self.raw.services.insert(name.to_owned(), unit.clone());
-            }
-            (Some(_), Some(_)) if unit.value.is_none() => self.rejections.extend(unit.rejections.iter().cloned()),
-            (Some(_), Some(first)) if same_but_servers(first, unit) => parts.push(unit.clone()),
-            (Some(older), _) => refuse(older, unit, &mut self.rejections),
-            (None, _) => {
-                parts.push(unit.clone());
-                self.raw.services.insert(name.to_owned(), unit.clone());
-            }
-        }
+        add_units(&mut raw.routers, &younger.routers, rejections);
+        add_units(&mut raw.middlewares, &younger.middlewares, rejections);
+        add_units(&mut raw.transports, &younger.transports, rejections);
+        add_units(&mut raw.tcp_routers, &younger.tcp_routers, rejections);
+        add_units(&mut raw.tcp_middlewares, &younger.tcp_middlewares, rejections);
+        add_units(&mut raw.tls_options, &younger.tls_options, rejections);
+        add_units(&mut raw.tls_stores, &younger.tls_stores, rejections);
+        raw.certificates.extend(younger.certificates.iter().cloned());
     }
 
     /// The whole, and what was refused.
     pub fn finish(mut self, unions: &mut Unions) -> (RawDynamic, Vec<Rejection>) {
-        let mut last = std::mem::take(&mut unions.0);
-        for (name, parts) in self.parts.into_iter().filter(|(_, parts)| parts.len() > 1) {
-            let unchanged = |union: &Union| {
-                union.parts.len() == parts.len() && union.parts.iter().zip(&parts).all(|(a, b)| Arc::ptr_eq(a, &b.tree))
-            };
-            let union = last
-                .remove(&name)
-                .filter(unchanged)
-                .unwrap_or_else(|| Union { whole: united(&parts), parts: parts.iter().map(|part| part.tree.clone()).collect() });
-            self.raw.services.insert(name.clone(), union.whole.clone());
-            unions.0.insert(name, union);
-        }
+        unite(self.shared, &mut unions.http, &mut self.raw.services);
+        unite(self.shared_tcp, &mut unions.tcp, &mut self.raw.tcp_services);
         (self.raw, self.rejections)
+    }
+}
+
+/// Adds a service that is one with the others of this name, if it is the same but for its servers. One that cannot be read keeps no other
+/// from being served.
+fn share<S: Pooled>(into: &mut Units<S>, shared: &mut Parts<S>, name: &str, unit: &Unit<S>, rejections: &mut Vec<Rejection>) {
+    let parts = shared.entry(name.to_owned()).or_default();
+    match (into.get(name), parts.first()) {
+        (Some(_), Some(first)) if unit.value.is_some() && first.value.is_none() => {
+            rejections.extend(first.rejections.iter().cloned());
+            *parts = vec![unit.clone()];
+            into.insert(name.to_owned(), unit.clone());
+        }
+        (Some(_), Some(_)) if unit.value.is_none() => rejections.extend(unit.rejections.iter().cloned()),
+        (Some(_), Some(first)) if same_but_servers(first, unit) => parts.push(unit.clone()),
+        (Some(older), _) => refuse(older, unit, rejections),
+        (None, _) => {
+            parts.push(unit.clone());
+            into.insert(name.to_owned(), unit.clone());
+        }
+    }
+}
+
+/// Puts the services of several owners together.
+fn unite<S: Pooled>(shared: Parts<S>, unions: &mut BTreeMap<String, Union<S>>, into: &mut Units<S>) {
+    let mut last = std::mem::take(unions);
+    for (name, parts) in shared.into_iter().filter(|(_, parts)| parts.len() > 1) {
+        let unchanged = |union: &Union<S>| {
+            union.parts.len() == parts.len() && union.parts.iter().zip(&parts).all(|(a, b)| Arc::ptr_eq(a, &b.tree))
+        };
+        let union = last
+            .remove(&name)
+            .filter(unchanged)
+            .unwrap_or_else(|| Union { whole: united(&parts), parts: parts.iter().map(|part| part.tree.clone()).collect() });
+        into.insert(name.clone(), union.whole.clone());
+        unions.insert(name, union);
     }
 }
 
@@ -116,28 +178,27 @@ fn refuse<T: PartialEq>(older: &Unit<T>, younger: &Unit<T>, rejections: &mut Vec
 }
 
 /// Whether both are load balancers that differ in their servers only.
-fn same_but_servers(a: &Unit<Service>, b: &Unit<Service>) -> bool {
-    let settings = |unit: &Unit<Service>| {
-        let mut service = unit.value.as_deref()?.clone();
-        service.load_balancer.as_mut()?.servers.clear();
-        Some(service)
+fn same_but_servers<S: Pooled>(a: &Unit<S>, b: &Unit<S>) -> bool {
+    let settings = |unit: &Unit<S>| {
+        let service = unit.value.as_deref().filter(|service| service.servers().is_some())?;
+        Some(service.clone().without_servers())
     };
     settings(a).is_some_and(|a| settings(b) == Some(a))
 }
 
 /// The first, with the servers of all. A server that two name alike is one.
-fn united(parts: &[Unit<Service>]) -> Unit<Service> {
+fn united<S: Pooled>(parts: &[Unit<S>]) -> Unit<S> {
     let mut whole = Tree::clone(&parts[0].tree);
     let mut servers = IndexMap::new();
     let mut addresses = Vec::new();
     for part in parts {
-        let meant = part.value.iter().filter_map(|service| service.load_balancer.as_ref()).flat_map(|balancer| &balancer.servers);
+        let meant = part.value.iter().filter_map(|service| service.servers()).flatten();
         let written = part.tree.child("loadBalancer").and_then(|balancer| balancer.child("servers"));
         let mut written: Vec<(&str, &Tree)> = written.into_iter().flat_map(Tree::children).collect();
         written.sort_by_key(|(index, _)| index_order(index));
         for ((_, tree), server) in written.into_iter().zip(meant) {
             // Without an identity of its own, a server is its address.
-            let told = server.instance.is_none() && addresses.contains(&server);
+            let told = !S::is_identified(server) && addresses.contains(&server);
             if !told {
                 addresses.push(server);
                 servers.insert(servers.len().to_string(), tree.clone());

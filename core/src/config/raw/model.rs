@@ -162,6 +162,59 @@ raw! {
         strip_prefix_regex: Option<Unsupported>,
     }
 
+    TcpRouter {
+        entry_points: Vec<String>,
+        rule: Option<String>,
+        rule_syntax: Option<String>,
+        priority: Option<i64>,
+        middlewares: Vec<String>,
+        service: Option<String>,
+        tls: Switch<TcpRouterTls>,
+    }
+
+    TcpRouterTls { passthrough: bool, options: Option<String>, cert_resolver: Option<String>, domains: Vec<Domain> }
+
+    /// Exactly one kind.
+    TcpService { load_balancer: Option<TcpLoadBalancer>, weighted: Option<TcpWeighted> }
+
+    TcpLoadBalancer {
+        servers: Vec<TcpServer>,
+        /// The one server that labels describe.
+        server: Option<TcpServer>,
+        /// Fairlead's own.
+        strategy: Option<String>,
+        proxy_protocol: Switch<ProxyProtocol>,
+        /// Fairlead's own.
+        passive_health_check: Option<PassiveHealthCheck>,
+        servers_transport: Option<Unsupported>,
+        /// Each direction is open until it ends by itself.
+        termination_delay: Option<Ignored>,
+        health_check: Option<Unsupported>,
+    }
+
+    TcpServer {
+        address: Option<String>,
+        port: Option<String>,
+        tls: bool,
+        /// Fairlead's own, written by discovery, as those of [`Server`].
+        instance: Option<String>,
+        node: Option<String>,
+        unreachable: Option<String>,
+    }
+
+    ProxyProtocol { version: Option<i64> }
+
+    TcpWeighted { services: Vec<WeightedService>, health_check: Switch<Nothing> }
+
+    /// Exactly one kind.
+    TcpMiddleware {
+        ip_allow_list: Option<TcpIpAllowList>,
+        ip_white_list: Option<TcpIpAllowList>,
+        in_flight_conn: Option<Unsupported>,
+    }
+
+    TcpIpAllowList { source_range: Vec<String> }
+
     AddPrefix { prefix: Option<String> }
 
     StripPrefix { prefixes: Vec<String>, force_slash: Option<Ignored> }

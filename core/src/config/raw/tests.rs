@@ -24,13 +24,13 @@ fn one_bad_unit_never_hides_another() {
 #[test]
 fn sections_of_later_parts_are_warned_of_and_hide_nothing() {
     let (raw, rejections) = decode_yaml(
-        "x-common: {a: b}\ntcp: {routers: {x: {rule: r}}}\nudp: {}\nhttp: {routers: {good: {rule: r, service: s}}}\n",
+        "x-common: {a: b}\nudp: {routers: {x: {service: r}}}\ntcp: {}\nhttp: {routers: {good: {rule: r, service: s}}}\n",
     );
     assert_eq!(raw.routers().collect::<Vec<_>>(), ["good"]);
     assert!(rejections.iter().all(|rejection| rejection.severity == Severity::Warning));
     assert_eq!(
         rejections.iter().map(|rejection| rejection.key.as_str()).collect::<Vec<_>>(),
-        ["tcp"],
+        ["udp"],
         "an empty section says nothing"
     );
 }

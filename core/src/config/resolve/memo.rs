@@ -8,7 +8,7 @@ use crate::{
     Name,
     config::{
         Rejection, StaticConfig, Tree,
-        dynamic::{Middleware, Service, Transport},
+        dynamic::{Middleware, Service, TcpRouter, Transport},
     },
 };
 use std::sync::Arc;
@@ -23,6 +23,9 @@ pub(in crate::config) struct Memo {
     pub(super) services: Built<Service>,
     pub(super) routers: Built<Copies>,
     pub(super) served: Served,
+    pub(super) tcp_routers: Built<TcpRouter>,
+    pub(super) tcp_services: Built<Service>,
+    pub(super) tcp_middlewares: Built<Middleware>,
 }
 
 /// Units of one kind.

@@ -296,7 +296,7 @@ fn depth(raw: &raw::IpStrategy, path: &[&str], notes: &mut Notes<'_>) -> Depth {
     }
 }
 
-fn ranges(texts: &[String], path: &[&str], notes: &mut Notes<'_>) -> Vec<IpRange> {
+pub(super) fn ranges(texts: &[String], path: &[&str], notes: &mut Notes<'_>) -> Vec<IpRange> {
     let mut ranges = Vec::new();
     for text in texts {
         match IpRange::parse(text.trim()) {

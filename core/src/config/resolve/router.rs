@@ -107,10 +107,8 @@ pub(super) fn resolve(
     }
     let mut candidates: Candidates<Copies> = candidates.into_iter().collect();
 
-    let default = Name::whole(tls::DEFAULT);
-    let default_broken =
-        !known.tls.options.contains_key(&default) && inputs.values().any(|raw| raw.tls_options.contains_key(tls::DEFAULT));
-    let options: Vec<Name> = known.tls.options.keys().cloned().chain([default]).collect();
+    let default_broken = is_default_broken(inputs, known.tls);
+    let options = options_names(known.tls);
     for candidate in candidates.values_mut() {
         candidate.demote_if(|copies| {
             copies.0.iter().flat_map(|router| missing(router, known, default_broken, &options, hints)).collect()
@@ -122,6 +120,16 @@ pub(super) fn resolve(
     let routers =
         settled.values().flat_map(|copies| copies.0.iter()).map(|router| (router.name.clone(), router.clone())).collect();
     (routers, Built::of(all_built), settled)
+}
+
+/// Whether default TLS options were written that cannot be served.
+pub(super) fn is_default_broken(inputs: &BTreeMap<String, RawDynamic>, tls: &Tls) -> bool {
+    !tls.options.contains_key(&Name::whole(tls::DEFAULT)) && inputs.values().any(|raw| raw.tls_options.contains_key(tls::DEFAULT))
+}
+
+/// TLS options that a router can name.
+pub(super) fn options_names(tls: &Tls) -> Vec<Name> {
+    tls.options.keys().cloned().chain([Name::whole(tls::DEFAULT)]).collect()
 }
 
 /// What is served of each declared router.
@@ -147,24 +155,21 @@ fn missing(router: &Router, known: &Known<'_>, default_broken: bool, options: &[
         faults.push(Fault { path: vec!["middlewares"], message: format!("there is no middleware `{name}`"), remedy });
     }
     if let Some(tls) = &router.tls {
-        let is_default = tls.options.as_str() == tls::DEFAULT;
-        if is_default && default_broken {
-            let remedy = "correct them: without them, weaker ones would be used".to_owned();
-            faults.push(Fault {
-                path: vec!["tls", "options"],
-                message: "the TLS options `default` are broken".to_owned(),
-                remedy,
-            });
-        } else if !is_default && !known.tls.options.contains_key(&tls.options) {
-            let remedy = hints.for_name(&tls.options, options);
-            faults.push(Fault {
-                path: vec!["tls", "options"],
-                message: format!("there are no TLS options `{}`", tls.options),
-                remedy,
-            });
-        }
+        faults.extend(options_fault(&tls.options, known.tls, default_broken, options, hints));
     }
     faults
+}
+
+/// What is wrong with the TLS options that a router names.
+pub(super) fn options_fault(name: &Name, tls: &Tls, default_broken: bool, names: &[Name], hints: &Hints) -> Option<Fault> {
+    let path = vec!["tls", "options"];
+    let is_default = name.as_str() == tls::DEFAULT;
+    if is_default && default_broken {
+        let remedy = "correct them: without them, weaker ones would be used".to_owned();
+        return Some(Fault { path, message: "the TLS options `default` are broken".to_owned(), remedy });
+    }
+    let missing = !is_default && !tls.options.contains_key(name);
+    missing.then(|| Fault { path, message: format!("there are no TLS options `{name}`"), remedy: hints.for_name(name, names) })
 }
 
 /// Gives up those whose copies would take another router's name: a name that was declared goes before one that was made.
@@ -217,16 +222,9 @@ fn draft(
     last: &[Arc<Router>],
     notes: &mut Notes<'_>,
 ) -> Option<Draft> {
-    let rule_syntax = match raw.rule_syntax.as_deref() {
-        None | Some("") => config.default_rule_syntax,
-        Some("v2") => Syntax::V2,
-        Some("v3") => Syntax::V3,
-        Some(other) => {
-            notes.error(&["ruleSyntax"], format!("expected v2 or v3, found {}", quote(other)), "write v3");
-            return None;
-        }
-    };
-    let rule = rule_of(raw.rule.as_deref(), rule_syntax, last, notes);
+    let rule_syntax = syntax_of(raw.rule_syntax.as_deref(), config, notes)?;
+    let known = last.iter().map(|last| &last.rule).find(|rule| Some(rule.text()) == raw.rule.as_deref());
+    let rule = rule_of(raw.rule.as_deref(), rule_syntax, known, &LANGUAGE, notes);
     let service = raw.service.as_deref().filter(|text| !text.is_empty());
     if service.is_none() {
         notes.error(&["service"], "a router needs a service", "name one of the same provider, or `name@provider`");
@@ -241,13 +239,7 @@ fn draft(
     }
     let entry_points = entry_points(&raw.entry_points, config, notes);
     let tls = raw.tls.0.as_ref().map(|tls| {
-        if let Some(resolver) = tls.cert_resolver.as_ref().filter(|text| !text.is_empty()) {
-            notes.warning(
-                &["tls", "certResolver"],
-                format!("certificate resolvers are not supported yet, so {} issues nothing", quote(resolver)),
-                "list certificates under `tls.certificates`; the router is served with what matches",
-            );
-        }
+        warn_of_resolver(tls.cert_resolver.as_ref(), notes);
         RouterTls {
             options: tls::options_name(tls.options.as_deref(), provider),
             cert_resolver: tls.cert_resolver.clone().filter(|text| !text.is_empty()),
@@ -270,23 +262,64 @@ fn draft(
     })
 }
 
-fn rule_of(text: Option<&str>, syntax: Syntax, last: &[Arc<Router>], notes: &mut Notes<'_>) -> Option<Rule> {
+/// What rules are about, and what to say to who writes none, or a wrong one.
+pub(super) struct RuleLanguage {
+    pub(super) parse: fn(&str, Syntax) -> Result<Rule, rule::RuleError>,
+    pub(super) missing: &'static str,
+    pub(super) example: &'static str,
+}
+
+const LANGUAGE: RuleLanguage = RuleLanguage {
+    parse: rule::parse,
+    missing: "write for instance Host(`example.com`)",
+    example: "correct the rule, for instance Host(`example.com`) && PathPrefix(`/api`)",
+};
+
+pub(super) fn syntax_of(text: Option<&str>, config: &StaticConfig, notes: &mut Notes<'_>) -> Option<Syntax> {
+    match text {
+        None | Some("") => Some(config.default_rule_syntax),
+        Some("v2") => Some(Syntax::V2),
+        Some("v3") => Some(Syntax::V3),
+        Some(other) => {
+            notes.error(&["ruleSyntax"], format!("expected v2 or v3, found {}", quote(other)), "write v3");
+            None
+        }
+    }
+}
+
+pub(super) fn warn_of_resolver(resolver: Option<&String>, notes: &mut Notes<'_>) {
+    if let Some(resolver) = resolver.filter(|text| !text.is_empty()) {
+        notes.warning(
+            &["tls", "certResolver"],
+            format!("certificate resolvers are not supported yet, so {} issues nothing", quote(resolver)),
+            "list certificates under `tls.certificates`; the router is served with what matches",
+        );
+    }
+}
+
+pub(super) fn rule_of(
+    text: Option<&str>,
+    syntax: Syntax,
+    last: Option<&Rule>,
+    language: &RuleLanguage,
+    notes: &mut Notes<'_>,
+) -> Option<Rule> {
     let Some(text) = text.filter(|text| !text.trim().is_empty()) else {
-        notes.error(&["rule"], "a router needs a rule", "write for instance Host(`example.com`)");
+        notes.error(&["rule"], "a router needs a rule", language.missing);
         return None;
     };
     // Compiling patterns is dear, and most rules did not change.
-    if let Some(last) = last.iter().find(|last| last.rule.text() == text && last.rule.syntax() == syntax) {
-        return Some(last.rule.clone());
+    if let Some(last) = last.filter(|last| last.text() == text && last.syntax() == syntax) {
+        return Some(last.clone());
     }
-    match rule::parse(text, syntax) {
+    match (language.parse)(text, syntax) {
         Ok(rule) => Some(rule),
         Err(error) => {
             let other = if syntax == Syntax::V3 { Syntax::V2 } else { Syntax::V3 };
-            let remedy = match rule::parse(text, other) {
+            let remedy = match (language.parse)(text, other) {
                 Ok(_) if other == Syntax::V2 => "it is a rule of Traefik 2: write `ruleSyntax: v2` beside it, or rewrite it",
                 Ok(_) => "it is a rule of Traefik 3: remove `ruleSyntax`",
-                Err(_) => "correct the rule, for instance Host(`example.com`) && PathPrefix(`/api`)",
+                Err(_) => language.example,
             };
             notes.error(&["rule"], error.to_string(), remedy);
             None
@@ -294,7 +327,7 @@ fn rule_of(text: Option<&str>, syntax: Syntax, last: &[Arc<Router>], notes: &mut
     }
 }
 
-fn entry_points(listed: &[String], config: &StaticConfig, notes: &mut Notes<'_>) -> Option<Vec<String>> {
+pub(super) fn entry_points(listed: &[String], config: &StaticConfig, notes: &mut Notes<'_>) -> Option<Vec<String>> {
     if listed.is_empty() {
         if config.default_entry_points.is_empty() {
             notes.error(

@@ -56,7 +56,7 @@ pub(super) fn build(
 
 /// `last` with the servers that are written now, if those it has were found by discovery. Which instances there are is a fact, and no part of
 /// the settings that stay until they are mended: the address of one that is gone may be another's by now.
-pub(super) fn among_instances(tree: &Tree, last: &Service) -> Option<Service> {
+pub(super) fn among_instances(tree: &Tree, last: &Service, read_server: impl Fn(&Tree) -> Option<Server>) -> Option<Service> {
     let ServiceKind::LoadBalancer(balancer) = &last.kind else { return None };
     if balancer.servers.iter().all(|server| server.instance.is_empty()) {
         return None;
@@ -65,9 +65,8 @@ pub(super) fn among_instances(tree: &Tree, last: &Service) -> Option<Service> {
     let mut written: Vec<(&str, &Tree)> = written.into_iter().flat_map(Tree::children).collect();
     written.sort_by_key(|(index, _)| index_order(index));
     let server = |tree: &Tree| {
-        let readable = read::<raw::Server>(tree).0.and_then(|raw| server(&[], &raw, &mut Notes::new(tree, Vec::new())));
         let instance = tree.text(&["instance"]).filter(|instance| !instance.is_empty());
-        readable.or_else(|| balancer.servers.iter().find(|server| Some(server.instance.as_str()) == instance).cloned())
+        read_server(tree).or_else(|| balancer.servers.iter().find(|server| Some(server.instance.as_str()) == instance).cloned())
     };
     let servers: Vec<Server> = written.into_iter().filter_map(|(_, tree)| server(tree)).collect();
     if servers == balancer.servers {
@@ -75,6 +74,11 @@ pub(super) fn among_instances(tree: &Tree, last: &Service) -> Option<Service> {
     }
     let kind = ServiceKind::LoadBalancer(LoadBalancer { servers, ..balancer.clone() });
     Some(Service { kind, ..last.clone() })
+}
+
+/// A server as discovery wrote it.
+pub(super) fn read_server(tree: &Tree) -> Option<Server> {
+    read::<raw::Server>(tree).0.and_then(|raw| server(&[], &raw, &mut Notes::new(tree, Vec::new())))
 }
 
 /// Services that a service sends requests to.
@@ -96,22 +100,7 @@ fn load_balancer(
     let listed = raw.servers.iter().enumerate().map(|(index, server)| (vec!["servers".to_owned(), index.to_string()], server));
     let single = raw.server.iter().map(|server| (vec!["server".to_owned()], server));
     let servers = listed.chain(single).filter_map(|(place, server)| self::server(&place, server, notes)).collect();
-    let strategy = match raw.strategy.as_deref().map(str::to_ascii_lowercase).as_deref() {
-        None | Some("" | "wrr") => Strategy::Wrr,
-        Some("p2c") => Strategy::P2c,
-        Some("leastconn") => Strategy::LeastConn,
-        Some("hrw") => Strategy::Hrw,
-        Some(other) => {
-            let path = ["loadBalancer", "strategy"];
-            if other == "leasttime" {
-                notes.error(&path, "`leasttime` is known, but not supported yet", "use p2c or leastconn");
-            } else {
-                let remedy = remedy_for_name(other, ["wrr", "p2c", "leastconn", "hrw"]);
-                notes.error(&path, format!("unknown strategy {}", quote(other)), remedy);
-            }
-            Strategy::Wrr
-        }
-    };
+    let strategy = strategy(raw.strategy.as_deref(), notes);
     let hash_cookie = raw.hash_cookie.clone().filter(|name| !name.is_empty());
     let strategy = match (&hash_cookie, strategy) {
         (Some(name), _) if !name.chars().all(is_token) => {
@@ -137,6 +126,26 @@ fn load_balancer(
         passive_health_check: raw.passive_health_check.as_ref().map(|check| passive(check, notes)),
         pass_host_header: raw.pass_host_header.unwrap_or(true),
         transport: transport.map_or_else(|| config.servers_transport.name.clone(), |text| Name::qualify(text, provider)),
+        proxy_protocol: None,
+    }
+}
+
+pub(super) fn strategy(text: Option<&str>, notes: &mut Notes<'_>) -> Strategy {
+    match text.map(str::to_ascii_lowercase).as_deref() {
+        None | Some("" | "wrr") => Strategy::Wrr,
+        Some("p2c") => Strategy::P2c,
+        Some("leastconn") => Strategy::LeastConn,
+        Some("hrw") => Strategy::Hrw,
+        Some(other) => {
+            let path = ["loadBalancer", "strategy"];
+            if other == "leasttime" {
+                notes.error(&path, "`leasttime` is known, but not supported yet", "use p2c or leastconn");
+            } else {
+                let remedy = remedy_for_name(other, ["wrr", "p2c", "leastconn", "hrw"]);
+                notes.error(&path, format!("unknown strategy {}", quote(other)), remedy);
+            }
+            Strategy::Wrr
+        }
     }
 }
 
@@ -351,7 +360,7 @@ fn health_check(raw: &raw::HealthCheck, config: &StaticConfig, notes: &mut Notes
     }
 }
 
-fn passive(raw: &raw::PassiveHealthCheck, notes: &mut Notes<'_>) -> PassiveHealthCheck {
+pub(super) fn passive(raw: &raw::PassiveHealthCheck, notes: &mut Notes<'_>) -> PassiveHealthCheck {
     if raw.max_failed_attempts == Some(0) {
         notes.error(
             &["loadBalancer", "passiveHealthCheck", "maxFailedAttempts"],
@@ -367,8 +376,17 @@ fn passive(raw: &raw::PassiveHealthCheck, notes: &mut Notes<'_>) -> PassiveHealt
 }
 
 fn weighted(raw: &raw::Weighted, name: &Name, provider: &str, notes: &mut Notes<'_>) -> Weighted {
+    Weighted {
+        services: shares(&raw.services, provider, notes),
+        sticky: raw.sticky.0.as_ref().and_then(|sticky| cookie(sticky, name, &["weighted"], notes)),
+        health_check: raw.health_check.0.is_some(),
+    }
+}
+
+/// The services below a weighted one.
+pub(super) fn shares(raw: &[raw::WeightedService], provider: &str, notes: &mut Notes<'_>) -> Vec<(Name, u32)> {
     let mut services = Vec::new();
-    for (index, child) in raw.services.iter().enumerate() {
+    for (index, child) in raw.iter().enumerate() {
         let index = index.to_string();
         let below = |key| ["weighted", "services", &index, key];
         let Some(text) = child.name.as_deref().filter(|text| !text.is_empty()) else {
@@ -384,12 +402,8 @@ fn weighted(raw: &raw::Weighted, name: &Name, provider: &str, notes: &mut Notes<
             ),
         }
     }
-    if raw.services.is_empty() {
+    if raw.is_empty() {
         notes.error(&["weighted", "services"], "expected at least one service", "list them with `name` and `weight`");
     }
-    Weighted {
-        services,
-        sticky: raw.sticky.0.as_ref().and_then(|sticky| cookie(sticky, name, &["weighted"], notes)),
-        health_check: raw.health_check.0.is_some(),
-    }
+    services
 }

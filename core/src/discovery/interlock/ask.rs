@@ -23,6 +23,8 @@ pub struct Ask {
     pub mode: Mode,
     /// Beginnings of the paths that are for WebSockets, sorted.
     pub websockets: Vec<String>,
+    /// TLS ends at the service: connections go on by the server name of the client's hello, and nobody reads requests.
+    pub passthrough: bool,
     pub redirects: Vec<Redirect>,
     pub tls: Tls,
     pub upstream: Upstream,

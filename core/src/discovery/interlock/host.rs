@@ -1,6 +1,6 @@
 //! One host: its context roots, who shares each, and what happens to requests on their way.
 
-use super::{Asked, Balance, HostName, service};
+use super::{Asked, Balance, HostName, passthrough, service};
 use crate::{
     config::{Rejection, Severity},
     discovery::{Claim, Draft, InterlockOptions, Mode},
@@ -19,20 +19,59 @@ const ROOTS: i64 = 1 << 10;
 
 /// What `members`, oldest first, make of `host`.
 pub fn compose(host: &HostName, members: &[&Arc<Asked>], options: &InterlockOptions) -> Vec<Claim> {
+    let (passed, read): (Vec<&Arc<Asked>>, Vec<&Arc<Asked>>) = members.iter().partition(|member| member.ask.passthrough);
+    let mut claims = requests(host, &read, options);
+    claims.extend(passthrough::compose(host, &passed, &read));
+    claims
+}
+
+/// What becomes of requests for `host`.
+fn requests(host: &HostName, members: &[&Arc<Asked>], options: &InterlockOptions) -> Vec<Claim> {
     // What catches everything does so over TLS too, with whatever certificate there is.
     let tls = *host == HostName::Any || members.iter().any(|member| member.ask.tls.served);
     let mut roots: BTreeMap<&str, Vec<&Asked>> = BTreeMap::new();
     for member in members {
         let group = roots.entry(&member.ask.root).or_default();
-        // One that is asked for in both languages, as UCP left it when it brought the mesh's labels over, is asked for once.
-        if group.iter().all(|other| other.owner != member.owner) {
-            group.push(member);
-        }
+        add(group, member);
     }
     let mut claims: Vec<Claim> =
         roots.iter().map(|(root, members)| Group { host, root, members, tls, options }.compose()).collect();
     claims.extend(redirect(host, members, tls, options));
     claims
+}
+
+/// One that is asked for in both languages, as UCP left it when it brought the mesh's labels over, is asked for once.
+pub(super) fn add<'a>(group: &mut Vec<&'a Asked>, member: &'a Asked) {
+    if group.iter().all(|other| other.owner != member.owner) {
+        group.push(member);
+    }
+}
+
+/// The service of several, oldest first: that of the only one; one of all servers, called `name`, where a client is to be kept with one of them;
+/// or one that shares what comes by the number of instances.
+pub(super) fn shared(draft: &mut Draft, name: &str, members: &[&Asked]) -> String {
+    let eldest = &members[0].ask;
+    if let [_] = members {
+        return eldest.service.clone();
+    }
+    let alike = members.iter().all(|member| member.ask.upstream == eldest.upstream);
+    if alike && eldest.upstream.balance != Balance::RoundRobin {
+        let places: Vec<_> = members.iter().flat_map(|member| member.places.iter().cloned()).collect();
+        service::balancer(draft, name, eldest, &places);
+        return name.to_owned();
+    }
+    let section = if eldest.passthrough { "tcp" } else { "http" };
+    let base = [section, "services", name, "weighted"];
+    for (index, member) in members.iter().enumerate() {
+        let index = index.to_string();
+        let mut set = |key: &str, value: String| {
+            draft.set(&[&base[..], &["services", &index, key]].concat(), &member.ask.label, value);
+        };
+        set("name", member.ask.service.clone());
+        set("weight", member.reachable().to_string());
+    }
+    draft.set(&[&base[..], &["healthCheck"]].concat(), &eldest.label, "true");
+    name.to_owned()
 }
 
 /// One context root.
@@ -56,7 +95,7 @@ impl Group<'_> {
 
     fn compose(&self) -> Claim {
         let mut draft = Draft::new(&self.eldest().title);
-        let service = self.service(&mut draft);
+        let service = shared(&mut draft, &self.name("lb"), self.members);
         let ask = &self.eldest().ask;
         let mut common = Vec::new();
         common.extend(info(&mut draft, &ask.label, self.options));
@@ -83,33 +122,6 @@ impl Group<'_> {
         let mut reading: crate::discovery::Reading = draft.finish().into();
         self.disagreements(&mut reading.rejections);
         Claim { owner: self.eldest().owner.clone(), reading: Arc::new(reading) }
-    }
-
-    /// The service behind the root: that of the only member; one of all servers, where a client is to be kept with one of them; or one that
-    /// shares requests by the number of instances.
-    fn service(&self, draft: &mut Draft) -> String {
-        let eldest = &self.eldest().ask;
-        if let [_] = self.members {
-            return eldest.service.clone();
-        }
-        let name = self.name("lb");
-        let alike = self.members.iter().all(|member| member.ask.upstream == eldest.upstream);
-        if alike && eldest.upstream.balance != Balance::RoundRobin {
-            let places: Vec<_> = self.members.iter().flat_map(|member| member.places.iter().cloned()).collect();
-            service::balancer(draft, &name, eldest, &places);
-            return name;
-        }
-        let base = ["http", "services", &name, "weighted"];
-        for (index, member) in self.members.iter().enumerate() {
-            let index = index.to_string();
-            let mut set = |key: &str, value: String| {
-                draft.set(&[&base[..], &["services", &index, key]].concat(), &member.ask.label, value);
-            };
-            set("name", member.ask.service.clone());
-            set("weight", member.reachable().to_string());
-        }
-        draft.set(&[&base[..], &["healthCheck"]].concat(), &eldest.label, "true");
-        name
     }
 
     fn upgrades(&self, draft: &mut Draft) -> Option<String> {
@@ -269,7 +281,7 @@ fn rule(host: &HostName, root: &str) -> String {
 }
 
 /// Beside those of other languages an exact host weighs what its rule is long, as Traefik has it, so that the longer context root goes first.
-fn priority(host: &HostName, root: &str) -> i64 {
+pub(super) fn priority(host: &HostName, root: &str) -> i64 {
     let length = |text: &str| i64::try_from(text.len()).unwrap_or(ROOTS);
     match host {
         HostName::Exact(_) => length(&rule(host, root)),
@@ -291,7 +303,7 @@ fn https(draft: &mut Draft, label: &str) -> String {
     "lb-https".to_owned()
 }
 
-fn warning(asked: &Asked, key: &str, message: String, remedy: &str) -> Rejection {
+pub(super) fn warning(asked: &Asked, key: &str, message: String, remedy: &str) -> Rejection {
     Rejection {
         severity: Severity::Warning,
         source: asked.title.clone(),

@@ -36,6 +36,20 @@ const KEYS: [&str; 20] = [
     "fail_timeout",
 ];
 
+/// Labels that are about requests.
+const OF_REQUESTS: [&str; 10] = [
+    "context_root",
+    "context_root_rewrite",
+    "websocket_endpoints",
+    "sticky_session_cookie",
+    "redirects",
+    "ssl_only",
+    "ssl_cert",
+    "ssl_key",
+    "ssl_backend",
+    "ssl_backend_tls_verify",
+];
+
 /// What was understood.
 pub struct Heard {
     /// `None`: something cannot be read, so that it is not known what is asked for.
@@ -114,11 +128,7 @@ impl Reader<'_> {
             return Some(None);
         }
         if self.flag("ssl_passthrough") {
-            let message =
-                "TLS cannot be passed through yet, and what is meant to be encrypted up to the service is not served otherwise";
-            let remedy = "remove the label, and name ssl_cert and ssl_key to have TLS end at this gateway; or publish the service's own port";
-            self.notes.missing(&label("ssl_passthrough"), message, remedy);
-            return Some(None);
+            return Some(Some(self.passed_through(hosts, default_backend)?));
         }
         let redirects = self.redirects(&hosts);
         if default_backend {
@@ -126,8 +136,9 @@ impl Reader<'_> {
         }
         let ask = Ask {
             service: format!("lb.{}", self.workload.name),
-            label: label(if self.text("hosts").is_some() { "hosts" } else { "default_backend" }),
+            label: self.publishing_label(),
             hosts,
+            passthrough: false,
             root: self.read("context_root", path).flatten().unwrap_or_default(),
             rewrite: self.flag("context_root_rewrite"),
             network: self.text("network").map(str::to_owned),
@@ -139,6 +150,42 @@ impl Reader<'_> {
             port: self.port()?,
         };
         Some(Some(ask))
+    }
+
+    /// The label that publishes the service.
+    fn publishing_label(&self) -> String {
+        label(if self.text("hosts").is_some() { "hosts" } else { "default_backend" })
+    }
+
+    /// TLS goes on to the service. What needs requests to be read has no effect.
+    fn passed_through(&mut self, mut hosts: BTreeSet<HostName>, default_backend: bool) -> Option<Ask> {
+        for key in OF_REQUESTS {
+            if self.text(key).is_none_or(|text| text.eq_ignore_ascii_case("false")) {
+                continue;
+            }
+            let message = "has no effect with ssl_passthrough: TLS ends at the service, so that no request is seen here";
+            self.notes.warning(&label(key), message, "remove it, or remove ssl_passthrough");
+        }
+        if default_backend {
+            hosts.insert(HostName::Any);
+        }
+        let balance = if self.flag("ip_hash") { Balance::Address } else { Balance::RoundRobin };
+        let (max_fails, fail_timeout) = (self.max_fails(), self.fail_timeout());
+        Some(Ask {
+            service: format!("lb.{}", self.workload.name),
+            label: self.publishing_label(),
+            hosts,
+            passthrough: true,
+            root: String::new(),
+            rewrite: false,
+            network: self.text("network").map(str::to_owned),
+            mode: self.mode(),
+            websockets: Vec::new(),
+            redirects: Vec::new(),
+            tls: Tls::default(),
+            upstream: Upstream { security: Security::None, balance, max_fails, fail_timeout },
+            port: self.port()?,
+        })
     }
 
     fn port(&mut self) -> Option<u16> {

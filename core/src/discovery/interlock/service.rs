@@ -30,8 +30,9 @@ pub fn write(workload: &Workload, settings: &Settings, asks: Vec<Ask>) -> (Vec<A
 /// Writes the service `name` with these servers.
 pub fn balancer(draft: &mut Draft, name: &str, ask: &Ask, places: &[Place]) {
     let upstream = &ask.upstream;
+    let section = if ask.passthrough { "tcp" } else { "http" };
     let mut set = |below: &[&str], key: &str, value: &str| {
-        let path = [&["http", "services", name, "loadBalancer"][..], below].concat();
+        let path = [&[section, "services", name, "loadBalancer"][..], below].concat();
         draft.set(&path, &ask.key(key), value);
     };
     match &upstream.balance {
@@ -50,6 +51,9 @@ pub fn balancer(draft: &mut Draft, name: &str, ask: &Ask, places: &[Place]) {
         if let Some(within) = &upstream.fail_timeout {
             set(&["passiveHealthCheck", "failureWindow"], "fail_timeout", within);
         }
+    }
+    if ask.passthrough {
+        return draft.addresses(name, &ask.key("port"), places);
     }
     if upstream.security == Security::Unverified {
         set(&["serversTransport"], "ssl_backend_tls_verify", UNVERIFIED);

@@ -4,16 +4,17 @@
 use super::{
     Options, names,
     options::{Exposed, expected_truth},
-    text,
+    section, text,
 };
 use crate::{
     config::Severity,
     discovery::{Draft, Kind, Settings, Workload, template::Context},
+    snapshot::Layer,
 };
 
 pub(super) fn complete(workload: &Workload, settings: &Settings, options: &Options<'_>, name: &str, draft: &mut Draft) {
-    let services = names(draft, "services");
-    let written = names(draft, "routers");
+    let services = names(draft, Layer::Http, "services");
+    let written = names(draft, Layer::Http, "routers");
     let rule = rule(workload, settings, name);
     let routers = match (&written[..], services.len()) {
         // Of a workload that has no service, the reason is told already.
@@ -32,14 +33,33 @@ pub(super) fn complete(workload: &Workload, settings: &Settings, options: &Optio
     };
     for router in &routers {
         if options.exposed == Exposed::Unclear {
-            hold(workload, router, draft);
+            hold(Layer::Http, workload, router, draft);
             continue;
         }
-        if text(draft, "routers", router, "rule").is_none() {
+        if text(draft, Layer::Http, "routers", router, "rule").is_none() {
             give_rule(router, &rule, settings, draft);
         }
-        if text(draft, "routers", router, "service").is_none() {
-            link(router, &services, draft);
+        if text(draft, Layer::Http, "routers", router, "service").is_none() {
+            link(Layer::Http, router, &services, draft);
+        }
+    }
+}
+
+/// Routers of connections get the service where only one can be meant. A rule is not made up for them: it would take connections of others.
+pub(super) fn complete_tcp(workload: &Workload, options: &Options<'_>, draft: &mut Draft) {
+    let services = names(draft, Layer::Tcp, "services");
+    for router in &names(draft, Layer::Tcp, "routers") {
+        if options.exposed == Exposed::Unclear {
+            hold(Layer::Tcp, workload, router, draft);
+            continue;
+        }
+        if text(draft, Layer::Tcp, "routers", router, "rule").is_none() {
+            let (path, label) = place(Layer::Tcp, router, "rule");
+            let remedy = "set it, for instance to HostSNI(`db.example.com`), or HostSNI(`*`) for every connection";
+            draft.spoil(&path, &label, "it has no rule, and there is no default one for connections", remedy);
+        }
+        if text(draft, Layer::Tcp, "routers", router, "service").is_none() {
+            link(Layer::Tcp, router, &services, draft);
         }
     }
 }
@@ -55,7 +75,7 @@ fn rule(workload: &Workload, settings: &Settings, name: &str) -> Result<String, 
 }
 
 fn give_rule(router: &str, rule: &Result<String, String>, settings: &Settings, draft: &mut Draft) {
-    let (path, label) = place(router, "rule");
+    let (path, label) = place(Layer::Http, router, "rule");
     let remedy = format!("set it, or correct providers.{}.defaultRule", settings.provider);
     match rule {
         Ok(rule) if !rule.trim().is_empty() => draft.set(&path, &label, rule.clone()),
@@ -64,8 +84,8 @@ fn give_rule(router: &str, rule: &Result<String, String>, settings: &Settings, d
     }
 }
 
-fn link(router: &str, services: &[String], draft: &mut Draft) {
-    let (path, label) = place(router, "service");
+fn link(layer: Layer, router: &str, services: &[String], draft: &mut Draft) {
+    let (path, label) = place(layer, router, "service");
     match services {
         [only] => draft.set(&path, &label, only.clone()),
         // It names the service that could not be made, so that its own reason is found.
@@ -78,15 +98,16 @@ fn link(router: &str, services: &[String], draft: &mut Draft) {
 }
 
 /// Nothing new of it is served, because of `traefik.enable`.
-fn hold(workload: &Workload, router: &str, draft: &mut Draft) {
+fn hold(layer: Layer, workload: &Workload, router: &str, draft: &mut Draft) {
     let enable = workload.labels.iter().find(|(label, _)| label.eq_ignore_ascii_case("traefik.enable"));
     if let Some((label, value)) = enable {
-        draft.spoil(&["http", "routers", router], label, expected_truth(value), "write true or false");
+        draft.spoil(&[section(layer), "routers", router], label, expected_truth(value), "write true or false");
     }
 }
 
-fn place<'r>(router: &'r str, key: &'static str) -> ([&'r str; 4], String) {
-    (["http", "routers", router, key], format!("traefik.http.routers.{router}.{key}"))
+fn place<'r>(layer: Layer, router: &'r str, key: &'static str) -> ([&'r str; 4], String) {
+    let section = section(layer);
+    ([section, "routers", router, key], format!("traefik.{section}.routers.{router}.{key}"))
 }
 
 fn listed(names: &[String]) -> String {

@@ -3,16 +3,18 @@
 use super::{
     Options, is_spoken_of, names,
     options::{expected_truth, truth},
-    text,
+    section, text,
     written::{ServerLabels, Written},
 };
 use crate::{
     config::{self, Severity},
     discovery::{Draft, Kind, Mode, Place, Problem, Settings, Wanted, Workload, placement},
+    snapshot::Layer,
 };
 
 /// Gives every load balancer that is written its servers. Where no service is written, makes one called `name`, if anything needs it.
 pub(super) fn complete(
+    layer: Layer,
     workload: &Workload,
     settings: &Settings,
     options: &Options<'_>,
@@ -20,14 +22,14 @@ pub(super) fn complete(
     name: &str,
     draft: &mut Draft,
 ) {
-    let filler = Filler { workload, settings, options };
-    let services = names(draft, "services");
+    let filler = Filler { layer, workload, settings, options };
+    let services = names(draft, layer, "services");
     for service in &services {
-        if is_load_balancer(draft, service) {
-            let labels = written.servers.get(&service.to_ascii_lowercase());
+        if is_load_balancer(draft, layer, service) {
+            let labels = written.servers.get(&(layer, service.to_ascii_lowercase()));
             let fault = filler.fill(service, labels.unwrap_or(&ServerLabels::default()), draft).err();
             if let Some(fault) = fault {
-                fault.spoil(service, workload, draft);
+                fault.spoil(layer, service, workload, draft);
             }
         }
     }
@@ -49,23 +51,25 @@ impl Fault {
     }
 
     /// The service is not served as it is written. Its last good version keeps to the instances that there are, so they are named all the same.
-    fn spoil(self, service: &str, workload: &Workload, draft: &mut Draft) {
-        let path = ["http", "services", service, "loadBalancer", "server"];
+    fn spoil(self, layer: Layer, service: &str, workload: &Workload, draft: &mut Draft) {
+        let path = [section(layer), "services", service, "loadBalancer", "server"];
         draft.spoil(&path, &self.label, self.message, self.remedy);
         for (index, instance) in workload.instances.iter().enumerate() {
-            let path = ["http", "services", service, "loadBalancer", "servers", &index.to_string(), "instance"];
+            let path = [section(layer), "services", service, "loadBalancer", "servers", &index.to_string(), "instance"];
             draft.set(&path, &self.label, instance.id.clone());
         }
     }
 }
 
-fn is_load_balancer(draft: &Draft, service: &str) -> bool {
-    let tree = draft.written().child("http").and_then(|http| http.child("services")).and_then(|services| services.child(service));
+fn is_load_balancer(draft: &Draft, layer: Layer, service: &str) -> bool {
+    let section = draft.written().child(section(layer));
+    let tree = section.and_then(|section| section.child("services")).and_then(|services| services.child(service));
     let other = ["weighted", "failover", "mirroring", "highestRandomWeight"];
     tree.is_some_and(|tree| tree.child("loadBalancer").is_some() || !other.iter().any(|kind| tree.child(kind).is_some()))
 }
 
 struct Filler<'a> {
+    layer: Layer,
     workload: &'a Workload,
     settings: &'a Settings,
     options: &'a Options<'a>,
@@ -74,10 +78,11 @@ struct Filler<'a> {
 impl Filler<'_> {
     /// The service that no label writes. Of a workload of which nobody spoke, and of one whose routers all name a service, none is missed.
     fn make(&self, name: &str, draft: &mut Draft) {
-        let routers = names(draft, "routers");
-        let needed = routers.is_empty() || routers.iter().any(|router| text(draft, "routers", router, "service").is_none());
+        let routers = names(draft, self.layer, "routers");
+        let needed =
+            routers.is_empty() || routers.iter().any(|router| text(draft, self.layer, "routers", router, "service").is_none());
         match (self.fill(name, &ServerLabels::default(), draft), is_spoken_of(self.workload)) {
-            (Err(fault), true) if needed => fault.spoil(name, self.workload, draft),
+            (Err(fault), true) if needed => fault.spoil(self.layer, name, self.workload, draft),
             (Err(fault), false) => draft.reject(Severity::Warning, &fault.label, fault.message, fault.remedy),
             _ => {}
         }
@@ -85,7 +90,8 @@ impl Filler<'_> {
 
     /// Writes the servers, unless it is not certain what they are.
     fn fill(&self, service: &str, labels: &ServerLabels<'_>, draft: &mut Draft) -> Result<(), Fault> {
-        let written = |key: &str| format!("traefik.http.services.{service}.loadbalancer.server.{key}");
+        let section = section(self.layer);
+        let written = |key: &str| format!("traefik.{section}.services.{service}.loadbalancer.server.{key}");
         let scheme = labels.scheme.map_or(Ok("http"), |(label, value)| scheme(label, value))?;
         let places = match labels.url {
             Some((label, url)) => {
@@ -101,7 +107,10 @@ impl Filler<'_> {
                     None => (written("port"), self.known_port(&written("port"))?),
                 };
                 let places = self.places(port, draft)?;
-                draft.servers(service, &label, scheme, &places);
+                match self.layer {
+                    Layer::Http => draft.servers(service, &label, scheme, &places),
+                    Layer::Tcp => draft.addresses(service, &label, &places),
+                }
                 places.len()
             }
         };

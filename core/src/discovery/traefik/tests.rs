@@ -245,8 +245,7 @@ fn what_has_no_effect_is_warned_of() {
         ("traefik.htpp.routers.web.rule", "x", "is not known, and has no effect (did you mean `http`?)"),
         ("traefik.tags", "dmz", "tags are of Traefik 1"),
         ("traefik.docker.netwrok", "front", "is not known, and has no effect (did you mean `network`?)"),
-        ("traefik.tcp.routers.db.rule", "HostSNI(`*`)", "routers and services of tcp and udp are not served yet"),
-        ("traefik.udp.services.dns.loadbalancer.server.port", "53", "routers and services of tcp and udp are not served yet"),
+        ("traefik.udp.services.dns.loadbalancer.server.port", "53", "routers and services of udp are not served yet"),
     ] {
         let (config, rejections) =
             served(service("web", 1, &[(label, value), ("traefik.http.services.web.loadbalancer.server.port", "80")]));
@@ -259,11 +258,7 @@ fn what_has_no_effect_is_warned_of() {
 
 #[test]
 fn streams_are_told_once_and_get_no_http() {
-    let labels = [
-        ("traefik.tcp.routers.db.rule", "HostSNI(`*`)"),
-        ("traefik.tcp.services.db.loadbalancer.server.port", "5432"),
-        ("traefik.udp.routers.dns.entrypoints", "dns"),
-    ];
+    let labels = [("traefik.udp.services.dns.loadbalancer.server.port", "53"), ("traefik.udp.routers.dns.entrypoints", "dns")];
     let (config, rejections) = served(service("db", 1, &labels));
     assert_eq!(rejections.len(), 1, "{rejections:#?}");
     assert_eq!((config.routers.len(), config.services.contains_key("db@swarm")), (0, false));
@@ -440,4 +435,49 @@ fn a_service_without_tasks_keeps_its_router_and_a_stopped_container_does_not() {
     assert_eq!((config.routers.len(), servers(&config, "web@swarm").len()), (1, 0));
     let (config, _) = serve(Settings { allow_empty_services: true, ..swarm() }, &[stopped(&[label])]);
     assert_eq!((config.routers.len(), servers(&config, "web@swarm").len()), (1, 0));
+}
+
+#[test]
+fn connections_are_routed_beside_requests_with_servers_of_their_own() {
+    let labels = [
+        ("traefik.tcp.routers.db.rule", "HostSNI(`db.example`)"),
+        ("traefik.tcp.routers.db.tls.passthrough", "true"),
+        ("traefik.tcp.services.db.loadbalancer.server.port", "5432"),
+        ("traefik.tcp.services.db.loadbalancer.proxyProtocol.version", "1"),
+    ];
+    let (config, rejections) = served(service("db", 2, &labels));
+    assert_eq!((rejections, config.routers.len()), (Vec::new(), 0), "nothing of it is HTTP");
+    let router = &config.tcp.routers["db@swarm"];
+    assert_eq!((router.service.as_str(), router.rule.text()), ("db@swarm", "HostSNI(`db.example`)"));
+    let ServiceKind::LoadBalancer(balancer) = &config.tcp.services["db@swarm"].kind else { panic!("no load balancer") };
+    let servers: Vec<_> = balancer.servers.iter().map(|s| (s.url.text.as_str(), s.instance.as_str())).collect();
+    assert_eq!(servers, [("10.0.1.11:5432", "db-task-1"), ("10.0.1.12:5432", "db-task-2")]);
+
+    let both = [&labels[..], &[("traefik.http.routers.web.rule", "Host(`web.example`)")]].concat();
+    let (config, rejections) = served(service("db", 1, &both));
+    assert_eq!((rejections, config.routers.len(), config.tcp.routers.len()), (Vec::new(), 1, 1));
+
+    let (config, rejections) = served(service("db", 1, &[("traefik.tcp.routers.db.rule", "HostSNI(`*`)")]));
+    assert_eq!(rejections, [""; 0], "its own service, at the port that is known");
+    assert_eq!(config.tcp.routers["db@swarm"].service.as_str(), "db@swarm");
+}
+
+#[test]
+fn what_is_wrong_with_labels_of_connections_is_named() {
+    for (label, value, words) in [
+        ("traefik.tcp.routers.db.entrypoints", "web", "no default one for connections"),
+        ("traefik.tcp.routers.db.rle", "HostSNI(`*`)", "did you mean `rule`?"),
+        ("traefik.tcp.services.db.loadbalancer.server.tls", "true", "not supported yet"),
+        ("traefik.tcp.services.db.loadbalancer.server.scheme", "http", "unknown key `scheme`"),
+        ("traefik.tcp.services.db.loadbalancer.servers[0].address", "a:1", "labels describe one server"),
+        ("traefik.tcp.middlewares.db.inflightconn.amount", "1", "not supported yet"),
+    ] {
+        let port = ("traefik.tcp.services.other.loadbalancer.server.port", "1");
+        let (config, rejections) = served(service("db", 1, &[(label, value), port]));
+        assert!(
+            rejections.iter().any(|text| text.starts_with("Error service db: traefik.tcp.") && text.contains(words)),
+            "{label}: {rejections:#?}"
+        );
+        assert!(config.tcp.services.contains_key("other@swarm"), "{label}");
+    }
 }

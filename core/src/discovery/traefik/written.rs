@@ -5,6 +5,7 @@ use super::options::Options;
 use crate::{
     config::{self, Severity},
     discovery::{Draft, Language, Workload},
+    snapshot::Layer,
 };
 use std::collections::BTreeMap;
 
@@ -12,8 +13,8 @@ use std::collections::BTreeMap;
 #[derive(Debug, Default)]
 pub(super) struct Written<'a> {
     /// By the service's name, its case folded.
-    pub(super) servers: BTreeMap<String, ServerLabels<'a>>,
-    /// The first label of tcp or udp.
+    pub(super) servers: BTreeMap<(Layer, String), ServerLabels<'a>>,
+    /// The first label of udp.
     pub(super) stream: Option<&'a str>,
 }
 
@@ -42,8 +43,8 @@ impl<'a> Written<'a> {
             }
             let (head, rest) = below.split_once('.').map_or((below, None), |(head, rest)| (head, Some(rest)));
             match (head.to_ascii_lowercase().as_str(), rest) {
-                ("http" | "tls", _) => written.unit(label, below, value, draft),
-                ("tcp" | "udp", _) => written.stream = written.stream.or(Some(label)),
+                ("http" | "tcp" | "tls", _) => written.unit(label, below, value, draft),
+                ("udp", _) => written.stream = written.stream.or(Some(label)),
                 ("enable", None) => {}
                 ("docker" | "swarm", Some(key)) => {
                     let known = Options::known(head);
@@ -67,18 +68,23 @@ impl<'a> Written<'a> {
         written
     }
 
-    /// One label below `traefik.http` or `traefik.tls`.
+    /// One label below `traefik.http`, `traefik.tcp` or `traefik.tls`.
     fn unit(&mut self, label: &'a str, below: &'a str, value: &'a str, draft: &mut Draft) {
         let path = match config::labels::segments(below) {
             Ok(path) => path,
             Err(message) => return self.unreadable(label, below, value, message, draft),
         };
         let is = |at: usize, name: &str| path.get(at).is_some_and(|part| part.eq_ignore_ascii_case(name));
-        if is(0, "http") && is(1, "services") && is(3, "loadbalancer") && (is(4, "server") || is(4, "servers")) {
+        let layer = path.first().and_then(|section| layer(section));
+        if let Some(layer) = layer
+            && is(1, "services")
+            && is(3, "loadbalancer")
+            && (is(4, "server") || is(4, "servers"))
+        {
             draft.declare(&path[..4]);
-            let servers = self.servers.entry(path[2].to_ascii_lowercase()).or_default();
-            servers.note(if is(4, "server") { &path[5..] } else { &path[4..] }, label, value);
-        } else if is(0, "http")
+            let servers = self.servers.entry((layer, path[2].to_ascii_lowercase())).or_default();
+            servers.note(layer, if is(4, "server") { &path[5..] } else { &path[4..] }, label, value);
+        } else if layer.is_some()
             && is(1, "routers")
             && path.len() == 4
             && value.trim().is_empty()
@@ -99,15 +105,12 @@ impl<'a> Written<'a> {
     /// A label whose name cannot be read spoils the unit that it belongs to; a service's servers are found all the same.
     fn unreadable(&mut self, label: &'a str, below: &'a str, value: &'a str, message: String, draft: &mut Draft) {
         let parts: Vec<&str> = below.splitn(4, '.').collect();
-        match parts[..] {
-            [http, services, name, _]
-                if http.eq_ignore_ascii_case("http")
-                    && services.eq_ignore_ascii_case("services")
-                    && !name.is_empty()
-                    && !name.contains('[') =>
+        match (parts.first().and_then(|section| layer(section)), &parts[..]) {
+            (Some(layer), [section, services, name, _])
+                if services.eq_ignore_ascii_case("services") && !name.is_empty() && !name.contains('[') =>
             {
-                draft.declare(&[http, services, name, "loadBalancer"]);
-                let servers = self.servers.entry(name.to_ascii_lowercase()).or_default();
+                draft.declare(&[section, services, name, "loadBalancer"]);
+                let servers = self.servers.entry((layer, name.to_ascii_lowercase())).or_default();
                 servers.wrong.get_or_insert((label, message, "write names separated by single dots".to_owned()));
             }
             _ => draft.label(label, below, value),
@@ -117,16 +120,23 @@ impl<'a> Written<'a> {
 
 impl<'a> ServerLabels<'a> {
     /// Of two spellings, the first in byte order counts.
-    fn note(&mut self, path: &[&str], label: &'a str, value: &'a str) {
+    fn note(&mut self, layer: Layer, path: &[&str], label: &'a str, value: &'a str) {
         let key = path.join(".");
-        let place = match key.to_ascii_lowercase().as_str() {
-            "port" => &mut self.port,
-            "scheme" => &mut self.scheme,
-            "url" => &mut self.url,
-            "weight" => &mut self.weight,
-            "preservepath" => &mut self.preserve_path,
+        let place = match (layer, key.to_ascii_lowercase().as_str()) {
+            (_, "port") => &mut self.port,
+            (Layer::Http, "scheme") => &mut self.scheme,
+            (Layer::Http, "url") => &mut self.url,
+            (Layer::Http, "weight") => &mut self.weight,
+            (Layer::Http, "preservepath") => &mut self.preserve_path,
+            (Layer::Tcp, "tls") if value.trim().eq_ignore_ascii_case("false") => return,
+            (Layer::Tcp, "tls") => {
+                let message = "TLS to servers of TCP services is known, but not supported yet".to_owned();
+                let remedy = "remove it: a router with `tls.passthrough` brings the client's own TLS to the server".to_owned();
+                self.wrong.get_or_insert((label, message, remedy));
+                return;
+            }
             _ => {
-                let (message, remedy) = unknown(&key, label);
+                let (message, remedy) = unknown(layer, &key, label);
                 self.wrong.get_or_insert((label, message, remedy));
                 return;
             }
@@ -135,12 +145,20 @@ impl<'a> ServerLabels<'a> {
     }
 }
 
-fn unknown(key: &str, label: &str) -> (String, String) {
+/// The layer whose units stand below this section.
+fn layer(section: &str) -> Option<Layer> {
+    [Layer::Http, Layer::Tcp].into_iter().find(|layer| super::section(*layer).eq_ignore_ascii_case(section))
+}
+
+fn unknown(layer: Layer, key: &str, label: &str) -> (String, String) {
     if key.starts_with("servers") {
-        let service = label.split('.').nth(3).unwrap_or_default();
-        let remedy = format!("write for instance `traefik.http.services.{service}.loadbalancer.server.port`");
+        let (section, service) = (super::section(layer), label.split('.').nth(3).unwrap_or_default());
+        let remedy = format!("write for instance `traefik.{section}.services.{service}.loadbalancer.server.port`");
         return ("labels describe one server, which is this workload itself".to_owned(), remedy);
     }
-    let known = ["port", "scheme", "url", "weight", "preservePath"];
-    (format!("unknown key {}", config::quote(key)), config::remedy_for_name(key, known))
+    let known: &[&str] = match layer {
+        Layer::Http => &["port", "scheme", "url", "weight", "preservePath"],
+        Layer::Tcp => &["port"],
+    };
+    (format!("unknown key {}", config::quote(key)), config::remedy_for_name(key, known.iter().copied()))
 }

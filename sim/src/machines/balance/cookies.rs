@@ -34,7 +34,20 @@ impl Forgery {
             Among, Contradicted, Empty, Lengthened, None, OtherName, Plain, Quoted, Random, Shortened, Twice, UpperCase,
         };
         chance.pick(&[
-            None, None, None, Among, Quoted, Twice, Random, Shortened, Lengthened, UpperCase, OtherName, Contradicted, Plain, Empty,
+            None,
+            None,
+            None,
+            Among,
+            Quoted,
+            Twice,
+            Random,
+            Shortened,
+            Lengthened,
+            UpperCase,
+            OtherName,
+            Contradicted,
+            Plain,
+            Empty,
         ])
     }
 }

@@ -163,7 +163,11 @@ mod tests {
         let first = served(&[(3, Unit::of(What::Prefix(1)))], &Served::default());
         let tangled = [(0, chain(&[1])), (1, chain(&[0, 2])), (2, chain(&[3])), (3, chain(&[3]))];
         let second = served(&tangled, &first);
-        assert_eq!(second.units.keys().map(|at| at.name).collect::<Vec<_>>(), [2, 3], "d keeps its version, and c has what it needs");
+        assert_eq!(
+            second.units.keys().map(|at| at.name).collect::<Vec<_>>(),
+            [2, 3],
+            "d keeps its version, and c has what it needs"
+        );
         assert!(second.circles);
     }
 }

@@ -184,9 +184,7 @@ impl Unit {
             (Kind::Service, 6 | 7) => What::Weighted {
                 children: several(chance, 2).into_iter().map(|child| (child, chance.within(0, 3) as u32)).collect(),
             },
-            (Kind::Service, _) => {
-                What::Failover { main: Reference::draw(lost, chance), fallback: Reference::draw(lost, chance) }
-            }
+            (Kind::Service, _) => What::Failover { main: Reference::draw(lost, chance), fallback: Reference::draw(lost, chance) },
             (Kind::Middleware, 0..=5) => What::Prefix(chance.within(0, 9) as u8),
             (Kind::Middleware, _) => What::Chain(several(chance, 2)),
         };
@@ -420,7 +418,11 @@ mod tests {
                 (at(Kind::Middleware, 1), unit(What::Prefix(3))),
             ];
             let raw = read(&units.iter().map(|(at, unit)| (*at, unit)).collect::<Vec<_>>());
-            assert_eq!((raw.routers().collect::<Vec<_>>(), raw.services().collect::<Vec<_>>()), (vec!["a"], vec!["b"]), "{provider:?}");
+            assert_eq!(
+                (raw.routers().collect::<Vec<_>>(), raw.services().collect::<Vec<_>>()),
+                (vec!["a"], vec!["b"]),
+                "{provider:?}"
+            );
         }
     }
 

@@ -101,7 +101,9 @@ impl Probes {
         judge.notes(u64::from(self.up));
         let next = self.health.next_probe();
         let soonest = now + self.interval() * 9 / 10;
-        judge.holds(Oracle::Liveness, (soonest..=now + self.longest()).contains(&next), || format!("the next probe is at {next:?}, now is {now:?}"))
+        judge.holds(Oracle::Liveness, (soonest..=now + self.longest()).contains(&next), || {
+            format!("the next probe is at {next:?}, now is {now:?}")
+        })
     }
 
     fn interval(&self) -> Duration {

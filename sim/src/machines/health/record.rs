@@ -196,7 +196,10 @@ mod tests {
             record.is_bad(Duration::from_secs(second))
         };
         use Outcome::{Failure, Success};
-        assert_eq!([(1, Failure), (1, Failure), (1, Failure)].map(|(at, outcome)| observe(&mut record, at, outcome)), [false, false, true]);
+        assert_eq!(
+            [(1, Failure), (1, Failure), (1, Failure)].map(|(at, outcome)| observe(&mut record, at, outcome)),
+            [false, false, true]
+        );
         assert!(!observe(&mut record, 2, Success), "a success is no straw");
         assert!(observe(&mut record, 2, Failure), "one of five succeeded");
         assert!(!observe(&mut record, 30, Failure), "that was long ago");

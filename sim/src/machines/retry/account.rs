@@ -33,7 +33,9 @@ impl Account {
     pub(super) fn withdraw(&mut self, now: Duration, granted: bool, judge: &mut Judge) -> Verdict {
         self.pass(now);
         let millisecond = i128::from(self.config.per_second) * 1_000_000;
-        let told = |this: &Self| format!("{:?}: {:.4} retries were left, granted: {granted}", this.config, this.level as f64 / RETRY as f64);
+        let told = |this: &Self| {
+            format!("{:?}: {:.4} retries were left, granted: {granted}", this.config, this.level as f64 / RETRY as f64)
+        };
         if granted {
             judge.holds(Oracle::Bounded, self.level + millisecond >= RETRY, || told(self))?;
             self.level -= RETRY;

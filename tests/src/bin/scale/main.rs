@@ -3,7 +3,8 @@
 //! The manager is [`fairlead_tests::engine`]; the gateway is the release binary, pinned to the first CPU while manager, backend and
 //! client have the last, so that CPU time and latencies are the gateway's own.
 //!
-//! Options: `--services N` (5000, for changes), `--changes N` (40 each), `--seconds N` (30, at rest).
+//! Options: `--services N` (5000, for changes), `--changes N` (100 each way), `--seconds N` (30, at rest). The goal for changes is one for
+//! the 99th percentile: of 100 changes, the worst but one.
 
 #![forbid(unsafe_code)]
 
@@ -28,7 +29,7 @@ fn main() -> ExitCode {
     };
     let options = Options {
         services: number("--services", 5000),
-        changes: number("--changes", 40),
+        changes: number("--changes", 100),
         seconds: number("--seconds", 30) as u64,
     };
     if std::env::var_os("FAIRLEAD").is_none() {
@@ -92,8 +93,9 @@ fn changes(options: &Options) -> bool {
             .collect();
         millis.sort_by(f64::total_cmp);
         let at = |share: f64| millis[((millis.len() as f64 * share).ceil() as usize).clamp(1, millis.len()) - 1];
-        println!("  with {way:<14} p50 {:>7.1} ms, p99 {:>7.1} ms (goal: at most {goal} ms)", at(0.5), at(0.99));
-        good &= at(0.99) <= goal;
+        let (median, tail, worst) = (at(0.5), at(0.99), at(1.0));
+        println!("  with {way:<14} p50 {median:>7.1} ms, p99 {tail:>7.1} ms (goal: at most {goal} ms), worst {worst:>7.1} ms");
+        good &= tail <= goal;
     }
     println!("  resident memory of the gateway: {} MiB", gateway.process.resident_kib() / 1024);
     good

@@ -12,8 +12,8 @@ async fn connect(daemon: &Daemon) -> Result<Engine, Failure> {
     Engine::connect(&endpoints(&options).expect("an endpoint")[0], &options).await
 }
 
-async fn services(engine: &mut Engine) -> Result<Option<(Vec<Service>, Bytes)>, Failure> {
-    engine.list("/services", &Bytes::new()).await
+async fn services(engine: &mut Engine) -> Result<Option<List<Service>>, Failure> {
+    engine.list("/services", &Arc::default()).await
 }
 
 both! {
@@ -56,7 +56,7 @@ both! {
         let mut options = daemon.options("swarm");
         options.endpoints = vec![format!("http://{}", modern.address)];
         let mut engine = Engine::connect(&endpoints(&options).expect("an endpoint")[0], &options).await.expect("a daemon");
-        assert_eq!(services(&mut engine).await.expect("a list").expect("new").0, []);
+        assert_eq!(services(&mut engine).await.expect("a list").expect("new").values(), []);
     }
 
     refusals_are_sorted_by_what_may_help {

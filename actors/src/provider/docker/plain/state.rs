@@ -41,7 +41,7 @@ pub enum News {
 /// See the head of this file.
 #[derive(Debug, Default)]
 pub struct State {
-    pub(super) containers: BTreeMap<String, Container>,
+    pub(super) containers: BTreeMap<String, Arc<Container>>,
     /// Containers on their way out, and since when.
     pub(super) leaving: BTreeMap<String, Instant>,
     /// Networks that this gateway shares, by id, as far as that is known.
@@ -54,8 +54,8 @@ pub struct State {
 
 impl State {
     /// A list of all containers.
-    pub fn apply(&mut self, list: Vec<Container>, now: Instant) -> News {
-        let list: BTreeMap<String, Container> = list
+    pub fn apply(&mut self, list: Vec<Arc<Container>>, now: Instant) -> News {
+        let list: BTreeMap<String, Arc<Container>> = list
             .into_iter()
             .filter(|container| !is_of_swarm(container))
             .map(|container| (container.id.clone(), container))

@@ -6,6 +6,7 @@ use fairlead_core::discovery::{Instance, Kind, Network, Published, Workload};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -138,7 +139,7 @@ fn instance(state: &State, container: &Container) -> Instance {
 fn attachments(state: &State, container: &Container, hops: usize) -> Vec<(Network, Vec<IpAddr>)> {
     let mode = container.host_config.network_mode.as_str();
     if let Some(other) = mode.strip_prefix("container:") {
-        let is_it = |c: &&Container| c.id.starts_with(other) || container_name(c) == other;
+        let is_it = |c: &&Arc<Container>| c.id.starts_with(other) || container_name(c) == other;
         let found = state.containers.values().find(is_it).filter(|_| hops > 0 && !other.is_empty());
         return found.map(|found| attachments(state, found, hops - 1)).unwrap_or_default();
     }

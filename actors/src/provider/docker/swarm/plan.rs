@@ -5,7 +5,7 @@
 //!   them: a daemon drops events when it is busy, and says nothing of it.
 //! - In motion (an event in the last three seconds; an update, a rollback, tasks fewer or more than wanted in the last
 //!   minute): every 250 ms. Never so often that asking takes more than an eighth of the time.
-//! - An event is looked after at once, the next at least 100 ms later.
+//! - An event is looked after at once, however soon after a poll; the next event at least 100 ms later.
 //! - An event about a few services: those alone, and their tasks; also while another look is under way.
 //! - Everything, with networks, nodes and this gateway's own container: at first, when the stream of events was opened anew,
 //!   and every 30 s.
@@ -51,6 +51,8 @@ pub struct Plan {
     everything: Option<Instant>,
     /// When the last look began, of any kind.
     last: Option<Instant>,
+    /// When the last look because of events began.
+    hurried: Option<Instant>,
     /// When all tasks were looked at.
     polled: Option<Instant>,
     /// How long that took.
@@ -62,7 +64,16 @@ pub struct Plan {
 impl Plan {
     /// At rest there is a look every `interval`.
     pub fn new(interval: Duration) -> Self {
-        Self { interval, everything: None, last: None, polled: None, took: Duration::ZERO, stirred: None, changed: None }
+        Self {
+            interval,
+            everything: None,
+            last: None,
+            hurried: None,
+            polled: None,
+            took: Duration::ZERO,
+            stirred: None,
+            changed: None,
+        }
     }
 
     /// When to look without being told. `random` is any number.
@@ -79,13 +90,13 @@ impl Plan {
 
     /// When to look because of an event.
     pub fn early(&self, now: Instant) -> Instant {
-        self.last.map_or(now, |last| (last + APART).max(now))
+        self.hurried.map_or(now, |last| (last + APART).max(now))
     }
 
     /// What to look at now. `heard`: what events said since the last look.
     pub fn look(&mut self, heard: &News, now: Instant) -> Look {
         if !heard.is_empty() {
-            self.stirred = Some(now);
+            (self.stirred, self.hurried) = (Some(now), Some(now));
         }
         self.last = Some(now);
         let connected = heard.connected && !(planted!("event_gap") && self.everything.is_some());
@@ -111,7 +122,7 @@ impl Plan {
 
     /// A few services are looked at while another look is under way.
     pub fn aside(&mut self, now: Instant) {
-        self.stirred = Some(now);
+        (self.stirred, self.hurried) = (Some(now), Some(now));
     }
 
     /// A look ended, and brought a change or not.
@@ -192,5 +203,18 @@ mod tests {
         assert!(look.nodes && look.tasks && look.services && !look.networks);
         let look = plan.look(&News { networks: true, ..services(&["a"]) }, at + SECOND);
         assert!(look.only.is_empty() && look.tasks && look.services && look.networks);
+    }
+
+    #[test]
+    fn events_wait_for_each_other_and_not_for_polls() {
+        let mut plan = Plan::new(SECOND);
+        let at = now();
+        plan.look(&News::default(), at);
+        assert_eq!(plan.early(at), at);
+        plan.look(&services(&["a"]), at);
+        plan.look(&News::default(), at + APART / 2);
+        assert_eq!(plan.early(at + APART / 2), at + APART);
+        plan.aside(at + APART);
+        assert_eq!(plan.early(at + APART), at + APART * 2);
     }
 }

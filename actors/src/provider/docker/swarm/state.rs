@@ -39,14 +39,14 @@ pub const STALE: Duration = Duration::from_secs(15);
 /// The desired state of what is meant to run.
 const RUNNING: &str = "running";
 
-/// What was read in one go.
+/// What was read in one go. What did not change since the last time is shared with it, and compared by that.
 #[derive(Debug, Default)]
 pub struct Reading {
-    pub services: Seen<Vec<Service>>,
+    pub services: Seen<Vec<Arc<Service>>>,
     /// Those that are meant to run.
-    pub tasks: Seen<Vec<Task>>,
-    pub networks: Seen<Vec<Network>>,
-    pub nodes: Seen<Vec<Node>>,
+    pub tasks: Seen<Vec<Arc<Task>>>,
+    pub networks: Seen<Vec<Arc<Network>>>,
+    pub nodes: Seen<Vec<Arc<Node>>>,
     /// Networks that this gateway's container is on; `None`: there is no such container here.
     pub inspected: Seen<Option<BTreeSet<String>>>,
 }
@@ -83,11 +83,11 @@ pub enum News {
 /// See the head of this file.
 #[derive(Debug)]
 pub struct State {
-    pub(super) services: BTreeMap<String, Service>,
+    pub(super) services: BTreeMap<String, Arc<Service>>,
     /// By service; each by id.
-    pub(super) tasks: BTreeMap<String, Vec<Task>>,
-    pub(super) networks: BTreeMap<String, Network>,
-    pub(super) nodes: BTreeMap<String, Node>,
+    pub(super) tasks: BTreeMap<String, Vec<Arc<Task>>>,
+    pub(super) networks: BTreeMap<String, Arc<Network>>,
+    pub(super) nodes: BTreeMap<String, Arc<Node>>,
     /// The beginning of this gateway's container's id.
     me: Option<String>,
     inspected: Option<BTreeSet<String>>,
@@ -174,7 +174,7 @@ impl State {
         let mut dirty = BTreeSet::new();
         let mut all = false;
         if let Seen::New(list) = reading.services {
-            let list: BTreeMap<String, Service> = list.into_iter().map(|service| (service.id.clone(), service)).collect();
+            let list: BTreeMap<String, Arc<Service>> = list.into_iter().map(|service| (service.id.clone(), service)).collect();
             mark(&self.services, &list, &mut dirty);
             self.moved = !dirty.is_empty();
             self.services = list;
@@ -185,12 +185,12 @@ impl State {
             self.tasks = list;
         }
         if let Seen::New(list) = reading.networks {
-            let list: BTreeMap<String, Network> = list.into_iter().map(|network| (network.id.clone(), network)).collect();
+            let list: BTreeMap<String, Arc<Network>> = list.into_iter().map(|network| (network.id.clone(), network)).collect();
             all |= list != self.networks;
             self.networks = list;
         }
         if let Seen::New(list) = reading.nodes {
-            let list: BTreeMap<String, Node> = list.into_iter().map(|node| (node.id.clone(), node)).collect();
+            let list: BTreeMap<String, Arc<Node>> = list.into_iter().map(|node| (node.id.clone(), node)).collect();
             all |= list != self.nodes;
             self.nodes = list;
         }
@@ -208,8 +208,9 @@ impl State {
 
     /// Puts what was read alone into the lists, in the place of what they say of it, unless they know of a later write.
     fn keep(&self, alone: &BTreeSet<String>, reading: &mut Reading) {
-        let is_later =
-            |service: &Service| self.services.get(&service.id).is_some_and(|known| service.version.index > known.version.index);
+        let is_later = |service: &Arc<Service>| {
+            self.services.get(&service.id).is_some_and(|known| service.version.index > known.version.index)
+        };
         let listed = reading.services.as_new().map(Vec::as_slice).unwrap_or_default();
         let later: BTreeSet<String> = listed.iter().filter(|s| is_later(s)).map(|service| service.id.clone()).collect();
         let kept = alone - &later;
@@ -225,7 +226,8 @@ impl State {
 
     /// One service was read, and its tasks after it. `None`: the managers say that there is no such service.
     pub fn apply_one(&mut self, id: &str, service: Option<Service>, tasks: Vec<Task>) -> News {
-        let gone = |task: &&Task| !tasks.iter().any(|other| other.id == task.id);
+        let (service, tasks): (_, Vec<_>) = (service.map(Arc::new), tasks.into_iter().map(Arc::new).collect());
+        let gone = |task: &&Arc<Task>| !tasks.iter().any(|other| other.id == task.id);
         let gone: Vec<String> = self.tasks.get(id).into_iter().flatten().filter(gone).map(|task| task.id.clone()).collect();
         let Some(service) = service.filter(|service| service.id == id) else {
             gone.iter().map(String::as_str).chain([id]).for_each(|id| self.buried.add(id));
@@ -233,8 +235,9 @@ impl State {
             self.tasks.remove(id);
             return self.settle(Dirty::Some([id.to_owned()].into()));
         };
-        let newest =
-            |service: &Service, tasks: &[Task]| tasks.iter().map(|task| task.version.index).fold(service.version.index, u64::max);
+        let newest = |service: &Service, tasks: &[Arc<Task>]| {
+            tasks.iter().map(|task| task.version.index).fold(service.version.index, u64::max)
+        };
         let known = self.tasks.get(id).map_or(&[][..], Vec::as_slice);
         // It may be another manager that is asked for one service than for all. Where only tasks went, the next lists tell.
         let fell = self.services.get(id).is_some_and(|of| newest(of, known) > newest(&service, &tasks));
@@ -316,8 +319,9 @@ impl State {
 
     fn suspected(&self, reading: &Reading) -> Option<Suspicion> {
         let (services, tasks) = (reading.services.as_new().map(Vec::as_slice), reading.tasks.as_new().map(Vec::as_slice));
-        let fell =
-            |service: &Service| self.services.get(&service.id).is_some_and(|known| known.version.index > service.version.index);
+        let fell = |service: &Arc<Service>| {
+            self.services.get(&service.id).is_some_and(|known| known.version.index > service.version.index)
+        };
         if services.is_some_and(|list| list.iter().any(fell)) || tasks.is_some_and(|list| self.has_fallen(list)) {
             return Some(Suspicion::Older);
         }
@@ -328,18 +332,19 @@ impl State {
             && !matches!(reading.services, Seen::Unasked)
             && !matches!(reading.tasks, Seen::Same)
         {
-            let newest = |list: &mut dyn Iterator<Item = &Service>| list.map(|service| service.version.index).max();
+            let newest = |list: &mut dyn Iterator<Item = &Arc<Service>>| list.map(|service| service.version.index).max();
             // The same services as before may come with older tasks.
             let of_services = services.map_or_else(|| newest(&mut self.services.values()), |list| newest(&mut list.iter()));
             let of_tasks = tasks.unwrap_or_default().iter().map(|task| task.version.index).max();
-            if !services.is_some_and(<[Service]>::is_empty) && of_services.max(of_tasks).is_none_or(|newest| newest < reach) {
+            if !services.is_some_and(<[_]>::is_empty) && of_services.max(of_tasks).is_none_or(|newest| newest < reach) {
                 return Some(Suspicion::Older);
             }
         }
-        if !self.services.is_empty() && services.is_some_and(<[Service]>::is_empty) {
+        if !self.services.is_empty() && services.is_some_and(<[_]>::is_empty) {
             return Some(Suspicion::NoServices);
         }
-        let wants_some = |service: &Service| service.spec.mode.replicated.as_ref().is_none_or(|mode| mode.replicas != Some(0));
+        let wants_some =
+            |service: &Arc<Service>| service.spec.mode.replicated.as_ref().is_none_or(|mode| mode.replicas != Some(0));
         let bereft = |id: &String| {
             let service = match services {
                 Some(list) => list.iter().find(|service| service.id == *id),
@@ -347,15 +352,15 @@ impl State {
             };
             service.is_some_and(wants_some)
         };
-        if tasks.is_some_and(<[Task]>::is_empty) && self.tasks.keys().filter(|id| bereft(id)).nth(1).is_some() {
+        if tasks.is_some_and(<[_]>::is_empty) && self.tasks.keys().filter(|id| bereft(id)).nth(1).is_some() {
             return Some(Suspicion::NoTasks);
         }
         None
     }
 
     /// Whether a task that is known comes in an older version.
-    fn has_fallen(&self, list: &[Task]) -> bool {
-        let known = |task: &Task| {
+    fn has_fallen(&self, list: &[Arc<Task>]) -> bool {
+        let known = |task: &Arc<Task>| {
             let tasks = self.tasks.get(&task.service)?;
             Some(&tasks[tasks.binary_search_by(|known| known.id.cmp(&task.id)).ok()?])
         };
@@ -363,7 +368,7 @@ impl State {
     }
 
     /// Whether something is there again that went.
-    fn has_risen(&self, services: Option<&[Service]>, tasks: Option<&[Task]>) -> bool {
+    fn has_risen(&self, services: Option<&[Arc<Service>]>, tasks: Option<&[Arc<Task>]>) -> bool {
         services.is_some_and(|list| list.iter().any(|service| self.buried.has(&service.id)))
             || tasks.is_some_and(|list| list.iter().any(|task| task.desired == RUNNING && self.buried.has(&task.id)))
     }
@@ -440,7 +445,7 @@ impl State {
     /// Networks of this gateway's own container: as its task says, and as the daemon says that runs it. Once found, they
     /// stay until found otherwise.
     fn locate(&self) -> Option<BTreeSet<String>> {
-        let mine = |task: &&Task| self.me.as_ref().is_some_and(|me| task.status.container.id.starts_with(me.as_str()));
+        let mine = |task: &&Arc<Task>| self.me.as_ref().is_some_and(|me| task.status.container.id.starts_with(me.as_str()));
         let task = self.tasks.values().flatten().find(mine);
         let attached = task.map(|task| task.attachments.iter().map(|attachment| attachment.network.id.clone()).collect());
         match (attached, self.inspected.clone()) {
@@ -451,8 +456,8 @@ impl State {
     }
 }
 
-fn by_service(list: Vec<Task>) -> BTreeMap<String, Vec<Task>> {
-    let mut map: BTreeMap<String, Vec<Task>> = BTreeMap::new();
+fn by_service(list: Vec<Arc<Task>>) -> BTreeMap<String, Vec<Arc<Task>>> {
+    let mut map: BTreeMap<String, Vec<Arc<Task>>> = BTreeMap::new();
     for task in list {
         // A proxy or a manager that ignores the filter is borne.
         if task.desired == RUNNING || planted!("desired_ignored") {

@@ -116,6 +116,34 @@ both! {
         assert!(running.is_steady(Duration::from_secs(4)).await);
     }
 
+    what_was_read_alone_is_held_against_a_list_that_did_not_change {
+        let daemon = Daemon::start();
+        daemon.change(|world| world.serve("web", 1, 10));
+        let mut running = run(provider(&daemon));
+        running.served().await;
+        // One manager knows of an update, and the one that is asked for lists does not.
+        daemon.change(|world| {
+            let mut service = world.services["web"].clone();
+            service["Version"]["Index"] = 99.into();
+            service["Spec"]["Labels"]["traefik.http.services.web.loadbalancer.server.port"] = "8080".into();
+            world.spoilt.insert("/services/web", Reply::ok(service.to_string()));
+        });
+        daemon.say("service", "update", "web");
+        running.until("web", &["10.0.1.10:8080 web-1"]).await;
+        let (message, _) = running.failing().await;
+        assert!(message.contains("older"), "{message}");
+        assert!(running.is_steady(Duration::from_secs(2)).await);
+        // Until the other one knows it too.
+        daemon.change(|world| {
+            world.spoilt.clear();
+            world.update("web", |service| {
+                service["Version"]["Index"] = 99.into();
+                service["Spec"]["Labels"]["traefik.http.services.web.loadbalancer.server.port"] = "8080".into();
+            });
+        });
+        running.healthy().await;
+    }
+
     a_change_that_no_event_told_is_found_and_the_stream_given_up {
         let daemon = Daemon::start();
         daemon.change(|world| world.serve("web", 1, 10));

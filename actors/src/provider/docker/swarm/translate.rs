@@ -6,6 +6,7 @@ use fairlead_core::discovery::{Instance, Kind, Network, Published, Workload};
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
@@ -20,7 +21,8 @@ pub(super) fn runs(task: &Task) -> bool {
 /// What `service` is to the label languages.
 pub(super) fn workload(state: &State, service: &Service) -> Workload {
     let tasks = state.tasks.get(&service.id).map_or(&[][..], Vec::as_slice);
-    let running: Vec<&Task> = tasks.iter().filter(|task| runs(task) && !is_replaced(state, task, tasks)).collect();
+    let running: Vec<&Task> =
+        tasks.iter().map(|task| &**task).filter(|task| runs(task) && !is_replaced(state, task, tasks)).collect();
     Workload {
         kind: Kind::SwarmService,
         id: service.id.clone(),
@@ -40,9 +42,9 @@ fn age(service: &Service) -> Duration {
 }
 
 /// Whether its node is down and its slot runs elsewhere since.
-fn is_replaced(state: &State, task: &Task, tasks: &[Task]) -> bool {
+fn is_replaced(state: &State, task: &Task, tasks: &[Arc<Task>]) -> bool {
     let is_down = state.nodes.get(&task.node).is_some_and(|node| node.status.state == "down");
-    let replaces = |other: &Task| {
+    let replaces = |other: &Arc<Task>| {
         runs(other) && other.slot == task.slot && other.node != task.node && other.version.index > task.version.index
     };
     is_down && task.slot != 0 && tasks.iter().any(replaces)
@@ -98,7 +100,7 @@ fn is_host(attachment: &Attachment) -> bool {
 fn instance(state: &State, service: &Service, task: &Task) -> Instance {
     let node = state.nodes.get(&task.node);
     let host_name = node.map(|node| node.description.host_name.as_str()).filter(|name| !name.is_empty());
-    let node_address = node.and_then(node_ip);
+    let node_address = node.and_then(|node| node_ip(node));
     let place = if task.slot == 0 { host_name.unwrap_or(&task.node).to_owned() } else { task.slot.to_string() };
     Instance {
         id: task.id.clone(),

@@ -99,18 +99,81 @@ fn a_secret_that_is_not_mounted_is_named_with_what_to_do() {
     assert_eq!(config.tls.certificates, []);
 }
 
+/// Routers of connections as texts, highest priority first.
+fn passed(config: &Config) -> Vec<String> {
+    let mut routers: Vec<_> = config.tcp.routers.values().collect();
+    routers.sort_by_key(|router| std::cmp::Reverse(router.priority));
+    let text = |router: &std::sync::Arc<crate::config::dynamic::TcpRouter>| {
+        assert!(router.tls.as_ref().is_some_and(|tls| tls.passthrough), "{router:?}");
+        format!("{}: {} → {}", router.name.local(), router.rule.text(), router.service.local())
+    };
+    routers.into_iter().map(text).collect()
+}
+
 #[test]
-fn what_is_passed_through_is_refused_and_not_served_in_the_clear() {
-    let labels = [HOST, PORT, ("ssl_passthrough", "true")];
+fn what_is_passed_through_is_routed_by_server_name_and_not_served_in_the_clear() {
+    let labels = [HOST, PORT, ("ssl_passthrough", "true"), ("ip_hash", "true")];
     let mut discovery = Discovery::new(settings());
-    discovery.compose(&[web("demo", 1, &[HOST, PORT])], &mounts(&[]));
-    let (raw, rejections) = discovery.compose(&[web("demo", 1, &labels)], &mounts(&[]));
+    discovery.compose(&[web("demo", 2, &[HOST, PORT])], &mounts(&[]));
+    let (raw, rejections) = discovery.compose(&[web("demo", 2, &labels)], &mounts(&[]));
     let (config, rejections) = resolved(raw, rejections);
-    assert_eq!(routes(&config), [""; 0], "not the last good version either");
-    assert!(
-        rejections[0].starts_with("Error service demo: com.docker.lb.ssl_passthrough: TLS cannot be passed"),
-        "{rejections:?}"
+    assert_eq!(rejections, [""; 0]);
+    assert_eq!(
+        (routes(&config), config.services.contains_key("lb.demo@swarm")),
+        (Vec::new(), false),
+        "not what it was before either"
     );
+    assert_eq!(passed(&config), ["lb-sni.demo.local: HostSNI(`demo.local`) → lb.demo"]);
+    let router = &config.tcp.routers["lb-sni.demo.local@swarm"];
+    assert_eq!(router.entry_points, gateway().default_entry_points, "where routers of this language are");
+    let ServiceKind::LoadBalancer(balancer) = &config.tcp.services["lb.demo@swarm"].kind else { panic!("no load balancer") };
+    let servers: Vec<_> = balancer.servers.iter().map(|s| (s.url.text.as_str(), s.instance.as_str())).collect();
+    assert_eq!(servers, [("10.0.1.11:8080", "demo-task-1"), ("10.0.1.12:8080", "demo-task-2")]);
+    assert_eq!(balancer.strategy, Strategy::Hrw);
+}
+
+#[test]
+fn what_is_passed_through_may_be_shared_wide_or_everything() {
+    let pass = ("ssl_passthrough", "true");
+    let config = clean(&[
+        web("a", 1, &[HOST, PORT, pass]),
+        aged(1, web("b", 2, &[HOST, PORT, pass])),
+        web("wide", 1, &[("hosts", "*.example.com"), PORT, pass]),
+        web("rest", 1, &[("default_backend", "true"), PORT, pass]),
+    ]);
+    assert_eq!(
+        passed(&config),
+        [
+            "lb-sni.demo.local: HostSNI(`demo.local`) → lb.demo.local",
+            r"lb-sni.*.example.com: HostSNIRegexp(`^.+\.example\.com$`) → lb.wide",
+            "lb-sni.*: HostSNI(`*`) → lb.rest",
+        ]
+    );
+    let ServiceKind::Weighted(shares) = &config.tcp.services["lb.demo.local@swarm"].kind else { panic!("not shared") };
+    assert_eq!(
+        shares.services.iter().map(|(name, weight)| (name.as_str(), *weight)).collect::<Vec<_>>(),
+        [("lb.b@swarm", 2), ("lb.a@swarm", 1)]
+    );
+    assert_eq!(routes(&config), [""; 0]);
+}
+
+#[test]
+fn what_needs_requests_has_no_effect_on_what_is_passed_through() {
+    let pass = ("ssl_passthrough", "true");
+    let labels = [HOST, PORT, pass, ("context_root", "/a"), ("ssl_cert", "not.mounted"), ("ssl_only", "false")];
+    let (config, rejections) = serve(&[web("demo", 1, &labels)]);
+    assert_eq!(passed(&config).len(), 1);
+    assert_eq!(rejections.len(), 2, "{rejections:#?}");
+    for (rejection, key) in rejections.iter().zip(["context_root", "ssl_cert"]) {
+        assert!(rejection.starts_with(&format!("Warning service demo: com.docker.lb.{key}: has no effect")), "{rejection}");
+    }
+    let (_, rejections) = serve(&[web("demo", 1, &[HOST, PORT, pass]), aged(9, web("other", 1, &[HOST, PORT]))]);
+    assert!(
+        rejections.iter().any(|text| text.contains("com.docker.lb.ssl_passthrough: `demo.local` is asked for by service other")),
+        "{rejections:#?}"
+    );
+    let (config, rejections) = serve(&[web("demo", 1, &[HOST, pass])]);
+    assert!(rejections[0].contains("com.docker.lb.port: is missing") && passed(&config).is_empty(), "{rejections:#?}");
 }
 
 #[test]

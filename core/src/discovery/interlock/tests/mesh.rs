@@ -53,10 +53,14 @@ fn a_service_that_asks_in_both_languages_is_served_once() {
 }
 
 #[test]
-fn what_the_mesh_passed_through_is_refused_by_name() {
-    let (config, rejections) = serve(&[mesh("app", &[("", "external_route=sni://a.local,internal_port=8443")])]);
+fn what_the_mesh_passed_through_is_passed_through() {
+    let config = clean(&[mesh("app", &[("", "external_route=sni://a.local:8443,internal_port=8443")])]);
     assert_eq!(routes(&config), [""; 0]);
-    assert!(rejections[0].starts_with("Error service app: com.docker.ucp.mesh.http: TLS cannot be passed through yet"));
+    let router = &config.tcp.routers["lb-sni.a.local@swarm"];
+    assert_eq!((router.rule.text(), router.service.as_str()), ("HostSNI(`a.local`)", "mesh.app@swarm"));
+    assert!(router.tls.as_ref().is_some_and(|tls| tls.passthrough));
+    let (_, rejections) = serve(&[mesh("app", &[("", "external_route=ftp://a.local,internal_port=1")])]);
+    assert!(rejections[0].contains("expected external_route=http://… or sni://…"), "{rejections:?}");
 }
 
 #[test]

@@ -3,21 +3,21 @@ use fairlead_core::discovery::Published;
 use fairlead_net::time::now;
 use serde_json::{Value, json};
 
-fn container(id: &str, adapt: impl FnOnce(&mut Value)) -> Container {
+fn container(id: &str, adapt: impl FnOnce(&mut Value)) -> Arc<Container> {
     let mut value = json!({
         "Id": id, "Names": [format!("/{id}")], "Created": 1000, "State": "running", "Status": "Up 2 minutes", "Labels": {"a": "b"},
         "Ports": [{"PrivatePort": 80, "Type": "tcp"}, {"PrivatePort": 53, "Type": "udp"}], "HostConfig": {"NetworkMode": "default"},
         "NetworkSettings": {"Networks": {"bridge": {"NetworkID": "nb", "IPAddress": "172.17.0.2", "GlobalIPv6Address": ""}}},
     });
     adapt(&mut value);
-    serde_json::from_value(value).expect("what the Engine sends")
+    Arc::new(serde_json::from_value(value).expect("what the Engine sends"))
 }
 
-fn plain(id: &str) -> Container {
+fn plain(id: &str) -> Arc<Container> {
     container(id, |_| {})
 }
 
-fn compose(id: &str, created: i64, adapt: impl FnOnce(&mut Value)) -> Container {
+fn compose(id: &str, created: i64, adapt: impl FnOnce(&mut Value)) -> Arc<Container> {
     container(id, |value| {
         value["Created"] = created.into();
         value["Labels"] = json!({
@@ -28,7 +28,7 @@ fn compose(id: &str, created: i64, adapt: impl FnOnce(&mut Value)) -> Container 
     })
 }
 
-fn known(list: Vec<Container>) -> State {
+fn known(list: Vec<Arc<Container>>) -> State {
     let mut state = State::default();
     state.apply(list, now());
     state

@@ -66,12 +66,16 @@ fn nodes(state: &str) -> Vec<Node> {
     ]))
 }
 
+fn seen<T>(list: Vec<T>) -> Seen<Vec<Arc<T>>> {
+    Seen::New(list.into_iter().map(Arc::new).collect())
+}
+
 fn lists(services: Vec<Service>, tasks: Vec<Task>) -> Reading {
-    Reading { services: Seen::New(services), tasks: Seen::New(tasks), ..Reading::default() }
+    Reading { services: seen(services), tasks: seen(tasks), ..Reading::default() }
 }
 
 fn everything(services: Vec<Service>, tasks: Vec<Task>) -> Reading {
-    Reading { networks: Seen::New(networks()), nodes: Seen::New(nodes("ready")), ..lists(services, tasks) }
+    Reading { networks: seen(networks()), nodes: seen(nodes("ready")), ..lists(services, tasks) }
 }
 
 fn known(services: Vec<Service>, tasks: Vec<Task>) -> State {
@@ -135,8 +139,7 @@ fn a_service_without_tasks_has_no_instances_and_tasks_without_service_wait_for_i
     let mut state = known(vec![service("s", 5)], vec![task("t", "other", 6)]);
     expect(&state, &[("s", &[])]);
     assert!(state.is_in_motion());
-    let reading =
-        Reading { services: Seen::New(vec![service("s", 5), service("other", 4)]), tasks: Seen::Same, ..Reading::default() };
+    let reading = Reading { services: seen(vec![service("s", 5), service("other", 4)]), tasks: Seen::Same, ..Reading::default() };
     assert_eq!(state.apply(reading, now()), News::Changed);
     expect(&state, &[("other", &["t"]), ("s", &[])]);
 }
@@ -182,7 +185,7 @@ fn a_task_on_a_node_that_is_down_goes_once_its_slot_runs_elsewhere() {
         ("ready", vec![task("t", "s", 6), elsewhere()], &["t", "u"]),
     ] {
         let mut state = known(vec![service("s", 5)], tasks);
-        state.apply(Reading { nodes: Seen::New(nodes(node)), ..Reading::default() }, now());
+        state.apply(Reading { nodes: seen(nodes(node)), ..Reading::default() }, now());
         expect(&state, &[("s", expected)]);
     }
     let state = known(vec![service("s", 5)], vec![elsewhere()]);
@@ -222,7 +225,7 @@ fn a_service_that_events_said_was_removed_is_no_reason_for_doubt() {
 #[test]
 fn all_tasks_of_several_services_gone_at_once_is_doubted_unless_that_was_wanted() {
     let two = || vec![service("a", 1), service("b", 2)];
-    let none = || Reading { tasks: Seen::New(vec![]), ..Reading::default() };
+    let none = || Reading { tasks: seen(vec![]), ..Reading::default() };
     let mut state = known(two(), vec![task("t", "a", 6), task("u", "b", 7)]);
     let at = now();
     assert!(matches!(state.apply(none(), at), News::Doubt(_)));
@@ -257,14 +260,14 @@ fn what_went_does_not_come_back_until_a_backup_is_taken_for_granted() {
     let mut state = known(services, tasks);
     let at = now();
     assert_eq!(
-        state.apply(Reading { tasks: Seen::New(vec![task("u", "a", 8), task("v", "b", 9)]), ..Reading::default() }, at),
+        state.apply(Reading { tasks: seen(vec![task("u", "a", 8), task("v", "b", 9)]), ..Reading::default() }, at),
         News::Changed
     );
     assert_eq!(state.apply_one("b", None, vec![]), News::Changed);
     let (services, tasks) = both();
     for reading in [
-        Reading { tasks: Seen::New(tasks.clone()), ..Reading::default() },
-        Reading { services: Seen::New(services.clone()), ..Reading::default() },
+        Reading { tasks: seen(tasks.clone()), ..Reading::default() },
+        Reading { services: seen(services.clone()), ..Reading::default() },
         lists(services.clone(), tasks.clone()),
     ] {
         assert!(matches!(state.apply(reading, at), News::Doubt(_)));
@@ -296,7 +299,7 @@ fn another_manager_has_to_know_as_much() {
     // Services that did not change may come with older tasks.
     let mut state = known(vec![service("a", 5)], vec![task("t", "a", 6), task("u", "a", 9)]);
     state.switched();
-    let behind = Reading { services: Seen::Same, tasks: Seen::New(vec![task("t", "a", 6)]), ..Reading::default() };
+    let behind = Reading { services: Seen::Same, tasks: seen(vec![task("t", "a", 6)]), ..Reading::default() };
     assert!(matches!(state.apply(behind, at), News::Doubt(_)));
     // Over the same manager the newest may go.
     let mut state = known(vec![service("a", 5), service("b", 8)], vec![]);
