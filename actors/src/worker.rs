@@ -209,6 +209,7 @@ async fn accept_loop(worker: Arc<Worker>, entry: Arc<EntryPoint>, listener: List
         match accepted {
             None => return,
             Some(Ok((stream, peer))) => connection::start(&worker, &entry, stream, peer),
+            Some(Err(_)) if planted!("accept_stops") => return,
             Some(Err(e)) => {
                 if entry.may_complain() {
                     tracing::warn!(entry_point = entry.name, error = %e, "could not accept; is the limit of open files reached?");

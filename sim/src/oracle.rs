@@ -7,11 +7,15 @@
 //! any leniency that is not stated at its rule below.
 
 pub mod admin;
+pub mod certificates;
+pub mod exchange;
 mod identity;
 mod ledger;
 pub mod lifecycle;
 mod source;
 pub mod swarm;
+pub mod telemetry;
+pub mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -36,6 +40,8 @@ pub struct Answer {
     pub mark: Option<u64>,
     /// The generation that the gateway had marked the request with, as the server saw it.
     pub request_mark: Option<u64>,
+    /// The value of the cookie that it binds the client with.
+    pub set_cookie: Option<String>,
     /// The body is what that server gives to that request.
     pub body_is_right: bool,
 }
@@ -65,6 +71,7 @@ struct Server {
     service: usize,
     running: bool,
     cuts: BTreeSet<Direction>,
+    hindrances: BTreeSet<Hindrance>,
     /// Accepts and is reachable, since then.
     serving_since: Option<u64>,
     /// It once ended without its connections being closed: some in the pool are dead, and found so only when they are used.
@@ -82,6 +89,20 @@ struct Server {
 pub enum Direction {
     Out,
     In,
+}
+
+/// Why a server cannot be counted on although it runs and its link stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hindrance {
+    /// Packets to it, or from it, are lost or slow.
+    PacketsOut,
+    PacketsIn,
+    /// Its answers to checks are not what it is.
+    Health,
+    /// Its name does not lead to it.
+    Name,
+    /// Names take long to resolve.
+    Names,
 }
 
 struct Request {
@@ -104,6 +125,7 @@ impl Judge {
             service: s.service,
             running: false,
             cuts: BTreeSet::new(),
+            hindrances: BTreeSet::new(),
             serving_since: None,
             vanished: false,
             was_cut: false,
@@ -111,11 +133,12 @@ impl Judge {
             left_at: None,
             published_since: None,
         };
+        let refresh = plan.metadata.as_ref().filter(|asked| asked.interval_poll).map_or(0, |asked| asked.refresh);
         Self {
             servers: plan.servers.iter().map(server).collect(),
             services: (0..plan.services).map(|_| source::Service::default()).collect(),
             settle: if plan.gateway.health_check { PROBED } else { 0 },
-            bounds: source::Bounds::of(plan.gateway.source),
+            bounds: source::Bounds::of(plan.gateway.source, refresh),
             requests: BTreeMap::new(),
             number: 0,
             joint: BTreeMap::new(),
@@ -376,11 +399,20 @@ impl Judge {
         let _changed = if cut { it.cuts.insert(direction) } else { it.cuts.remove(&direction) };
         it.moved(now);
     }
+
+    /// Something keeps a server that runs from being counted on, or no longer.
+    pub fn hinder(&mut self, now: u64, server: usize, by: Hindrance, present: bool) {
+        let it = &mut self.servers[server];
+        // A kernel repeats for minutes what was lost.
+        it.was_cut |= present && matches!(by, Hindrance::PacketsOut | Hindrance::PacketsIn);
+        let _changed = if present { it.hindrances.insert(by) } else { it.hindrances.remove(&by) };
+        it.moved(now);
+    }
 }
 
 impl Server {
     fn moved(&mut self, now: u64) {
-        let serves = self.running && self.cuts.is_empty();
+        let serves = self.running && self.cuts.is_empty() && self.hindrances.is_empty();
         self.serving_since = if serves { self.serving_since.or(Some(now)) } else { None };
     }
 

@@ -4,8 +4,11 @@
 //! not in detail only. Owns what all scenarios draw alike; each file below owns one script.
 
 mod config_race;
+mod environment;
 mod gateway_restart;
+mod grammar;
 mod large;
+mod metadata;
 mod partition;
 mod rolling_update;
 mod swarm;
@@ -13,6 +16,7 @@ mod swarm_discovery;
 mod swarm_update;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod whole;
 
 use crate::{
@@ -28,12 +32,15 @@ pub struct Scenario {
 }
 
 /// All of them.
-pub const ALL: [Scenario; 8] = [
+pub const ALL: [Scenario; 11] = [
     rolling_update::SCENARIO,
     config_race::SCENARIO,
     partition::SCENARIO,
     swarm_update::SCENARIO,
     swarm_discovery::SCENARIO,
+    environment::SCENARIO,
+    metadata::SCENARIO,
+    traffic::SCENARIO,
     gateway_restart::SCENARIO,
     whole::SCENARIO,
     large::SCENARIO,
@@ -82,6 +89,11 @@ impl Draft {
             health_check: false,
             torn_reads: 0,
             members: 0,
+            names: false,
+            telemetry: None,
+            port_taken: false,
+            sticky: false,
+            secure: false,
             lame_duck: 0,
             grace: 10_000,
             api: false,
@@ -99,6 +111,8 @@ impl Draft {
             clients: Vec::new(),
             steps: Vec::new(),
             swarm: None,
+            metadata: None,
+            tls: None,
             quiet_at: 0,
             broken: Broken::default(),
         };
@@ -111,8 +125,8 @@ impl Draft {
         match source {
             Source::File if self.chance.percent(20) => self.plan.gateway.torn_reads = self.chance.within(1, 300) as u32,
             Source::File => {}
-            Source::Swarm => {}
-            Source::Etcd => self.plan.gateway.members = self.chance.count(1, 3),
+            Source::Swarm | Source::Rancher => {}
+            Source::Etcd | Source::Kontena => self.plan.gateway.members = self.chance.count(1, 3),
         }
     }
 
@@ -137,6 +151,7 @@ impl Draft {
             chunked: chance.percent(30),
             idle_close: chance.percent(20).then(|| chance.magnitude(50, 5_000)),
             requests_per_connection: chance.percent(15).then(|| chance.magnitude(1, 20)),
+            habits: None,
         };
         self.plan.servers.push(server);
         self.plan.servers.len() - 1
@@ -181,9 +196,10 @@ impl Draft {
                     body: if post && chance.percent(70) { chance.within(1, uploads) } else { 0 },
                     keep: chance.percent(keeps),
                     abort: chance.percent(aborts).then(|| chance.magnitude(1, 1_000)),
+                    ..Ask::default()
                 });
             }
-            self.plan.clients.push(Client { gateway: 0, elsewhere: false, start, asks });
+            self.plan.clients.push(Client { start, asks, ..Client::default() });
         }
     }
 

@@ -13,13 +13,17 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    pub(super) fn of(source: Source) -> Self {
+    /// `refresh`: seconds between two questions, where the gateway has to ask.
+    pub(super) fn of(source: Source, refresh: u64) -> Self {
         match source {
             // A look every 5 s where no change is told, and a second of patience with files that were cut.
             Source::File => Self { usual: 8_000, mended: 8_000 },
             // A silent watch is found out after 20 to 32 s, and the longest pause between two attempts is 10 s.
             // A Swarm has a model of its own.
-            Source::Etcd | Source::Swarm => Self { usual: 2_000, mended: 60_000 },
+            Source::Etcd | Source::Kontena | Source::Swarm => Self { usual: 2_000, mended: 60_000 },
+            // A question each time that the longest pause between two is over, with what it takes to answer it; and where no version tells, a
+            // look at everything each minute, or after the longest pause between two attempts.
+            Source::Rancher => Self { usual: 3_000 + 1_000 * refresh, mended: 90_000 },
         }
     }
 }

@@ -36,7 +36,7 @@ fn published(judge: &mut Judge, now: u64, number: u64, routes: &[(usize, &[usize
 }
 
 fn ask(service: usize, post: bool) -> Ask {
-    Ask { pause: 0, service, post, body: 0, keep: false, abort: None }
+    Ask { service, post, ..Ask::default() }
 }
 
 fn good(id: u64, server: usize) -> Answer {

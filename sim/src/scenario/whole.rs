@@ -3,7 +3,7 @@
 //!
 //! At the end a part of it may stay broken for good; the rest must be as it should all the same.
 
-use super::{Draft, Scenario, config_race, swarm_discovery};
+use super::{Draft, Scenario, config_race, environment, swarm_discovery};
 use crate::plan::{
     Manner, Node, Source, Unit, What, gateway,
     swarm::{Event, Fault, Language},
@@ -27,15 +27,24 @@ fn draw(draft: &mut Draft) {
     let (planned, every, killing): (fn(&mut Draft, u64), &[Kind], &[Kind]) = match source {
         Source::Swarm => {
             swarm(draft);
-            (deploy, &[managers, kill_task, lose_node, upheaval], &[kill_task, lose_node, kill_gateway])
+            (deploy, &[managers, kill_task, lose_node, upheaval, environment::ground], &[kill_task, lose_node, kill_gateway])
         }
         Source::Etcd => {
             services(draft, source);
-            (write, &[store, torn_write, cut_server, cut_member, kill_server, upheaval, crash], &[kill_server, kill_gateway])
+            (
+                write,
+                &[store, torn_write, cut_server, cut_member, kill_server, upheaval, crash, environment::surroundings],
+                &[kill_server, kill_gateway],
+            )
         }
-        Source::File => {
+        // What else there is has scenarios of its own.
+        Source::File | Source::Rancher | Source::Kontena => {
             services(draft, source);
-            (write, &[torn_write, cut_server, kill_server, upheaval, crash], &[kill_server, kill_gateway])
+            (
+                write,
+                &[torn_write, cut_server, kill_server, upheaval, crash, environment::surroundings],
+                &[kill_server, kill_gateway],
+            )
         }
     };
     let most = if draft.chance.percent(25) { 5 } else { 3 };

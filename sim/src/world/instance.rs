@@ -8,8 +8,12 @@ use super::{Machine, World, api, gateway};
 use crate::{
     oracle::{Counts, Judge, Verdict, admin::Admin, lifecycle::Lifecycle, swarm::Discovery},
     plan::{Plan, Source},
+    trace::Mark,
 };
-use fairlead_actors::{gateway::Directory, worker::Shared};
+use fairlead_actors::{
+    gateway::{Crashes, Directory},
+    worker::Shared,
+};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -50,13 +54,14 @@ pub(super) enum Model {
 struct Seen {
     shared: Arc<Shared>,
     directory: Arc<Directory>,
+    crashes: Arc<Crashes>,
 }
 
 impl Instance {
     pub(super) fn new(plan: &Plan, machine: Machine) -> Self {
         let model = match plan.gateway.source {
             Source::Swarm => Model::Swarm(Mutex::new(Discovery::new(plan.services))),
-            Source::File | Source::Etcd => Model::Source(Mutex::new(Judge::new(plan))),
+            Source::File | Source::Etcd | Source::Rancher | Source::Kontena => Model::Source(Mutex::new(Judge::new(plan))),
         };
         // There and back again, and a little for what has to be opened first.
         let gap = 2 * plan.network.latency.1 / 1_000 + 20;
@@ -75,7 +80,8 @@ impl Instance {
     pub(super) fn runs(&self, now: u64, running: gateway::Running) {
         self.life.lock().ready(now);
         let gateway = running.gateway();
-        *self.seen.lock() = Some(Seen { shared: gateway.shared().clone(), directory: gateway.directory().clone() });
+        let (shared, directory, crashes) = (gateway.shared().clone(), gateway.directory().clone(), Arc::new(gateway.crashes()));
+        *self.seen.lock() = Some(Seen { shared, directory, crashes });
         *self.running.lock() = Some(running);
     }
 
@@ -85,6 +91,11 @@ impl Instance {
 
     pub(super) fn directory(&self) -> Option<Arc<Directory>> {
         self.seen.lock().as_ref().map(|seen| seen.directory.clone())
+    }
+
+    /// The means to make its actors fail.
+    pub(super) fn crashes(&self) -> Option<Arc<Crashes>> {
+        self.seen.lock().as_ref().map(|seen| seen.crashes.clone())
     }
 
     // ---- processes ----
@@ -211,12 +222,15 @@ impl World {
             Model::Swarm(judge) if judge.lock().is_new(number) => {
                 let routes = gateway::tasks(&published, self.plan.services);
                 self.note(name, &format!("snapshot {number} {routes:?}"));
+                self.mark(name, || Mark::Configuration { number, picks: routes.values().flatten().cloned().collect() });
                 let verdict = judge.lock().published(self.now(), number, routes);
                 self.judged(verdict);
             }
             Model::Source(judge) if judge.lock().is_new(number) => {
                 let routes = gateway::routes(&published);
                 self.note(name, &format!("snapshot {number} {}", told(&routes)));
+                let server = |index: &usize| self.servers[*index].name.clone();
+                self.mark(name, || Mark::Configuration { number, picks: routes.values().flatten().map(server).collect() });
                 let mut judge = judge.lock();
                 let verdict = judge.published(self.now(), number, routes).and_then(|()| judge.marks(gateway::marks(&published)));
                 drop(judge);
@@ -237,7 +251,9 @@ impl World {
             // A file's revision is a digest; its bound is what `Bounds` says, and every look before it finds the same file.
             Source::File => true,
             Source::Swarm => false,
-            Source::Etcd => status.view().revision.parse() == Ok(self.store.revision()),
+            // Writes there are whole.
+            Source::Rancher => true,
+            Source::Etcd | Source::Kontena => status.view().revision.parse() == Ok(self.store.revision()),
         }
     }
 }

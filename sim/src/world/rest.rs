@@ -1,7 +1,10 @@
 //! After the load: everything that requests took is given back, and the gateways go down in order.
 
 use super::{World, gateway, instance::Instance, server};
-use crate::oracle::{Oracle, Verdict, broken};
+use crate::{
+    oracle::{Oracle, Verdict, broken},
+    trace::{Mark, State},
+};
 use fairlead_core::drain::Outcome;
 use fairlead_net::time::{Duration, after, now, sleep};
 use madsim::runtime::Handle;
@@ -40,7 +43,10 @@ impl Baseline {
 fn left(world: &World, instance: &Instance, before: usize) -> Option<String> {
     let Some(shared) = instance.shared() else { return Some("there is no gateway".into()) };
     let sockets = world.net.netstat(instance.machine.host);
-    let open = sockets.iter().filter(|s| s.local.port() == gateway::PORT && s.state != "TIME_WAIT").count();
+    let open = sockets
+        .iter()
+        .filter(|s| matches!(s.local.port(), gateway::PORT | gateway::SECURE_PORT) && s.state != "TIME_WAIT")
+        .count();
     if open > 0 {
         return Some(format!("{open} connections of clients are open"));
     }
@@ -86,7 +92,11 @@ async fn drains(world: &World, index: usize) -> Verdict {
     if open > 0 {
         return broken(Oracle::Baseline, format!("{open} connections are counted and none is open"));
     }
-    match running.drain(world, index).await {
+    let name = &world.gateways[index].machine.name;
+    world.mark(name, || Mark::State { state: State::Drains });
+    let outcome = running.drain(world, index).await;
+    world.mark(name, || Mark::State { state: State::Ended });
+    match outcome {
         Some(Outcome::Clean) => {}
         other => return broken(Oracle::Baseline, format!("the drain of an idle gateway ended with {other:?}")),
     }
