@@ -1,7 +1,7 @@
 //! The command line of `fairlead-sim`.
 
 use crate::{
-    fleet,
+    fleet, machines,
     plan::Plan,
     planted, rehearse,
     run::{self, Order, Report},
@@ -38,10 +38,14 @@ pub fn main() -> ExitCode {
     if let Some(("rehearse", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return rehearse::main(rest);
     }
-    match Arguments::read(&args).and_then(|arguments| arguments.obey()) {
+    let outcome = match args.split_first() {
+        Some((word, rest)) if word == "core" => machines::cli::main(rest),
+        _ => Arguments::read(&args).and_then(|arguments| arguments.obey()),
+    };
+    match outcome {
         Ok(code) => code,
         Err(e) => {
-            eprintln!("{e:#}\n\n{USAGE}");
+            eprintln!("{e:#}\n\n{USAGE}{}", machines::cli::USAGE);
             ExitCode::from(64)
         }
     }
@@ -102,6 +106,8 @@ impl Arguments {
         match words[..] {
             ["list"] => {
                 scenario::ALL.iter().for_each(|s| println!("{:<20} {}", s.name, s.about));
+                println!("\nstate machines of core (cargo sim core):");
+                machines::ALL.iter().for_each(|kind| println!("{:<20} {}", kind.name, kind.about));
                 println!("\nplanted bugs (cargo planted hunt):");
                 planted::BUGS.iter().for_each(|bug| println!("{:<20} {}", bug.name, bug.about));
                 Ok(ExitCode::SUCCESS)
@@ -198,7 +204,7 @@ impl Arguments {
     }
 }
 
-fn range(text: &str) -> anyhow::Result<Range<u64>> {
+pub(crate) fn range(text: &str) -> anyhow::Result<Range<u64>> {
     let (from, to) = text.split_once("..").with_context(|| format!("`{text}` is no range: write A..B"))?;
     let number = |text: &str| text.parse::<u64>().with_context(|| format!("`{text}` is no number"));
     Ok(number(from)?..number(to)?)
@@ -217,7 +223,7 @@ fn named(name: &str) -> anyhow::Result<&'static Scenario> {
     })
 }
 
-fn bug(name: &str) -> anyhow::Result<&'static planted::Bug> {
+pub(crate) fn bug(name: &str) -> anyhow::Result<&'static planted::Bug> {
     planted::named(name).with_context(|| format!("there is no planted bug `{name}`: see `cargo sim list`"))
 }
 

@@ -4,6 +4,7 @@
 
 use crate::{
     coverage::Reached,
+    machines,
     planted::{self, Bug},
     scenario::{self, Scenario},
 };
@@ -216,6 +217,19 @@ pub fn hunt(bugs: &[&Bug], seeds: Range<u64>, jobs: usize) -> anyhow::Result<Exi
     let mut needed = Vec::new();
     let mut escaped = 0;
     for bug in bugs {
+        if let Some(machine) = bug.scenarios.iter().find_map(|name| name.strip_prefix("core:")) {
+            planted::choose(bug.name);
+            let machine = machines::named(machine).with_context(|| format!("there is no machine `{machine}`"))?;
+            if let Some(caught) = machines::hunt(&[machine], seeds.clone(), jobs)? {
+                needed.push(caught.seed - seeds.start + 1);
+                let (seed, class, id) = (caught.seed, caught.oracle.class(), caught.oracle.id());
+                println!("{:<24} caught by seed {seed:>3} of core {} ({class} {id})", bug.name, caught.machine);
+            } else {
+                escaped += 1;
+                println!("{:<24} ESCAPED seeds {}..{}: {}", bug.name, seeds.start, seeds.end, bug.about);
+            }
+            continue;
+        }
         let scenarios: Vec<_> = scenario::ALL.iter().filter(|s| bug.scenarios.contains(&s.name)).collect();
         let work: Vec<_> = seeds
             .clone()
@@ -293,6 +307,6 @@ impl Done {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the fleet runs outside of the simulation, and tells how long that took")]
-fn now() -> Instant {
+pub(crate) fn now() -> Instant {
     Instant::now()
 }

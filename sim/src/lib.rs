@@ -15,6 +15,7 @@ pub mod cli;
 pub mod coverage;
 pub mod fault;
 mod fleet;
+pub mod machines;
 pub mod oracle;
 pub mod plan;
 pub mod planted;

@@ -4,11 +4,13 @@
 //! of these cfgs at once (`.cargo/planted.rs` makes them from the names below), into a folder of its own, and a run chooses its bug by
 //! name: one build serves them all.
 
+use parking_lot::Mutex;
+
 /// A defect, and where it shows.
 pub struct Bug {
     pub name: &'static str,
     pub about: &'static str,
-    /// Scenarios that can meet it.
+    /// Scenarios that can meet it; `core:` and its name for a machine of core.
     pub scenarios: &'static [&'static str],
 }
 
@@ -158,11 +160,77 @@ pub const BUGS: &[Bug] = &[
         about: "the API shows a state that was in force a second ago",
         scenarios: &["gateway_restart", "whole"],
     },
+    Bug {
+        name: "half_open_off_by_one",
+        about: "a server on probation is ejected again at its second failure, not the first",
+        scenarios: &["core:health"],
+    },
+    Bug { name: "ejects_last", about: "the last server may be ejected", scenarios: &["core:health"] },
+    Bug { name: "weight_ignored", about: "every server above 0 has weight 1", scenarios: &["core:balance"] },
+    Bug {
+        name: "sticky_forged_core",
+        about: "of a sticky cookie, only the first digits are compared",
+        scenarios: &["core:balance"],
+    },
+    Bug { name: "bucket_leaks", about: "a bucket that is not used fills up above its burst", scenarios: &["core:limits"] },
+    Bug {
+        name: "budget_unbounded",
+        about: "retries are granted as long as there is one, and none is counted",
+        scenarios: &["core:retry"],
+    },
+    Bug {
+        name: "lost_post_retried",
+        about: "a request that must not be repeated is, if nothing of it was acknowledged",
+        scenarios: &["core:retry"],
+    },
+    Bug {
+        name: "drain_deadline_ignored",
+        about: "a gateway waits for its last connection beyond the deadline",
+        scenarios: &["core:limits"],
+    },
+    Bug {
+        name: "drain_skipped",
+        about: "a server that is withdrawn is gone at once, whatever it has in flight",
+        scenarios: &["core:health"],
+    },
+    Bug { name: "backoff_forgotten", about: "every ejection is as short as the first", scenarios: &["core:health"] },
+    Bug { name: "rise_ignored", about: "a server returns after as many probes as it left after", scenarios: &["core:health"] },
+    Bug {
+        name: "last_good_forgotten",
+        about: "a unit that cannot be read any more takes its last good version with it",
+        scenarios: &["core:config"],
+    },
+    Bug {
+        name: "priority_ties_by_order",
+        about: "of routers of equal priority, the provider does not decide",
+        scenarios: &["core:routes"],
+    },
+    Bug {
+        name: "wildcard_before_exact",
+        about: "a host that a wildcard covers is not looked for by its own name",
+        scenarios: &["core:routes"],
+    },
 ];
 
 /// The bug of this name.
 pub fn named(name: &str) -> Option<&'static Bug> {
     BUGS.iter().find(|bug| bug.name == name)
+}
+
+/// The bug that this process has.
+static CHOSEN: Mutex<Option<String>> = Mutex::new(None);
+
+/// Chooses a bug for this process: for good where it is one of the actors', until the next one is chosen where it is one of core's.
+pub fn choose(name: &str) {
+    fairlead_net::sim::plant(name);
+    #[cfg(planted = "half_open_off_by_one")]
+    fairlead_core::planted::plant(name);
+    *CHOSEN.lock() = Some(name.to_owned());
+}
+
+/// The bug that was chosen.
+pub fn chosen() -> Option<String> {
+    CHOSEN.lock().clone()
 }
 
 /// Whether this build holds them.

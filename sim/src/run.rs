@@ -75,7 +75,7 @@ type Panics = Arc<Mutex<Vec<String>>>;
 /// If the system has no thread to give.
 pub fn run(plan: Plan, order: Order) -> Report {
     if let Some(name) = &order.planted {
-        fairlead_net::sim::plant(name);
+        crate::planted::choose(name);
     }
     let panics = Panics::default();
     let before = panic::take_hook();

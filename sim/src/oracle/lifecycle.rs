@@ -45,6 +45,8 @@ pub struct Lifecycle {
 /// An orderly end.
 #[derive(Clone, Copy, Debug)]
 struct Going {
+    /// The process that goes has listened since then.
+    listened_since: u64,
     lame_duck: u64,
     grace: u64,
     /// Listeners close.
@@ -78,7 +80,8 @@ impl Lifecycle {
     /// It is told to end.
     pub fn terminated(&mut self, now: u64, lame_duck: u64, grace: u64) {
         let deadline = now + lame_duck + grace;
-        self.going = Some(Going { lame_duck, grace, closes: now + lame_duck, deadline, latest: deadline });
+        let listened_since = self.listens_since.unwrap_or(now);
+        self.going = Some(Going { listened_since, lame_duck, grace, closes: now + lame_duck, deadline, latest: deadline });
     }
 
     /// It has ended; `clean`: by its own account nothing was cut off.
@@ -143,20 +146,17 @@ impl Lifecycle {
             // Nobody listened, at one time or another.
             return self.listens_since.is_none_or(|since| since + self.gap >= began) || closing(now);
         };
-        // Its process is not the present one.
-        if self.listens_since.is_none_or(|since| made_at < since) {
-            return match self.going {
-                // It went in order: what it had taken on, it has answered.
-                Some(_) => self.spared(now, began, connection.fresh, made_at),
-                None => true,
-            };
+        match self.going.filter(|going| made_at >= going.listened_since) {
+            // It goes, or went, in order: what it had taken on, it has answered.
+            Some(going) => self.spared(going, now, began, connection.fresh, made_at),
+            // Its process is not the present one.
+            None => self.listens_since.is_none_or(|since| made_at < since),
         }
-        self.going.is_some() && self.spared(now, began, connection.fresh, made_at)
     }
 
     /// Whether a process on its way down owes no answer.
-    fn spared(&self, now: u64, began: u64, fresh: bool, made_at: u64) -> bool {
-        let Some(Going { closes, deadline, .. }) = self.going else { return true };
+    fn spared(&self, going: Going, now: u64, began: u64, fresh: bool, made_at: u64) -> bool {
+        let Going { closes, deadline, .. } = going;
         let late = if fresh { made_at } else { began };
         now + self.gap >= deadline || late + self.gap >= closes
     }
@@ -226,6 +226,9 @@ mod tests {
         assert!(!life.is_up());
         life.ready(12_000);
         assert!(life.may_lose(12_500, 12_400, kept(9_000)), "that connection ended with the process before");
+        life.terminated(12_450, 0, 5_000);
+        assert!(life.may_lose(12_500, 9_000, made(9_000)), "whatever becomes of the one after it");
+        life.begins();
         assert!(!life.may_lose(12_500, 12_400, made(12_400)) && !life.may_lose(12_500, 12_400, REFUSED));
     }
 

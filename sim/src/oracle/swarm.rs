@@ -405,8 +405,13 @@ impl Discovery {
             return broken(Oracle::Drain, format!("task {task} was withdrawn {} ms ago and got request {id}", now - left));
         } else if let Some(first) = &self.requests[&id].shown {
             self.counts.judges(now, Oracle::Removed);
-            let since = at.shown.as_ref().is_some_and(|shown| shown.contains_key(&task)) || at.left.contains_key(&task);
-            if !first.contains(&task) && !since {
+            // One that has the address of another task of its service may be taken for that one, as one of another service may.
+            let had = |task: &usize| {
+                first.contains(task)
+                    || at.left.contains_key(task)
+                    || at.shown.as_ref().is_some_and(|shown| shown.contains_key(task))
+            };
+            if !self.tenants.get(&it.address).into_iter().flatten().any(had) {
                 return broken(Oracle::Removed, format!("request {id} came to task {task}, which no state had since it began"));
             }
         }

@@ -18,7 +18,7 @@ use super::{
     probe::{CROWD, Client, crowd},
     record::Asked,
 };
-use crate::trace::Trace;
+use crate::trace::{Keep, Trace};
 use fairlead_actors::worker::Shared;
 use fairlead_core::drain::Outcome;
 use fairlead_net::{
@@ -157,7 +157,7 @@ impl World {
             material,
             shared: OnceLock::new(),
             seen: Mutex::default(),
-            trace: Mutex::new(Trace::new(whole_trace)),
+            trace: Mutex::new(Trace::new(Keep { lines: whole_trace, ..Keep::default() })),
             net,
             plan,
             blueprint,

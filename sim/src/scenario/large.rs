@@ -42,10 +42,10 @@ fn draw(draft: &mut Draft) {
                 post,
                 body: if post { draft.chance.magnitude(1, 10_000) } else { 0 },
                 keep,
-                abort: None,
+                ..Ask::default()
             });
         }
-        draft.plan.clients.push(Client { gateway, elsewhere: true, start: 0, asks });
+        draft.plan.clients.push(Client { gateway, elsewhere: true, asks, ..Client::default() });
     }
     draft.plan.quiet_at = SPAN;
 }

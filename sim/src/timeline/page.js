@@ -209,6 +209,8 @@ function resized() {
   lanes.style.width = stage.clientWidth + "px"; lanes.style.height = stage.clientHeight + "px";
   [view.width, view.height] = [stage.clientWidth, stage.clientHeight];
   layOut(); scrollTo(view.scroll);
+  // At once: until then what was drawn for another size would be stretched.
+  paint();
 }
 new ResizeObserver(resized).observe(element("stage"));
 readColours(); head(); legend(); resized();

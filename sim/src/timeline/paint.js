@@ -225,13 +225,13 @@ function paint() {
   }
   g.textAlign = "left";
   g.fillStyle = colour.rule; g.fillRect(0, AXIS - 1, width, 1);
-  for (const phase of data.phases) {
-    if (x(phase.at) < GUTTER) continue;
-    line(g, x(phase.at), AXIS - 7, AXIS, colour.soft);
-  }
+  g.fillStyle = colour.panel; g.fillRect(0, height - 18, width, 18);
+  g.fillStyle = colour.rule; g.fillRect(0, height - 18, width, 1);
+  text(g, "Phase", 12, height - 8, GUTTER, colour.soft);
   data.phases.forEach((phase, n) => {
     const next = data.phases[n + 1]?.at ?? END, left = Math.max(x(phase.at), GUTTER);
-    text(g, phase.what, left + 4, height - 9, Math.min(x(next), width) - left - 6, colour.soft);
+    if (x(phase.at) >= GUTTER) line(g, x(phase.at), height - 18, height, colour.soft);
+    text(g, phase.what, left + 4, height - 8, Math.min(x(next), width) - left - 6, colour.soft);
   });
   paintOverview();
 }

@@ -62,7 +62,7 @@ async fn ask(world: &World, index: usize) -> Verdict {
         if instance.life.lock().may_lose(now, asked_at, Connection { made_at, fresh: true }) {
             return Ok(());
         }
-        return broken(Oracle::Admin, format!("the API of {} does not answer, or no JSON", instance.machine.name));
+        return broken(Oracle::Admin, format!("the API of {} does not answer, or not with JSON", instance.machine.name));
     };
     world.judges(Oracle::Admin);
     let expected = if is_up { 200 } else { 503 };
@@ -88,6 +88,7 @@ async fn get(connection: &mut ClientConn<Stream>, target: &str) -> Option<(u16, 
     head.fields.append("Host", b"gateway");
     let mut response = ResponseHead::default();
     connection.send_head(&head).ok()?;
+    wire::send(connection, Vec::new()).await.ok()?;
     poll_fn(|cx| connection.poll_head(cx, &mut response)).await.ok()?;
     let body = wire::receive(connection).await.ok()?;
     Some((response.status, body))

@@ -1,7 +1,10 @@
 //! After the load: everything that requests took is given back, and the gateways go down in order.
 
 use super::{World, gateway, instance::Instance, server};
-use crate::oracle::{Oracle, Verdict, broken};
+use crate::{
+    oracle::{Oracle, Verdict, broken},
+    trace::{Mark, State},
+};
 use fairlead_core::drain::Outcome;
 use fairlead_net::time::{Duration, after, now, sleep};
 use madsim::runtime::Handle;

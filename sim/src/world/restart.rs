@@ -1,7 +1,11 @@
 //! Gateways end and begin again: in order, by force, or not at all for a while.
 
 use super::{World, gateway, instance::Instance};
-use crate::{oracle::Verdict, plan::gateway::Event};
+use crate::{
+    oracle::Verdict,
+    plan::gateway::Event,
+    trace::{Mark, State},
+};
 use fairlead_core::drain::Outcome;
 use fairlead_net::time::{Duration, sleep};
 use madsim::runtime::Handle;
@@ -44,6 +48,7 @@ impl World {
     fn terminate_gateway(self: &Arc<Self>, index: usize) {
         let Some(running) = self.gateways[index].running.lock().take() else { return };
         let plan = &self.plan.gateway;
+        self.mark(&self.gateways[index].machine.name, || Mark::State { state: State::Drains });
         self.gateways[index].life.lock().terminated(self.now(), plan.lame_duck, plan.grace);
         let world = self.clone();
         madsim::task::spawn(async move {
@@ -74,6 +79,7 @@ impl World {
     /// The process is gone, and all that its kernel held for it.
     fn clear(&self, instance: &Instance, silently: bool) {
         let now = self.now();
+        self.mark(&instance.machine.name, || Mark::State { state: if silently { State::Dark } else { State::Ended } });
         instance.ends(silently);
         instance.blind(now, "stopped", false);
         instance.blind(now, "gone", true);

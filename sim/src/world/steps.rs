@@ -106,6 +106,7 @@ impl World {
             What::Cut { from, to } | What::Mend { from, to } => vec![name(from), name(to)],
             What::Disconnect(member) | What::Member { member, .. } => vec![name(&Node::Member(*member))],
             What::CrashRouter => vec![name(&Node::Gateway)],
+            What::Gateway { gateway, .. } => vec![name(&Node::GatewayAt(*gateway))],
             What::Swarm(
                 Event::Manager { manager: index, .. } | Event::CutEvents(index) | Event::DropEvents { manager: index, .. },
             ) => {
