@@ -12,6 +12,7 @@
 //! operator configured is believed, even about all servers; ejection is a guess from traffic, and is ignored where it would
 //! leave too few.
 
+use crate::planted::planted;
 use std::time::Duration;
 
 /// Where an endpoint is in its life.
@@ -101,7 +102,9 @@ impl Endpoint {
                 vec![Action::Admit]
             }
             (Life::Joining, Event::Withdrawn { .. }) => self.end(false),
-            (Life::Active, Event::Withdrawn { in_flight: 0, keeps_sessions: false, .. }) => {
+            (Life::Active, Event::Withdrawn { in_flight, keeps_sessions: false, .. })
+                if in_flight == 0 || planted!("drain_skipped") =>
+            {
                 let mut actions = vec![Action::Withdraw];
                 actions.extend(self.end(false));
                 actions
@@ -177,7 +180,8 @@ impl Default for PanicFloor {
 impl PanicFloor {
     /// Whether one more endpoint may be ejected, of `candidates` that are active and up and of which `ejected` are out.
     pub fn allows_ejection(self, candidates: usize, ejected: usize) -> bool {
-        ejected + 1 < candidates && !self.is_crossed(candidates, ejected + 1)
+        let leaves_one = ejected + 1 < candidates || planted!("ejects_last");
+        leaves_one && !self.is_crossed(candidates, ejected + usize::from(!planted!("ejects_last")))
     }
 
     /// Which endpoints may be given new work, in order. Some are whenever some are active and up.

@@ -6,7 +6,7 @@
 //! that is shorter), so that a server that was dead from the start is found soon. Times are jittered by a tenth, so that
 //! the probes of many servers and gateways do not fall together. State outlives a change of the configuration.
 
-use crate::config::dynamic::HealthCheck;
+use crate::{config::dynamic::HealthCheck, planted::planted};
 use std::time::Duration;
 
 /// The first probe comes within this.
@@ -75,7 +75,7 @@ impl Health {
     pub fn handle(&mut self, now: Duration, result: ProbeResult, random: u64) -> Transition {
         let confirms = (result == ProbeResult::Pass) == self.up;
         self.streak = if confirms { 0 } else { self.streak.saturating_add(1) };
-        let threshold = if self.up { self.timing.fall } else { self.timing.rise };
+        let threshold = if self.up || planted!("rise_ignored") { self.timing.fall } else { self.timing.rise };
         let transition = if self.streak < threshold {
             Transition::None
         } else {

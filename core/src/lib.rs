@@ -27,6 +27,7 @@ pub mod middleware;
 mod name;
 pub mod outlier;
 pub mod pace;
+pub mod planted;
 pub mod race;
 pub mod reason;
 pub mod response;

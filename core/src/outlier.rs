@@ -9,7 +9,7 @@
 //! Two signs eject: failures in a row, and a low share of successes in a window. Whether an ejection is allowed is the
 //! caller's answer ([`crate::endpoint::PanicFloor`]): the last endpoint is never ejected.
 
-use crate::config::dynamic::PassiveHealthCheck;
+use crate::{config::dynamic::PassiveHealthCheck, planted::planted};
 use std::{collections::VecDeque, time::Duration};
 
 const SLOTS: usize = 10;
@@ -174,13 +174,15 @@ impl Outlier {
             OutlierPolicy::Adaptive { consecutive, window, min_requests, min_success_percent, max, .. } => {
                 let failed = outcome == Outcome::Failure;
                 self.window.add(now, *window, failed);
+                // By the clock alone: whether anything succeeded meanwhile need not be reported.
+                if self.state == State::Clear && now.saturating_sub(self.cleared_at) >= *max {
+                    self.ejections = 0;
+                }
                 if !failed {
                     self.streak = 0;
                     if self.state == State::Probation {
                         self.state = State::Clear;
                         self.cleared_at = now;
-                    } else if self.ejections > 0 && now.saturating_sub(self.cleared_at) >= *max {
-                        self.ejections = 0;
                     }
                     return false;
                 }
@@ -188,7 +190,8 @@ impl Outlier {
                 let (requests, failures) = self.window.count();
                 let too_few_succeed = requests >= u64::from((*min_requests).max(1))
                     && (requests - failures) * 100 < requests * u64::from(*min_success_percent);
-                self.state == State::Probation || self.streak >= (*consecutive).max(1) || too_few_succeed
+                let on_probation = self.state == State::Probation && !(planted!("half_open_off_by_one") && self.streak < 2);
+                on_probation || self.streak >= (*consecutive).max(1) || too_few_succeed
             }
             OutlierPolicy::Traefik { window, max_failed_attempts, .. } => {
                 if outcome == Outcome::Success {
@@ -210,7 +213,8 @@ impl Outlier {
     fn eject(&mut self, now: Duration) -> Change {
         let until = match &self.policy {
             OutlierPolicy::Adaptive { base, max, .. } => {
-                let factor = 2_u32.checked_pow(self.ejections).unwrap_or(u32::MAX);
+                let before = if planted!("backoff_forgotten") { 0 } else { self.ejections };
+                let factor = 2_u32.checked_pow(before).unwrap_or(u32::MAX);
                 Some(now.saturating_add(base.saturating_mul(factor).min(*max)))
             }
             OutlierPolicy::Traefik { restored_by_probe: true, .. } => None,
@@ -305,6 +309,22 @@ mod tests {
         outlier.observe(now, Outcome::Success, true);
         now += SECOND * 60;
         outlier.observe(now, Outcome::Success, true);
+        assert_eq!(fail(&mut outlier, now, 5), Change::Ejected { until: Some(now + SECOND) });
+    }
+
+    #[test]
+    fn a_quiet_spell_forgets_ejections_whether_or_not_its_successes_are_told() {
+        let mut outlier = Outlier::new(OutlierPolicy::default());
+        let mut now = SECOND;
+        for length in [1, 2, 4] {
+            while !outlier.is_ejected() {
+                fail(&mut outlier, now, 1);
+            }
+            now += SECOND * length;
+            assert_eq!(outlier.tick(now), Change::Restored);
+        }
+        outlier.observe(now, Outcome::Success, true);
+        now += SECOND * 3_600;
         assert_eq!(fail(&mut outlier, now, 5), Change::Ejected { until: Some(now + SECOND) });
     }
 

@@ -15,7 +15,7 @@
 //! The budget bounds the work that retries add to servers: a fifth of the requests, and a few per second. An attempt that
 //! no server saw adds none.
 
-use crate::{health::fraction, reason::Reason};
+use crate::{health::fraction, planted::planted, reason::Reason};
 use std::time::Duration;
 
 /// No request is tried more often than this, whatever there is to try.
@@ -161,7 +161,7 @@ impl Retries {
         if attempt.failure == Failure::Refused {
             return self.after_refusal(attempt, budget, now, random);
         }
-        if attempt.sent && !attempt.idempotent {
+        if attempt.sent && !attempt.idempotent && !(planted!("lost_post_retried") && attempt.failure == Failure::Lost) {
             return Decision::GiveUp;
         }
         if attempt.is_stale_reuse() {
@@ -186,17 +186,17 @@ impl Retries {
 
     fn after_refusal(&mut self, attempt: &Attempt, budget: &mut Budget, now: Duration, random: u64) -> Decision {
         let first = self.attempts == 1;
-        if !first && !self.withdraw(budget, now) {
-            Decision::GiveUp
-        } else if attempt.others {
+        let decision = if attempt.others {
             Decision::RetryOther { after: Duration::ZERO }
         } else if first {
             Decision::RetrySame { after: Duration::ZERO }
         } else if self.middleware_grants() {
             Decision::RetrySame { after: self.pause(random) }
         } else {
-            Decision::GiveUp
-        }
+            return Decision::GiveUp;
+        };
+        // Only what is made is paid for.
+        if first || self.withdraw(budget, now) { decision } else { Decision::GiveUp }
     }
 
     fn middleware_grants(&self) -> bool {
@@ -257,7 +257,7 @@ impl Budget {
     pub fn withdraw(&mut self, now: Duration) -> bool {
         self.refill(now);
         let granted = self.level >= 1_000;
-        if granted {
+        if granted && !planted!("budget_unbounded") {
             self.level -= 1_000;
         }
         granted
@@ -354,6 +354,15 @@ mod tests {
             run(RetryPolicy::default(), &mut budget(), &[Attempt { others: false, ..refused }; 2]),
             [SAME, Decision::GiveUp]
         );
+    }
+
+    #[test]
+    fn a_retry_that_is_not_made_costs_nothing() {
+        let mut budget = Budget::new(BudgetConfig { percent: 100, per_second: 0, reserve: 1 }, Duration::ZERO);
+        budget.deposit(Duration::ZERO);
+        let alone = Attempt { failure: Failure::Refused, others: false, ..CLOSED };
+        assert_eq!(run(RetryPolicy::default(), &mut budget, &[alone; 2]), [SAME, Decision::GiveUp]);
+        assert_eq!(run(RetryPolicy::default(), &mut budget, &[CLOSED]), [OTHER], "the budget still has its one retry");
     }
 
     #[test]

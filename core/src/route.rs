@@ -15,6 +15,7 @@ mod prefixes;
 mod tests;
 
 use crate::{
+    planted::planted,
     rule::{Expr, wildcard_suffix},
     snapshot::RouterId,
 };
@@ -100,7 +101,10 @@ impl Table {
     /// The routers that could serve this host and routing path, in order.
     pub fn candidates(&self, host: &str, path: &str) -> impl Iterator<Item = RouterId> {
         let mut lists = SmallVec::<[&[u32]; 12]>::new();
-        if let Some(paths) = self.exact.get(host) {
+        let covered = || wildcard_suffix(host).is_some_and(|suffix| self.wildcard.contains_key(suffix));
+        if let Some(paths) = self.exact.get(host)
+            && !(planted!("wildcard_before_exact") && covered())
+        {
             paths.collect(path, &mut lists);
         }
         if !self.wildcard.is_empty()

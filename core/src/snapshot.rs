@@ -19,6 +19,7 @@ use crate::{
         dynamic::{Internal, Middleware, Router, Service, TlsOptions},
     },
     http::{Fields, Host, Request, path},
+    planted::planted,
     route::{Table, precedence},
     rule::{Connection, Subject},
 };
@@ -294,6 +295,9 @@ fn sides(entry_point: &EntryPointSpec, routers: &[CompiledRouter]) -> Sides {
 
 /// The order in which routers are tried, by priority and name.
 fn in_order((a_priority, a): (i64, &Name), (b_priority, b): (i64, &Name)) -> Ordering {
-    let by_provider = || precedence(a.provider()).cmp(&precedence(b.provider()));
+    let by_provider = || match planted!("priority_ties_by_order") {
+        true => Ordering::Equal,
+        false => precedence(a.provider()).cmp(&precedence(b.provider())),
+    };
     b_priority.cmp(&a_priority).then_with(by_provider).then_with(|| a.cmp(b))
 }

@@ -1,18 +1,21 @@
 //! The planted bugs: defects in product code that the oracles must catch.
 //!
 //! Each stands behind a cfg of its own, `planted = "<name>"`, so no build for production holds one. `cargo planted` builds with all
-//! of these cfgs at once, into a folder of its own, and a run chooses its bug by name: one build serves them all.
+//! of these cfgs at once (`.cargo/planted.rs` makes them from the names below), into a folder of its own, and a run chooses its bug by
+//! name: one build serves them all.
+
+use parking_lot::Mutex;
 
 /// A defect, and where it shows.
 pub struct Bug {
     pub name: &'static str,
     pub about: &'static str,
-    /// Scenarios that can meet it.
+    /// Scenarios that can meet it; `core:` and its name for a machine of core.
     pub scenarios: &'static [&'static str],
 }
 
 /// All of them.
-pub const BUGS: [Bug; 24] = [
+pub const BUGS: &[Bug] = &[
     Bug {
         name: "withdrawn_stays",
         about: "a server that the configuration no longer has stays in the pick set",
@@ -71,6 +74,36 @@ pub const BUGS: [Bug; 24] = [
         about: "a connection counts as the server's although another one may have its address by now",
         scenarios: &["swarm_discovery", "swarm_update"],
     },
+    Bug {
+        name: "expired_served",
+        about: "of two certificates for a name, the one that ran out since they were loaded is shown",
+        scenarios: &["environment"],
+    },
+    Bug {
+        name: "sni_fallback",
+        about: "a certificate for one host of a domain is shown for the others, which have their own",
+        scenarios: &["environment"],
+    },
+    Bug { name: "rotation_ignored", about: "certificate files that changed are not read again", scenarios: &["environment"] },
+    Bug { name: "metrics_miscounted", about: "a request that took two attempts is counted twice", scenarios: &["environment"] },
+    Bug { name: "accept_stops", about: "a listener that once found no descriptor accepts no more", scenarios: &["environment"] },
+    Bug { name: "dns_cached_forever", about: "the first address of a name is kept for good", scenarios: &["environment"] },
+    Bug {
+        name: "actor_not_restarted",
+        about: "an actor that ended without a panic is not started again",
+        scenarios: &["environment"],
+    },
+    Bug { name: "probe_never_recovers", about: "a server that was found ill is not asked again", scenarios: &["environment"] },
+    Bug {
+        name: "resync_dropped",
+        about: "an environment whose version stands still is not read again",
+        scenarios: &["metadata"],
+    },
+    Bug {
+        name: "lists_mixed",
+        about: "lists between which something changed are taken for one reading",
+        scenarios: &["metadata"],
+    },
     Bug { name: "abort_not_propagated", about: "a server works on although the client has left", scenarios: &["traffic"] },
     Bug {
         name: "responses_swapped",
@@ -101,11 +134,103 @@ pub const BUGS: [Bug; 24] = [
         scenarios: &["traffic"],
     },
     Bug { name: "timeout_ignored", about: "a response head is waited for without end", scenarios: &["traffic"] },
+    Bug {
+        name: "ready_before_sync",
+        about: "a gateway is ready before its providers have spoken",
+        scenarios: &["gateway_restart", "whole"],
+    },
+    Bug { name: "drain_cuts", about: "a drain cuts off requests that are under way", scenarios: &["gateway_restart", "whole"] },
+    Bug {
+        name: "snapshot_per_router",
+        about: "of several routers that change at once, the first is served before the others",
+        scenarios: &["config_race", "gateway_restart"],
+    },
+    Bug {
+        name: "pool_kept",
+        about: "connections to a server that was withdrawn are kept",
+        scenarios: &["rolling_update", "config_race"],
+    },
+    Bug {
+        name: "old_snapshot_admits",
+        about: "workers look for a newer state five times a second only",
+        scenarios: &["config_race", "gateway_restart"],
+    },
+    Bug {
+        name: "api_stale",
+        about: "the API shows a state that was in force a second ago",
+        scenarios: &["gateway_restart", "whole"],
+    },
+    Bug {
+        name: "half_open_off_by_one",
+        about: "a server on probation is ejected again at its second failure, not the first",
+        scenarios: &["core:health"],
+    },
+    Bug { name: "ejects_last", about: "the last server may be ejected", scenarios: &["core:health"] },
+    Bug { name: "weight_ignored", about: "every server above 0 has weight 1", scenarios: &["core:balance"] },
+    Bug {
+        name: "sticky_forged_core",
+        about: "of a sticky cookie, only the first digits are compared",
+        scenarios: &["core:balance"],
+    },
+    Bug { name: "bucket_leaks", about: "a bucket that is not used fills up above its burst", scenarios: &["core:limits"] },
+    Bug {
+        name: "budget_unbounded",
+        about: "retries are granted as long as there is one, and none is counted",
+        scenarios: &["core:retry"],
+    },
+    Bug {
+        name: "lost_post_retried",
+        about: "a request that must not be repeated is, if nothing of it was acknowledged",
+        scenarios: &["core:retry"],
+    },
+    Bug {
+        name: "drain_deadline_ignored",
+        about: "a gateway waits for its last connection beyond the deadline",
+        scenarios: &["core:limits"],
+    },
+    Bug {
+        name: "drain_skipped",
+        about: "a server that is withdrawn is gone at once, whatever it has in flight",
+        scenarios: &["core:health"],
+    },
+    Bug { name: "backoff_forgotten", about: "every ejection is as short as the first", scenarios: &["core:health"] },
+    Bug { name: "rise_ignored", about: "a server returns after as many probes as it left after", scenarios: &["core:health"] },
+    Bug {
+        name: "last_good_forgotten",
+        about: "a unit that cannot be read any more takes its last good version with it",
+        scenarios: &["core:config"],
+    },
+    Bug {
+        name: "priority_ties_by_order",
+        about: "of routers of equal priority, the provider does not decide",
+        scenarios: &["core:routes"],
+    },
+    Bug {
+        name: "wildcard_before_exact",
+        about: "a host that a wildcard covers is not looked for by its own name",
+        scenarios: &["core:routes"],
+    },
 ];
 
 /// The bug of this name.
 pub fn named(name: &str) -> Option<&'static Bug> {
     BUGS.iter().find(|bug| bug.name == name)
+}
+
+/// The bug that this process has.
+static CHOSEN: Mutex<Option<String>> = Mutex::new(None);
+
+/// Chooses a bug for this process: for good where it is one of the actors', until the next one is chosen where it is one of core's.
+pub fn choose(name: &str) {
+    fairlead_net::sim::plant(name);
+    #[cfg(planted = "half_open_off_by_one")]
+    fairlead_core::planted::plant(name);
+    *CHOSEN.lock() = Some(name.to_owned());
+}
+
+/// The bug that was chosen.
+pub fn chosen() -> Option<String> {
+    CHOSEN.lock().clone()
 }
 
 /// Whether this build holds them.

@@ -4,7 +4,11 @@
 //! not in detail only. Owns what all scenarios draw alike; each file below owns one script.
 
 mod config_race;
+mod environment;
+mod gateway_restart;
 mod grammar;
+mod large;
+mod metadata;
 mod partition;
 mod rolling_update;
 mod swarm;
@@ -13,10 +17,11 @@ mod swarm_update;
 #[cfg(test)]
 mod tests;
 mod traffic;
+mod whole;
 
 use crate::{
     chance::Chance,
-    plan::{Ask, Client, Gateway, Manner, Network, Plan, Server, Source, Step, Unit, What, Write},
+    plan::{Ask, Broken, Client, Gateway, Manner, Network, Plan, Server, Source, Step, Unit, What, Write},
 };
 
 /// A kind of rehearsal.
@@ -27,13 +32,18 @@ pub struct Scenario {
 }
 
 /// All of them.
-pub const ALL: [Scenario; 6] = [
+pub const ALL: [Scenario; 11] = [
     rolling_update::SCENARIO,
     config_race::SCENARIO,
     partition::SCENARIO,
     swarm_update::SCENARIO,
     swarm_discovery::SCENARIO,
+    environment::SCENARIO,
+    metadata::SCENARIO,
     traffic::SCENARIO,
+    gateway_restart::SCENARIO,
+    whole::SCENARIO,
+    large::SCENARIO,
 ];
 
 /// The scenario of this name.
@@ -79,8 +89,14 @@ impl Draft {
             health_check: false,
             torn_reads: 0,
             members: 0,
+            names: false,
+            telemetry: None,
+            port_taken: false,
             sticky: false,
             secure: false,
+            lame_duck: 0,
+            grace: 10_000,
+            api: false,
         };
         let (think, body) = (chance.magnitude(1, 800), chance.magnitude(1, 200_000));
         let first = Write { generation: 1, units: Vec::new(), manner: Manner::Whole };
@@ -95,7 +111,10 @@ impl Draft {
             clients: Vec::new(),
             steps: Vec::new(),
             swarm: None,
+            metadata: None,
+            tls: None,
             quiet_at: 0,
+            broken: Broken::default(),
         };
         Self { chance, plan, desired: Vec::new(), generation: 1, think, body }
     }
@@ -106,8 +125,8 @@ impl Draft {
         match source {
             Source::File if self.chance.percent(20) => self.plan.gateway.torn_reads = self.chance.within(1, 300) as u32,
             Source::File => {}
-            Source::Swarm => {}
-            Source::Etcd => self.plan.gateway.members = self.chance.count(1, 3),
+            Source::Swarm | Source::Rancher => {}
+            Source::Etcd | Source::Kontena => self.plan.gateway.members = self.chance.count(1, 3),
         }
     }
 

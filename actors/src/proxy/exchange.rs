@@ -136,6 +136,10 @@ pub async fn run<D: Downstream>(
         trace: client.worker.telemetry.trace(&head.fields),
         target,
     };
+    #[cfg(planted = "old_snapshot_admits")]
+    if fairlead_net::sim::is_planted("old_snapshot_admits") {
+        open.published = crate::published::kept(&shared.published, client.worker.id, 200);
+    }
     let _under_way = UnderWay::new(client);
     let end = match decide(client, head, &mut open, &mut scratch.host).await {
         Ok(Decided::Forward(service)) => match forward::run(client, head, response, down, &mut open, service).await {
@@ -270,6 +274,11 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
         return Ok(Decided::Answer(answer));
     }
     if let Service::Internal(internal) = published.service(router.service) {
+        #[cfg(planted = "api_stale")]
+        let published = match fairlead_net::sim::is_planted("api_stale") {
+            true => crate::published::kept(&client.worker.shared.published, usize::MAX, 1_000),
+            false => published.clone(),
+        };
         let answer = client.worker.shared.internals.respond(*internal, client, &request, &published);
         return Ok(Decided::Internal(answer));
     }

@@ -6,6 +6,7 @@
 use crate::{
     config::dynamic::{SameSite, StickyCookie},
     http::Fields,
+    planted::planted,
 };
 use sha2::{Digest, Sha256};
 use std::{collections::BTreeMap, fmt::Write};
@@ -68,6 +69,7 @@ impl Sticky {
         }
         let value = value[1..].trim_ascii();
         let value = value.strip_prefix(b"\"").and_then(|value| value.strip_suffix(b"\"")).unwrap_or(value);
+        let value = if planted!("sticky_forged_core") { value.get(..DIGITS).unwrap_or(value) } else { value };
         Some(value.try_into().ok())
     }
 }

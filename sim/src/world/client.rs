@@ -10,7 +10,7 @@ mod request;
 use super::{World, gateway, wire};
 use crate::{
     chance::mix,
-    oracle::{Answer, exchange::Caller},
+    oracle::{Answer, exchange::Caller, lifecycle},
     plan::{
         Ask,
         traffic::{Conduct, Cookie},
@@ -20,7 +20,7 @@ use fairlead_net::{
     http::{Error, Framing, Method, RequestHead, ResponseHead, Upstream as _},
     http1::{ClientConn, Limits},
     tcp::Stream,
-    time::{Duration, sleep_until, timeout},
+    time::{Duration, sleep, sleep_until, timeout},
 };
 use std::{
     collections::BTreeMap,
@@ -36,7 +36,21 @@ const LATE: u64 = 30_000;
 /// The cookie that binds a client to a server.
 pub(super) const COOKIE: &str = "bound";
 
+/// How long a connection may take to be made.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often a gateway that cannot be reached is tried, or the next one, and with what pause.
+const TRIES: usize = 4;
+const PAUSE: Duration = Duration::from_millis(200);
+/// Identifiers of the requests that are made for those that found nobody.
+const AGAIN: usize = 20_000;
+
+/// Requests that a client can tell apart.
+const REQUESTS: u64 = 100_000;
+
 type Connection = ClientConn<Stream>;
+
+/// A connection that is kept, and when it was made.
+type Kept = (Connection, u64);
 
 /// A client, and the gateway that it asks.
 #[derive(Clone, Copy)]
@@ -61,13 +75,21 @@ pub(super) async fn run(world: &Arc<World>, index: usize) {
         Conduct::Http2 { streams } => return http2::run(world, index, streams).await,
         Conduct::Crowd { connections, holds } => return crowd::run(world, index, connections, holds).await,
     }
-    let mut connection = None;
+    let (mut connection, mut who) = (None, Who { index, gateway: client.gateway });
     let mut at = client.start;
     sleep_until(world.at(at)).await;
     for (n, ask) in client.asks.iter().enumerate() {
         at += ask.pause;
         sleep_until(world.at(at)).await;
-        one(world, Who { index, gateway: client.gateway }, n, ask, &mut connection).await;
+        for attempt in 0..TRIES {
+            if one(world, who, n + attempt * AGAIN, ask, &mut connection).await {
+                break;
+            }
+            if client.elsewhere {
+                who.gateway = (who.gateway + 1) % world.gateways.len();
+            }
+            sleep(PAUSE).await;
+        }
         // A slow answer delays what follows; the plan's pauses stay what they are.
         at = at.max(world.now() - world.ready.get().copied().unwrap_or(0));
     }
@@ -87,7 +109,12 @@ pub(super) async fn probe(world: &World, gateway: usize) {
 
 /// The identifier of a client's `n`th request.
 fn id_of(index: usize, n: usize) -> u64 {
-    (index as u64 + 1) * 100_000 + n as u64
+    (index as u64 + 1) * REQUESTS + n as u64
+}
+
+/// The client that sends the request of this identifier.
+pub(super) fn index_of(id: u64) -> Option<usize> {
+    (id / REQUESTS).checked_sub(1).map(|index| index as usize)
 }
 
 /// Whether a client that was held up is to leave it at what it has asked: the plan's time was over long ago.
@@ -124,7 +151,8 @@ impl Jar {
     }
 }
 
-async fn one(world: &World, who: Who, n: usize, ask: &Ask, connection: &mut Option<Connection>) {
+/// One request; false if there was nobody to send it to.
+async fn one(world: &World, who: Who, n: usize, ask: &Ask, connection: &mut Option<Kept>) -> bool {
     let id = id_of(who.index, n);
     let name = &world.clients[who.index].name;
     let method = if ask.post { "POST" } else { "GET" };
@@ -134,7 +162,23 @@ async fn one(world: &World, who: Who, n: usize, ask: &Ask, connection: &mut Opti
     if !ask.keep {
         *connection = None;
     }
-    let work = exchange(who, id, ask, connection, world);
+    let mut way = lifecycle::Connection::default();
+    let given_up = async {
+        // Nobody tells that a machine is gone, or was.
+        let (instance, process) = (&world.gateways[who.gateway], world.gateways[who.gateway].process());
+        while !instance.is_dark() && instance.process() == process {
+            sleep(Duration::from_secs(1)).await;
+        }
+        Err(Cut { server: None, how: "its gateway is silent".into() })
+    };
+    let exchange = exchange(who, id, ask, connection, world, &mut way);
+    let work = async {
+        tokio::select! {
+            biased;
+            outcome = exchange => outcome,
+            outcome = given_up => outcome,
+        }
+    };
     let outcome = match ask.abort {
         Some(patience) => timeout(Duration::from_millis(patience), work).await,
         None => Ok(work.await),
@@ -158,21 +202,36 @@ async fn one(world: &World, who: Who, n: usize, ask: &Ask, connection: &mut Opti
         Ok(Err(cut)) => {
             *connection = None;
             world.note(name, &format!("lost {id}: {}", cut.how));
-            world.cut_off_with(id, cut.server, true, &cut.how);
+            world.cut_off_with(id, cut.server, true, &cut.how, way);
+            return way.made_at.is_some();
         }
     }
+    true
 }
 
-async fn exchange(who: Who, id: u64, ask: &Ask, kept: &mut Option<Connection>, world: &World) -> Result<Answer, Cut> {
+async fn exchange(
+    who: Who,
+    id: u64,
+    ask: &Ask,
+    kept: &mut Option<Kept>,
+    world: &World,
+    way: &mut lifecycle::Connection,
+) -> Result<Answer, Cut> {
     let cut = |server, how: &dyn std::fmt::Display| Cut { server, how: how.to_string() };
     let lives = |connection: &mut Connection| connection.poll_idle(&mut Context::from_waker(Waker::noop())).is_pending();
-    let mut connection = match kept.take().and_then(|mut connection| lives(&mut connection).then_some(connection)) {
-        Some(connection) => connection,
-        None => {
-            let stream = Stream::connect(gateway::address(who.gateway)).await;
-            ClientConn::new(stream.map_err(|e| cut(None, &format!("no connection: {e}")))?, Limits::default())
-        }
-    };
+    let (mut connection, made_at) =
+        match kept.take().and_then(|(mut connection, at)| lives(&mut connection).then_some((connection, at))) {
+            Some(kept) => kept,
+            None => {
+                way.fresh = true;
+                let stream = timeout(PATIENCE, Stream::connect(gateway::address(who.gateway))).await;
+                let stream = stream
+                    .map_err(|_| cut(None, &"no connection in time"))?
+                    .map_err(|e| cut(None, &format!("no connection: {e}")))?;
+                (ClientConn::new(stream, Limits::default()), world.now())
+            }
+        };
+    way.made_at = Some(made_at);
     let mut head = RequestHead {
         method: if ask.post { Method::Post } else { Method::Get },
         target: format!("/request/{id}"),
@@ -200,7 +259,7 @@ async fn exchange(who: Who, id: u64, ask: &Ask, kept: &mut Option<Connection>, w
         set_cookie: None,
         body_is_right: server.is_some_and(|server| body == wire::body_of(server, id, most)),
     };
-    *kept = connection.is_reusable().then_some(connection);
+    *kept = connection.is_reusable().then_some((connection, made_at));
     Ok(answer)
 }
 

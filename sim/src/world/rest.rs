@@ -1,7 +1,10 @@
 //! After the load: everything that requests took is given back, and the gateways go down in order.
 
-use super::{World, gateway, instance::Instance};
-use crate::oracle::{Oracle, Verdict, broken};
+use super::{World, gateway, instance::Instance, server};
+use crate::{
+    oracle::{Oracle, Verdict, broken},
+    trace::{Mark, State},
+};
 use fairlead_core::drain::Outcome;
 use fairlead_net::time::{Duration, after, now, sleep};
 use madsim::runtime::Handle;
@@ -25,7 +28,7 @@ impl Baseline {
         world.judges(Oracle::Baseline);
         let deadline = after(PATIENCE);
         loop {
-            let left = world.gateways.iter().zip(&self.tasks).find_map(|(instance, before)| left(world, instance, *before));
+            let left = world.core().find_map(|(index, instance)| left(world, instance, self.tasks[index]));
             match left {
                 None => break,
                 Some(_) if now() < deadline => sleep(Duration::from_millis(50)).await,
@@ -48,6 +51,13 @@ fn left(world: &World, instance: &Instance, before: usize) -> Option<String> {
         return Some(format!("{open} connections of clients are open"));
     }
     let published = shared.published.load();
+    let wanted: Vec<_> = published.backends().flat_map(|b| &b.endpoints).map(|e| e.url.host.as_str()).collect();
+    let withdrawn = |s: &&fairlead_net::sim::SocketInfo| {
+        s.peer.port() == server::PORT && !wanted.contains(&s.peer.ip().to_string().as_str()) && s.state == "ESTABLISHED"
+    };
+    if let Some(socket) = sockets.iter().find(withdrawn) {
+        return Some(format!("a connection to {:?} is kept, which is no server any more", socket.peer));
+    }
     if let Some(busy) = published.backends().flat_map(|b| &b.endpoints).find(|e| e.in_flight() > 0) {
         return Some(format!("{} has {} requests in flight", busy.url.text, busy.in_flight()));
     }
@@ -67,7 +77,7 @@ fn tasks(instance: &Instance) -> usize {
 
 /// The gateways go down by themselves, cleanly: they have nothing to wait for.
 pub(super) async fn drain(world: &World) -> Verdict {
-    for index in 0..world.gateways.len() {
+    for (index, _) in world.core() {
         drains(world, index).await?;
     }
     Ok(())
@@ -82,7 +92,11 @@ async fn drains(world: &World, index: usize) -> Verdict {
     if open > 0 {
         return broken(Oracle::Baseline, format!("{open} connections are counted and none is open"));
     }
-    match running.drain(world, index).await {
+    let name = &world.gateways[index].machine.name;
+    world.mark(name, || Mark::State { state: State::Drains });
+    let outcome = running.drain(world, index).await;
+    world.mark(name, || Mark::State { state: State::Ended });
+    match outcome {
         Some(Outcome::Clean) => {}
         other => return broken(Oracle::Baseline, format!("the drain of an idle gateway ended with {other:?}")),
     }

@@ -4,10 +4,14 @@ pub(super) mod line;
 mod raw;
 
 use super::{World, wire};
-use crate::{chance::mix, plan};
+use crate::{
+    chance::mix,
+    plan,
+    trace::{Mark, State},
+};
 use bytes::BytesMut;
 use fairlead_net::{
-    http::{Downstream as _, Framing, RequestHead, ResponseHead},
+    http::{Downstream as _, Error, Framing, Kind, RequestHead, ResponseHead, Side},
     http1::{Limits, ServerConn},
     tcp::{ListenOptions, Listener, Stream},
     time::{Deadline, Duration, after, sleep},
@@ -64,6 +68,7 @@ impl World {
         *slot = Some(process.clone());
         drop(slot);
         self.note(&machine.name, "starts");
+        self.mark(&machine.name, || Mark::State { state: State::Starts });
         let world = self.clone();
         // A restarted node is another one behind the same number: the first handle's tasks would never run.
         let node = madsim::runtime::Handle::current().get_node(machine.node.id()).expect("nodes are never removed");
@@ -82,6 +87,7 @@ impl World {
     pub(super) fn terminate_server(self: &Arc<Self>, index: usize, within: u64) {
         let Some(process) = self.processes[index].lock().clone() else { return };
         self.note(&self.servers[index].name, "is told to end");
+        self.mark(&self.servers[index].name, || Mark::State { state: State::Drains });
         self.leaves(index);
         process.draining.send_replace(true);
         let world = self.clone();
@@ -105,6 +111,7 @@ impl World {
         }
         let machine = &self.servers[index];
         self.note(&machine.name, if silently { "loses power" } else { "ends" });
+        self.mark(&machine.name, || Mark::State { state: if silently { State::Dark } else { State::Ended } });
         self.leaves(index);
         self.exchange.lock().dies(index);
         if silently {
@@ -199,16 +206,21 @@ impl Process {
         conn: &mut ServerConn<Stream>,
         head: &RequestHead,
         response: &mut ResponseHead,
-    ) -> Result<(), fairlead_net::http::Error> {
+    ) -> Result<(), Error> {
         let (world, name) = (&self.world, &self.world.servers[self.index].name);
         response.clear();
         response.status = 200;
         let Some(id) = head.fields.get_str("x-request").and_then(|id| id.parse::<u64>().ok()) else {
             // A health check.
+            response.status = world.health_of(self.index).await;
             response.framing = Framing::Length(0);
             conn.send_head(response);
             return wire::send(conn, Vec::new()).await;
         };
+        if world.fails_requests(self.index) {
+            world.note(name, &format!("drops {id}"));
+            return Err(Error::new(Side::Fairlead, Kind::Closed, "this server only says that it is well"));
+        }
         world.note(name, &format!("got {id}"));
         world.look();
         world.arrived(self.index, id, head.fields.get_str("host").unwrap_or_default());
@@ -243,6 +255,7 @@ impl Process {
         conn.send_head(response);
         wire::send(conn, body).await?;
         world.note(name, &format!("answered {id}"));
+        world.mark(name, || Mark::Replied { id });
         Ok(())
     }
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// The body that a server gives to a request: length and content follow from both.
-pub(super) fn body_of(server: usize, id: u64, most: u64) -> Vec<u8> {
+pub(crate) fn body_of(server: usize, id: u64, most: u64) -> Vec<u8> {
     let key = mix(id ^ mix(server as u64 + 1));
     let length = key % (most + 1);
     (0..length).map(|i| (key >> (8 * (i % 8))) as u8 ^ (i >> 3) as u8).collect()
@@ -37,19 +37,19 @@ pub(super) fn greeting(id: u64) -> Vec<u8> {
 }
 
 /// A body on its way out.
-pub(super) struct Sending {
+pub(crate) struct Sending {
     data: Vec<u8>,
     sent: usize,
     ended: bool,
 }
 
 impl Sending {
-    pub(super) fn new(data: Vec<u8>) -> Self {
+    pub(crate) fn new(data: Vec<u8>) -> Self {
         Self { data, sent: 0, ended: false }
     }
 
     /// Sends what can be sent; ready when all of it is flushed.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, to: &mut impl Sink) -> Poll<Result<(), Error>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, to: &mut impl Sink) -> Poll<Result<(), Error>> {
         while self.sent < self.data.len() {
             self.sent += ready!(to.poll_send(cx, &self.data[self.sent..]))?;
         }

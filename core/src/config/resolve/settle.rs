@@ -7,6 +7,7 @@ use super::{Settled, memo::Entry};
 use crate::{
     Name,
     config::{Rejection, Severity, Tree},
+    planted::planted,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -42,6 +43,7 @@ impl<T: Settled> Candidate<T> {
             Some(last) if last.same(&new) => last.clone(),
             _ => Arc::new(new),
         });
+        let last = last.filter(|_| new.is_some() || !planted!("last_good_forgotten"));
         Self { tree, new, last, rejections }
     }
 
@@ -243,22 +245,49 @@ fn entangled(edges: &BTreeMap<&Name, Vec<Name>>, expansion: usize) -> Vec<(Name,
             }
         }
     }
-    // What is left leads into a circle; those that nothing left leads to are only users of one.
-    let mut circle: BTreeSet<&Name> = edges.keys().copied().filter(|name| !measured.contains_key(name)).collect();
-    loop {
-        let entered: BTreeSet<&Name> =
-            circle.iter().flat_map(|name| &edges[*name]).filter(|target| circle.contains(target)).collect();
-        if entered.len() == circle.len() {
-            break;
-        }
-        circle = entered;
-    }
+    // What is left leads into a circle. Whoever only leads into one, or from one into another, contains itself no more than anybody else.
+    let circle = returning(edges, edges.keys().copied().filter(|name| !measured.contains_key(name)).collect());
     let circles = circle.iter().map(|name| {
         let message = format!("contains itself: {}", round_trip(name, edges, &circle));
         (Name::clone(name), vec![Fault { path: Vec::new(), message, remedy: "take one of them out of the circle".to_owned() }])
     });
     large.extend(circles);
     large
+}
+
+/// Those of `names` from which references lead back to themselves: what is strongly connected, by two walks (Kosaraju).
+fn returning<'e>(edges: &'e BTreeMap<&'e Name, Vec<Name>>, names: BTreeSet<&'e Name>) -> BTreeSet<&'e Name> {
+    let targets = |name: &Name| edges.get(name).into_iter().flatten().filter_map(|target| names.get(target).copied());
+    let mut users: BTreeMap<&Name, Vec<&Name>> = BTreeMap::new();
+    names.iter().for_each(|name| targets(name).for_each(|target| users.entry(target).or_default().push(*name)));
+    // Along the references: who is done with all that is below it, in that order.
+    let (mut done, mut seen) = (Vec::new(), BTreeSet::new());
+    for name in &names {
+        let mut open = vec![(*name, false)];
+        while let Some((name, left)) = open.pop() {
+            if left {
+                done.push(name);
+            } else if seen.insert(name) {
+                open.push((name, true));
+                open.extend(targets(name).map(|target| (target, false)));
+            }
+        }
+    }
+    // And back, from the last: each walk ends within one strongly connected part.
+    let (mut returning, mut seen) = (BTreeSet::new(), BTreeSet::new());
+    for name in done.into_iter().rev() {
+        let (mut part, mut open) = (Vec::new(), vec![name]);
+        while let Some(name) = open.pop() {
+            if seen.insert(name) {
+                part.push(name);
+                open.extend(users.get(name).into_iter().flatten().copied());
+            }
+        }
+        if part.len() > 1 || part.iter().any(|name| targets(name).any(|target| target == *name)) {
+            returning.extend(part);
+        }
+    }
+    returning
 }
 
 /// `a → b → a`, along first references within the circle.

@@ -323,6 +323,27 @@ fn circles_are_refused_whole_and_their_users_with_them() {
 }
 
 #[test]
+fn whoever_leads_from_one_circle_into_another_contains_itself_no_more_than_anybody() {
+    let with = |ends: &str| {
+        format!(
+            "http:\n  middlewares:\n    m: {{chain: {{middlewares: [m, between]}}}}\n    between: {{chain: {{middlewares: [n]}}}}\n    n: {ends}\n"
+        )
+    };
+    let (good, _) = served(&with("{addPrefix: {prefix: /x}}"));
+    let (config, rejections) = resolve(&inputs([("file", yaml(&with("{chain: {middlewares: [n]}}")))]), &web(), Some(&good));
+    assert_eq!(
+        names(&config.middlewares),
+        ["between@file", "n@file"],
+        "n keeps its version, so nothing is wrong with what leads to it"
+    );
+    assert!(!rejections.iter().any(|rejection| rejection.key.contains("between")), "{rejections:#?}");
+    let (alone, rejections) = served(&with("{chain: {middlewares: [n]}}"));
+    assert_eq!(names(&alone.middlewares), [""; 0]);
+    let between: Vec<_> = rejections.iter().filter(|rejection| rejection.key.contains("between")).collect();
+    assert!(matches!(between[..], [one] if one.message.contains("no middleware `n@file`")), "{rejections:#?}");
+}
+
+#[test]
 fn a_chain_of_chains_does_not_grow_without_bound() {
     let mut text = "http:\n  middlewares:\n    c0: {addPrefix: {prefix: /x}}\n".to_owned();
     for level in 1..40 {

@@ -3,7 +3,7 @@
 use super::{COOKIE, Jar, id_of, pipelined::answer, request};
 use crate::{
     fault::{Fault, Phase},
-    oracle::wire::Head,
+    oracle::{lifecycle::Connection, wire::Head},
     plan::{Ask, traffic::Act},
     world::{
         World, gateway,
@@ -143,7 +143,7 @@ impl One {
             }
             Err(Lost::Cut { server, right, how }) => {
                 world.note(name, &format!("lost {id}: {how}"));
-                world.cut_off_with(id, server, right, &how);
+                world.cut_off_with(id, server, right, &how, Connection { made_at: Some(0), fresh: false });
             }
         }
     }

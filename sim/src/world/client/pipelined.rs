@@ -8,6 +8,7 @@ use crate::{
     fault::{Fault, Phase},
     oracle::{
         Answer, Oracle, broken,
+        lifecycle::Connection,
         wire::{Body, Framing, Head},
     },
     plan::{Ask, traffic::Act},
@@ -89,9 +90,9 @@ impl Volley<'_> {
             None => match Stream::connect(gateway::address(world.plan.clients[self.index].gateway)).await {
                 Ok(stream) => Line::new(stream),
                 Err(e) => {
-                    requests
-                        .iter()
-                        .for_each(|request| world.cut_off_with(request.id, None, true, &format!("no connection: {e}")));
+                    requests.iter().for_each(|request| {
+                        world.cut_off_with(request.id, None, true, &format!("no connection: {e}"), Connection::default())
+                    });
                     return None;
                 }
             },
@@ -119,7 +120,7 @@ impl Volley<'_> {
                     }
                     Lost::Cut { server, right, how } => {
                         world.note(&name, &format!("lost {id}: {how}"));
-                        world.cut_off_with(id, server, right, how);
+                        world.cut_off_with(id, server, right, how, Connection { made_at: Some(0), fresh: false });
                     }
                 }
             }
