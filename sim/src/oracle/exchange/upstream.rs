@@ -47,9 +47,14 @@ fn wrong(id: u64, head: &Head, ask: &Ask, caller: &Caller) -> Option<String> {
     }
     let upgrades = matches!(ask.act, Act::WebSocket { .. });
     let connection = head.get("connection").unwrap_or_default();
-    if upgrades != connection.eq_ignore_ascii_case("upgrade") && !connection.is_empty()
-        || head.get("upgrade").is_some() != upgrades
-    {
+    let own = match connection.to_ascii_lowercase().as_str() {
+        "" => !upgrades,
+        "upgrade" => upgrades,
+        // The gateway's own word to the server.
+        "close" => true,
+        _ => false,
+    };
+    if !own || head.get("upgrade").is_some() != upgrades {
         return Some(format!("with Connection: {connection}"));
     }
     if head.all("te").any(|te| !te.eq_ignore_ascii_case("trailers")) {
