@@ -157,7 +157,7 @@ impl World {
             material,
             shared: OnceLock::new(),
             seen: Mutex::default(),
-            trace: Mutex::new(Trace::new(whole_trace)),
+            trace: Mutex::new(Trace::new(Keep { lines: whole_trace, ..Keep::default() })),
             net,
             plan,
             blueprint,

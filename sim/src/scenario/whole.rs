@@ -37,7 +37,8 @@ fn draw(draft: &mut Draft) {
                 &[kill_server, kill_gateway],
             )
         }
-        Source::File => {
+        // What else there is has scenarios of its own.
+        Source::File | Source::Rancher | Source::Kontena => {
             services(draft, source);
             (
                 write,

@@ -225,9 +225,8 @@ impl World {
                 return;
             }
             let host = world.servers[server].host;
-            let mut held = world.environment.held.lock();
-            world.net.detach(host, &held.insert(server, world.address(server)).unwrap_or_else(|| server_ip(server)));
-            drop(held);
+            let before = world.environment.held.lock().insert(server, world.address(server));
+            world.net.detach(host, &before.unwrap_or_else(|| server_ip(server)));
             world.net.attach(host, &world.address(server));
             world.start_server(server, 1);
             sleep(Duration::from_millis(told)).await;

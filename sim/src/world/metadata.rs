@@ -146,8 +146,8 @@ impl World {
     async fn metadata_says(&self, metadata: &Metadata, target: &str) -> (u16, Vec<u8>) {
         let mut fault = metadata.fault.subscribe();
         // The sender lives in the world.
-        let _well = fault.wait_for(|fault| *fault != Fault::Hangs).await;
-        if *fault.borrow() == Fault::Missing {
+        let _well = fault.wait_for(|fault| *fault != Fault::Hangs).await.map(drop);
+        if *metadata.fault.borrow() == Fault::Missing {
             return (404, b"Not found".to_vec());
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
