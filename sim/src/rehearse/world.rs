@@ -18,7 +18,7 @@ use super::{
     probe::{CROWD, Client, crowd},
     record::Asked,
 };
-use crate::trace::Trace;
+use crate::trace::{Keep, Trace};
 use fairlead_actors::worker::Shared;
 use fairlead_core::drain::Outcome;
 use fairlead_net::{
