@@ -337,6 +337,7 @@ impl Plan {
             }),
             "TLS of the plan needs a file as its source, or names a file or gateway that is not in it"
         );
+        anyhow::ensure!(self.gateway.workers > 0, "the gateways of the plan have no worker");
         let swarm = self.swarm.as_ref();
         anyhow::ensure!(
             swarm.is_some() == (self.gateway.source == Source::Swarm) && swarm.is_none_or(|swarm| swarm.is_sound(self.services)),

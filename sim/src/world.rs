@@ -205,16 +205,14 @@ impl World {
         for (gateway, _) in self.core() {
             let prober = self.clone();
             let node = &self.clients[self.plan.clients.len() + gateway].node;
-            let probe = node.spawn(async move { client::probe(&prober, gateway).await });
+            let probe = node.spawn(async move {
+                client::probe(&prober, gateway).await;
+                if prober.plan.gateway.api {
+                    api::look(&prober, gateway).await;
+                }
+            });
             if self.within("probe", probe).await?.is_err() {
                 return oracle::broken(Oracle::Panic, "the probe ended before its end");
-            }
-            if self.plan.gateway.api {
-                let operator = self.clone();
-                let looked = node.spawn(async move { api::look(&operator, gateway).await });
-                if self.within("last look at the API", looked).await?.is_err() {
-                    return oracle::broken(Oracle::Panic, "the last look at the API ended before its end");
-                }
             }
         }
         self.phase("rest");

@@ -46,7 +46,6 @@ pub struct Certificates {
     files: Vec<File>,
     /// The gateway's clock is ahead by so many milliseconds.
     ahead: i64,
-    clock_set: bool,
     disk_broken: bool,
     /// The last trouble of which no watch tells.
     troubled_at: Option<u64>,
@@ -81,7 +80,7 @@ impl Certificates {
             .iter()
             .map(|(id, _, is_default)| File { is_default: *is_default, present: Some(*id), since: 0, loaded: vec![*id] })
             .collect();
-        Self { strict, known, files, ahead: 0, clock_set: false, disk_broken: false, troubled_at: None, changes: 0 }
+        Self { strict, known, files, ahead: 0, disk_broken: false, troubled_at: None, changes: 0 }
     }
 
     /// Another certificate exists; its number.

@@ -40,6 +40,9 @@ pub const PASSES: [Pass; 8] = [
 /// Lists whose elements others mean by their index: they are cut off at their end only.
 const INDEXED: [&str; 9] = ["servers", "clients", "apps", "gateways", "managers", "members", "nodes", "networks", "hosts"];
 
+/// What the world begins with: without it the judges' model of it would be another one.
+const GIVEN: &str = "/first/units";
+
 /// Numbers that are names, or draw what a run does in detail: another one is no smaller one.
 const NAMES: [&str; 6] = ["seed", "scenario", "generation", "order", "pick", "source"];
 
@@ -109,7 +112,7 @@ fn removals(plan: &Value, of: &dyn Fn(&str) -> bool) -> Vec<Edit> {
     let mut edits = Vec::new();
     walk("", plan, &mut |place, value| {
         let Value::Array(all) = value else { return };
-        if of(place) && !is_indexed(place, all) {
+        if of(place) && place != GIVEN && !is_indexed(place, all) {
             edits.extend((0..all.len()).map(|index| Edit::Remove { list: place.to_owned(), index }));
         }
     });
@@ -145,7 +148,7 @@ fn tails(plan: &Value) -> Vec<Edit> {
 fn plainer(plan: &Value) -> Vec<Edit> {
     let mut edits = Vec::new();
     walk("", plan, &mut |place, value| {
-        if is_name(place) || place.is_empty() {
+        if is_name(place) || place.is_empty() || place == GIVEN {
             return;
         }
         let set = |value: Value| Edit::Set { place: place.to_owned(), value };

@@ -51,10 +51,13 @@ fn no_more_is_tried_than_allowed() {
 }
 
 #[test]
-fn failures_are_alike_by_oracle_and_panics_by_place() {
+fn failures_are_alike_by_oracle_and_words_and_panics_by_place() {
     let failure = |oracle: &str, detail: &str| Failure { oracle: oracle.into(), detail: detail.into() };
-    assert!(failure("O1", "one").is_like(&failure("O1", "another")));
-    assert!(!failure("O1", "one").is_like(&failure("O2", "one")));
+    let [one, other] =
+        ["GET 7 to s1 got 502 (upstream_closed), while [3] were well", "POST 100009 to s0 got 504 (x), while [0, 4] were well"];
+    assert!(failure("O1", one).is_like(&failure("O1", other)));
+    assert!(!failure("O1", one).is_like(&failure("O1", "GET 7 to s1 got 404, and its route stood")));
+    assert!(!failure("O1", one).is_like(&failure("O2", one)));
     assert!(failure("O17", "3 (at a.rs:1)").is_like(&failure("O17", "4 (at a.rs:1)")));
     assert!(!failure("O17", "3 (at a.rs:1)").is_like(&failure("O17", "3 (at a.rs:2)")));
     let block = "an event\ninvariant:    O2: the right one\n              request 7 is wrong\noptions:      none\n";

@@ -199,7 +199,7 @@ impl World {
         self.net.dns(&format!("server-{server}.test"), answer);
     }
 
-    fn address(&self, server: usize) -> String {
+    pub(super) fn address(&self, server: usize) -> String {
         match self.environment.moves.lock().get(&server).copied().unwrap_or(0) {
             0 => server_ip(server),
             n => format!("10.3.{server}.{n}"),
