@@ -59,6 +59,8 @@ pub struct Judged {
     /// Kinds and targets that were tried.
     pub tried: Vec<String>,
     pub findings: Vec<Finding>,
+    /// Failed requests that say nothing against the configuration: nobody could have known better.
+    pub tolerated: u64,
     /// Requests that came after SIGTERM and were refused.
     pub refused_at_the_end: u64,
 }
@@ -94,6 +96,7 @@ pub fn judge(blueprint: &Blueprint, plan: &Plan, seen: &Seen) -> Judged {
             Some(index) => context.under(&plan.incidents[*index], probe, failed, total(seen, plan, *index, probe, blueprint)),
             None => context.at_rest(probe, failed),
         };
+        judged.tolerated += if findings.is_none() { failed.len() as u64 } else { 0 };
         judged.findings.extend(findings);
     }
     judged.findings.extend(seen.broken.iter().map(|(oracle, detail)| defect(oracle, detail.clone(), plan)));

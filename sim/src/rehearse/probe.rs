@@ -212,6 +212,10 @@ fn unmatched(blueprint: &Blueprint, entry: &EntryPoint) -> Option<Probe> {
     if entry.address.protocol != Protocol::Tcp || entry.name == "traefik" {
         return None;
     }
+    // A router of connections may take everything that comes here, or wait for what no HTTP client says.
+    if blueprint.snapshot.entry_point(&entry.name).is_none_or(|id| blueprint.snapshot.has_tcp(id)) {
+        return None;
+    }
     let tls = entry.http.tls.is_some();
     let probe = Probe {
         router: String::new(),

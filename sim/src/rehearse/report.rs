@@ -26,6 +26,7 @@ pub struct Report {
     /// Incidents that no seed had.
     pub untried: Vec<String>,
     pub routers: BTreeMap<String, Tally>,
+    pub tolerated: u64,
     pub refused_at_the_end: u64,
     pub notes: Vec<String>,
     pub findings: Vec<Grouped>,
@@ -64,6 +65,7 @@ impl Report {
             tried: BTreeMap::new(),
             untried: Vec::new(),
             routers: BTreeMap::new(),
+            tolerated: 0,
             refused_at_the_end: 0,
             notes: Vec::new(),
             findings: Vec::new(),
@@ -76,6 +78,7 @@ impl Report {
                 report.routers.entry(router).or_default().add(&tally);
             }
             report.refused_at_the_end += judged.refused_at_the_end;
+            report.tolerated += judged.tolerated;
             let mut here: Vec<(String, String)> = Vec::new();
             for finding in judged.findings {
                 let key = (finding.code.clone(), finding.subject.clone());
@@ -113,6 +116,12 @@ impl Report {
         if unavoidable > 0 {
             self.notes.push(format!(
                 "{unavoidable} requests were lost that no configuration saves: a POST at a server that died or hung (nobody knows whether it was done), or an answer cut in its middle."
+            ));
+        }
+        if self.tolerated > 0 {
+            self.notes.push(format!(
+                "{} failures are held against nobody: in the first 10 s of a fault, before health checks could have told; of a service's only server that answered 500 or too slowly; by limits, in a crowd.",
+                self.tolerated
             ));
         }
         let lame = blueprint.config.entry_points.values().any(|entry| entry.life_cycle.request_accept_grace.is_zero());
@@ -199,7 +208,8 @@ impl fmt::Display for Report {
                 writeln!(f, "       {}", group.replay)?;
             }
         }
-        writeln!(f, "\n{} findings. What each means: docs/rehearse.md", self.findings.len())
+        let s = if self.findings.len() == 1 { "" } else { "s" };
+        writeln!(f, "\n{} finding{s}. What each means: docs/rehearse.md", self.findings.len())
     }
 }
 
