@@ -51,9 +51,9 @@ fn left(world: &World, instance: &Instance, before: usize) -> Option<String> {
         return Some(format!("{open} connections of clients are open"));
     }
     let published = shared.published.load();
-    let wanted: Vec<_> = published.backends().flat_map(|b| &b.endpoints).map(|e| e.url.host.as_str()).collect();
+    let wanted: Vec<_> = published.backends().flat_map(|b| &b.endpoints).map(|e| world.address_of(&e.url.host)).collect();
     let withdrawn = |s: &&fairlead_net::sim::SocketInfo| {
-        s.peer.port() == server::PORT && !wanted.contains(&s.peer.ip().to_string().as_str()) && s.state == "ESTABLISHED"
+        s.peer.port() == server::PORT && !wanted.contains(&s.peer.ip().to_string()) && s.state == "ESTABLISHED"
     };
     if let Some(socket) = sockets.iter().find(withdrawn) {
         return Some(format!("a connection to {:?} is kept, which is no server any more", socket.peer));
