@@ -332,6 +332,10 @@ impl State {
                 endpoint.handle(now, Event::Idle);
             }
             endpoint.handle(now, Event::Tick);
+            #[cfg(planted = "pool_kept")]
+            if fairlead_net::sim::is_planted("pool_kept") {
+                return true;
+            }
             endpoint.standing().life != Life::Gone
         });
     }

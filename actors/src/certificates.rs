@@ -18,10 +18,10 @@ use fairlead_net::{
     clock, fs,
     task::{self, Owned},
     time::{self, Duration},
-    tls::{self, CertificateStore, ClientAuth, ClientAuthMode, ServerConfig, ServerOptions, UnixTime},
+    tls::{self, CertificateStore, ClientAuth, ClientAuthMode, Pem, ServerConfig, ServerOptions, UnixTime},
 };
 use ractor::{Actor, ActorProcessingErr, ActorRef, RpcReplyPort};
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::SystemTime};
 
 /// The actor.
 pub struct Certificates;
@@ -32,6 +32,8 @@ pub enum Msg {
     Load(Tls, RpcReplyPort<Loaded>),
     /// A file has changed.
     Changed,
+    /// Time has passed.
+    Look,
     /// Fail, for tests of supervision.
     #[cfg(any(test, madsim))]
     Crash,
@@ -64,13 +66,23 @@ struct Loading {
     self_signed: Option<Arc<tls::Certificate>>,
     /// Configurations by options, so that tickets stay valid over a change of certificates.
     configs: BTreeMap<Name, (TlsOptions, Arc<ServerConfig>)>,
+    /// Files that could not be read the last time.
+    unread: Vec<String>,
 }
 
 /// See [`Certificates`].
 pub struct State {
     arguments: Arguments,
     watch: Option<Owned<()>>,
+    /// When files were last loaded, by both clocks.
+    loaded: Option<(time::Instant, SystemTime)>,
 }
+
+/// How often is looked whether what no watch tells of has changed: a disk that can be read again, a clock that was set.
+const LOOK: Duration = Duration::from_secs(10);
+
+/// What a clock may differ by without having been set.
+const DRIFT: Duration = Duration::from_secs(5);
 
 impl Actor for Certificates {
     type Msg = Msg;
@@ -78,12 +90,13 @@ impl Actor for Certificates {
     type Arguments = Arguments;
 
     async fn pre_start(&self, me: ActorRef<Msg>, arguments: Arguments) -> Result<State, ActorProcessingErr> {
-        arguments.directory.set_certificates(me);
+        arguments.directory.set_certificates(me.clone());
         // Nobody has watched the files since the one before this actor ended.
         if let Some(router) = arguments.directory.router() {
             router.cast(router::Msg::Certificates).ok();
         }
-        Ok(State { arguments, watch: None })
+        me.send_interval(LOOK, || Msg::Look);
+        Ok(State { arguments, watch: None, loaded: None })
     }
 
     async fn handle(&self, me: ActorRef<Msg>, msg: Msg, state: &mut State) -> Result<(), ActorProcessingErr> {
@@ -91,18 +104,16 @@ impl Actor for Certificates {
             Msg::Load(tls, reply) => {
                 // The watch begins before the look, so that no change falls between them.
                 state.watch(&me, &tls);
+                state.loaded = state.watch.is_some().then(|| (time::now(), clock::now()));
                 let State { arguments: Arguments { shared, directory }, .. } = state;
                 let loaded = directory.certificates_kept.0.lock().await.load(shared, &tls).await;
                 if reply.send(loaded).is_err() {
                     tracing::debug!("nobody waits for the certificates any more");
                 }
             }
-            Msg::Changed => {
-                if let Some(router) = state.arguments.directory.router() {
-                    // A Router that has failed loads them when it begins again.
-                    router.cast(router::Msg::Certificates).ok();
-                }
-            }
+            Msg::Changed => state.load_again(),
+            Msg::Look if state.clock_was_set() || state.can_read_more().await => state.load_again(),
+            Msg::Look => {}
             #[cfg(any(test, madsim))]
             Msg::Crash => panic!("crashed on request"),
         }
@@ -113,6 +124,7 @@ impl Actor for Certificates {
 impl Loading {
     async fn load(&mut self, shared: &Shared, tls: &Tls) -> Loaded {
         let now = unix_now();
+        self.unread.clear();
         let mut loaded = Loaded::default();
         let mut certificates = Vec::new();
         for certificate in &tls.certificates {
@@ -160,8 +172,13 @@ impl Loading {
         rejections: &mut Vec<Rejection>,
     ) -> Option<Arc<tls::Certificate>> {
         let key = (wanted.cert.clone(), wanted.key.clone());
+        if planted!("rotation_ignored")
+            && let Some(known) = self.good.get(&key)
+        {
+            return Some(known.clone());
+        }
         let read = async {
-            let (chain, secret) = (pem(&wanted.cert).await?, pem(&wanted.key).await?);
+            let (chain, secret) = (self.read(&wanted.cert).await?, self.read(&wanted.key).await?);
             tls::Certificate::from_pem(&chain, &secret, now).map_err(|e| e.to_string())
         };
         match read.await {
@@ -185,6 +202,15 @@ impl Loading {
                 last
             }
         }
+    }
+
+    /// PEM text as [`pem`] finds it; files that cannot be read are remembered.
+    async fn read(&mut self, text: &str) -> Result<Pem, String> {
+        let found = pem(text).await;
+        if found.is_err() {
+            self.unread.push(text.to_owned());
+        }
+        found
     }
 
     fn self_signed(&mut self, now: UnixTime) -> Option<Arc<tls::Certificate>> {
@@ -220,7 +246,7 @@ impl Loading {
         if let Some(auth) = &options.client_auth {
             let mut cas = Vec::new();
             for file in &auth.ca_files {
-                cas.push(pem(file).await?);
+                cas.push(self.read(file).await?);
             }
             let mode = client_auth_mode(&auth.mode)?;
             server.client_auth = Some(ClientAuth { cas, mode });
@@ -238,6 +264,33 @@ impl Loading {
 }
 
 impl State {
+    fn load_again(&self) {
+        if let Some(router) = self.arguments.directory.router() {
+            // A Router that has failed loads them when it begins again.
+            router.cast(router::Msg::Certificates).ok();
+        }
+    }
+
+    /// Whether the wall clock was set since files were loaded: what counted as expired may not be.
+    fn clock_was_set(&self) -> bool {
+        let Some((then, wall)) = self.loaded else { return false };
+        let passed = time::now().saturating_duration_since(then);
+        let shown = clock::now().duration_since(wall);
+        // Behind where it was: it was set back.
+        shown.map_or(true, |shown| shown.abs_diff(passed) > DRIFT)
+    }
+
+    /// Whether a file can be read that could not be.
+    async fn can_read_more(&self) -> bool {
+        let unread = self.arguments.directory.certificates_kept.0.lock().await.unread.clone();
+        for file in unread {
+            if pem(&file).await.is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Watches every file that was named. A watch that fails is begun again.
     fn watch(&mut self, me: &ActorRef<Msg>, tls: &Tls) {
         let named = tls.certificates.iter().chain(&tls.default_certificate).flat_map(|c| [&c.cert, &c.key]);

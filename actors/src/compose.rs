@@ -14,7 +14,14 @@ use crate::{
     },
     telemetry::{self, AccessLogOptions, FieldMode, HeaderMode, LogFormat, MetricsOptions, StatusRange, TracingOptions},
 };
-use fairlead_core::config::static_::{self, AccessLog, AccessLogFormat, StaticConfig};
+use fairlead_core::config::static_::{self, AccessLog, AccessLogFormat, Protocol, StaticConfig};
+use std::collections::BTreeMap;
+
+/// Entry points for TCP by the port that they listen on.
+fn tcp_ports(config: &StaticConfig) -> BTreeMap<u16, String> {
+    let points = config.entry_points.values().filter(|point| point.address.protocol == Protocol::Tcp);
+    points.map(|point| (point.address.port, point.name.clone())).collect()
+}
 
 /// The providers that are configured, by name.
 pub fn providers(config: &StaticConfig) -> Vec<(String, Make)> {
@@ -28,7 +35,8 @@ pub fn providers(config: &StaticConfig) -> Vec<(String, Make)> {
         providers.push(("etcd".into(), make));
     }
     if let Some(options) = config.providers.kontena.clone() {
-        let make: Make = Box::new(move || Box::new(KontenaProvider::new(&options)) as Box<dyn Provider>);
+        let ports = tcp_ports(config);
+        let make: Make = Box::new(move || Box::new(KontenaProvider::new(&options, ports.clone())) as Box<dyn Provider>);
         providers.push(("kontena".into(), make));
     }
     for options in config.providers.docker.iter().chain(&config.providers.swarm).cloned() {

@@ -202,6 +202,10 @@ impl Endpoint {
         let actions = machine.life.handle(now, event);
         self.mirror(&machine);
         drop(machine);
+        #[cfg(planted = "pool_kept")]
+        if fairlead_net::sim::is_planted("pool_kept") {
+            return actions;
+        }
         if !self.keeps_connections() {
             self.close_idle();
         }

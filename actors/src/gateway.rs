@@ -245,7 +245,13 @@ impl Gateway {
         let (early, late): (Vec<_>, Vec<_>) = entries.into_iter().partition(|entry| answers_for_itself(&config, &entry.name));
         gateway.directory.until_served(Served::Internals).await;
         gateway.listen(early).await?;
-        gateway.directory.until_served(Served::Everything).await;
+        #[cfg(planted = "ready_before_sync")]
+        let waits = !fairlead_net::sim::is_planted("ready_before_sync");
+        #[cfg(not(planted = "ready_before_sync"))]
+        let waits = true;
+        if waits {
+            gateway.directory.until_served(Served::Everything).await;
+        }
         gateway.listen(late).await?;
         gateway.directory.listening.store(true, Ordering::Release);
         tracing::info!("ready");
@@ -264,6 +270,12 @@ impl Gateway {
     #[cfg(any(test, madsim))]
     pub fn supervisor(&self) -> &ActorRef<supervisor::Msg> {
         &self.supervisor
+    }
+
+    /// The means to make its actors fail.
+    #[cfg(madsim)]
+    pub fn crashes(&self) -> Crashes {
+        Crashes { supervisor: self.supervisor.clone(), directory: self.directory.clone() }
     }
 
     /// What workers see.
@@ -346,6 +358,38 @@ impl Gateway {
             if let Err(e) = worker.ended.await {
                 tracing::error!(worker = worker.worker.id, error = %e, "the worker did not end in order");
             }
+        }
+    }
+}
+
+/// Makes actors fail, for rehearsals of supervision. One that is down already cannot be told, and stays so.
+#[cfg(madsim)]
+pub struct Crashes {
+    supervisor: ActorRef<supervisor::Msg>,
+    directory: Arc<Directory>,
+}
+
+#[cfg(madsim)]
+impl Crashes {
+    /// Those of this kind panic, or are ended where they stand.
+    pub fn crash(&self, kind: &'static str) {
+        let told = match kind {
+            "Router" => self.directory.router().is_none_or(|actor| actor.cast(router::Msg::Crash).is_ok()),
+            "BackendPool" => self.directory.backend_pool().is_none_or(|actor| actor.cast(backend_pool::Msg::Crash).is_ok()),
+            "Certificates" => self.directory.certificates().is_none_or(|actor| actor.cast(certificates::Msg::Crash).is_ok()),
+            _ => self.supervisor.cast(supervisor::Msg::Kill(kind)).is_ok(),
+        };
+        if !told {
+            tracing::debug!(actor = kind, "is down already");
+        }
+    }
+
+    /// The check of this service panics, if it has one.
+    pub fn crash_check(&self, service: &str) {
+        if let Some(pool) = self.directory.backend_pool()
+            && let Err(e) = pool.cast(backend_pool::Msg::CrashCheck(service.to_owned()))
+        {
+            tracing::debug!(error = %e, "BackendPool is down");
         }
     }
 }

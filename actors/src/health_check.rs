@@ -149,7 +149,9 @@ impl State {
             }
             (Transition::None, true) => {}
         }
-        self.wait(me, index);
+        if up || !planted!("probe_never_recovers") {
+            self.wait(me, index);
+        }
     }
 }
 

@@ -6,6 +6,16 @@
 
 #![forbid(unsafe_code)]
 
+/// Whether this run is to have a planted defect (`sim/src/planted.rs`): never outside of the simulator.
+macro_rules! planted {
+    ($bug:tt) => {{
+        let planted = false;
+        #[cfg(planted = $bug)]
+        let planted = planted || fairlead_net::sim::is_planted($bug);
+        planted
+    }};
+}
+
 pub mod admin;
 mod backend;
 mod backend_pool;
@@ -35,6 +45,7 @@ pub mod telemetry;
 mod testing;
 mod transport;
 pub mod worker;
+pub mod written;
 
 pub use backend::Backend;
 pub use transport::pem;

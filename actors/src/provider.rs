@@ -10,7 +10,7 @@
 pub mod docker;
 pub mod etcd;
 #[cfg(test)]
-mod fake;
+pub(crate) mod fake;
 pub mod file;
 pub mod http;
 pub mod kontena;

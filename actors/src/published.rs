@@ -130,6 +130,20 @@ impl Published {
     }
 }
 
+/// A state that is kept for a while, for planted defects: what reads it sees an older one than is in force.
+#[cfg(any(planted = "old_snapshot_admits", planted = "api_stale"))]
+pub fn kept(cell: &Cell, reader: usize, millis: u64) -> Arc<Published> {
+    type Known = (fairlead_net::time::Instant, Arc<Published>);
+    static KNOWN: Mutex<BTreeMap<(usize, usize), Known>> = Mutex::new(BTreeMap::new());
+    let mut all = KNOWN.lock();
+    let now = fairlead_net::time::now();
+    let known = all.entry((std::ptr::from_ref(cell) as usize, reader)).or_insert_with(|| (now, cell.load()));
+    if now.saturating_duration_since(known.0).as_millis() as u64 >= millis {
+        *known = (now, cell.load());
+    }
+    known.1.clone()
+}
+
 /// The place where workers find the newest state.
 pub struct Cell(ArcSwap<Published>);
 

@@ -152,6 +152,10 @@ async fn run_worker(worker: Arc<Worker>, mut commands: mpsc::UnboundedReceiver<C
             Command::Close { entry } => accepting.remove(&entry).into_iter().flatten().for_each(|accept| accept.close()),
             Command::Drain => {
                 accepting.values().flatten().for_each(|accept| accept.close());
+                #[cfg(planted = "drain_cuts")]
+                if fairlead_net::sim::is_planted("drain_cuts") {
+                    worker.connections.stop();
+                }
                 worker.connections.drain();
             }
             Command::Stop => break,
@@ -205,6 +209,7 @@ async fn accept_loop(worker: Arc<Worker>, entry: Arc<EntryPoint>, listener: List
         match accepted {
             None => return,
             Some(Ok((stream, peer))) => connection::start(&worker, &entry, stream, peer),
+            Some(Err(_)) if planted!("accept_stops") => return,
             Some(Err(e)) => {
                 if entry.may_complain() {
                     tracing::warn!(entry_point = entry.name, error = %e, "could not accept; is the limit of open files reached?");

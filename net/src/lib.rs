@@ -8,6 +8,16 @@
 //! Owns: every use of sockets, clocks, threads and operating-system randomness in the product.
 //! Deliberately lacks: decisions. Which server, whether to retry, what a status means: all of that is above.
 
+/// Whether this run is to have a planted defect (`sim/src/planted.rs`): never outside of the simulator.
+macro_rules! planted {
+    ($bug:tt) => {{
+        let planted = false;
+        #[cfg(planted = $bug)]
+        let planted = planted || crate::sim::is_planted($bug);
+        planted
+    }};
+}
+
 #[cfg(not(madsim))]
 mod real;
 #[cfg(madsim)]

@@ -9,12 +9,15 @@
 //! IP fragments, simultaneous open, and a late final ACK against a full backlog.
 #![allow(clippy::disallowed_methods, clippy::disallowed_types, reason = "this is the arm that others are to go through")]
 
+pub use authority::trust;
+pub(crate) use authority::trusted;
 pub use dns::Answer;
 pub use net::{HostId, Link, Net, RuleId, SocketInfo, Stats, Verdict};
 pub use packet::{Datagram, Packet, Unreachable};
 pub use planted::{is_planted, plant};
 pub use segment::{Config, Segment};
 
+mod authority;
 pub(crate) mod clock;
 pub mod conn;
 pub(crate) mod dns;

@@ -3,7 +3,7 @@
 //! Owns what an operator's options mean to rustls, the certificate store, the handshakes, and a look at a hello before any. Everything here fails closed: an
 //! unreadable CA, an unknown name or a key that does not fit is an error that says what to do, never a default.
 //!
-//! Deliberately absent: files, clocks and time-outs (the caller reads, and says what time it is), issuing certificates, and the choice
+//! Deliberately absent: files and time-outs (the caller reads; the clock is looked at only to choose among certificates), issuing certificates, and the choice
 //! of options by name, which is routing's.
 
 mod accept;

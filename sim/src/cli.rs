@@ -3,8 +3,11 @@
 use crate::{
     fleet, machines,
     plan::Plan,
-    planted, run,
+    planted, rehearse,
+    run::{self, Order, Report},
     scenario::{self, Scenario},
+    shrink, timeline,
+    trace::Keep,
 };
 use anyhow::{Context as _, bail};
 use std::{ops::Range, path::PathBuf, process::ExitCode};
@@ -12,17 +15,29 @@ use std::{ops::Range, path::PathBuf, process::ExitCode};
 const USAGE: &str = "\
 cargo sim list                                      scenarios, and planted bugs
 cargo sim run SCENARIO --seed N                     one seed
-          [--trace FILE] [--plan] [--planted BUG]   write all events; print the plan instead of running it; with a bug (cargo planted)
-cargo sim replay PLAN [--trace FILE]                a plan from a file, as `--plan` prints it
+          [--plan] [--planted BUG]                  print the plan instead of running it; with a bug (cargo planted)
+          [--trace FILE] [--pcap FILE]              write all events, all packets
+          [--timeline FILE]                         write the run as a page to look at
+          [--save FILE]                             write the plan if it fails
+cargo sim replay PLAN                               a plan from a file, as `--plan` prints it; with the options of `run`
+cargo sim shrink PLAN | SCENARIO --seed N           make a failing plan small: steps, clients, requests, knobs, magnitudes
+          [--out FILE] [--planted BUG] [--jobs N]
+          [--tries N] [--minutes N]                 at most so many runs, and so long (2000, 10)
 cargo sim sweep [SCENARIO] --seeds A..B [--jobs N]  many seeds, each in a process of its own
           [--table]                                 with the table of faults and oracles
+cargo sim sweep [SCENARIO] --fresh N                N seeds that nobody has tried: they follow from the commit
+cargo sim figures                                   how fast worlds and state machines are on this machine
 cargo sim meta [SCENARIO] --seeds A..B [--jobs N]   each seed in two processes: equal traces
+cargo sim rehearse --configFile FILE …              your own configuration in the simulated world; --help says more
 cargo planted hunt [BUG] [--seeds A..B] [--jobs N]  the first seed that catches each planted bug
 ";
 
 /// Reads the arguments and does what they say. 0: all passed, 1: something failed, 64: the arguments make no sense.
 pub fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();
+    if let Some(("rehearse", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        return rehearse::main(rest);
+    }
     let outcome = match args.split_first() {
         Some((word, rest)) if word == "core" => machines::cli::main(rest),
         _ => Arguments::read(&args).and_then(|arguments| arguments.obey()),
@@ -43,6 +58,12 @@ struct Arguments {
     seeds: Option<Range<u64>>,
     jobs: usize,
     trace: Option<PathBuf>,
+    pcap: Option<PathBuf>,
+    timeline: Option<PathBuf>,
+    save: Option<PathBuf>,
+    out: Option<PathBuf>,
+    tries: u64,
+    minutes: u64,
     plan: bool,
     table: bool,
     planted: Option<String>,
@@ -50,7 +71,7 @@ struct Arguments {
 
 impl Arguments {
     fn read(args: &[String]) -> anyhow::Result<Self> {
-        let mut read = Self { jobs: 2, ..Self::default() };
+        let mut read = Self { jobs: 2, tries: 2_000, minutes: 10, ..Self::default() };
         let mut args = args.iter().map(String::as_str);
         while let Some(arg) = args.next() {
             let (name, mut value) = match arg.split_once('=') {
@@ -61,8 +82,15 @@ impl Arguments {
             match name {
                 "--seed" => read.seed = Some(value()?.parse().context("--seed wants a number")?),
                 "--seeds" => read.seeds = Some(range(value()?)?),
+                "--fresh" => read.seeds = Some(fleet::fresh(value()?.parse().context("--fresh wants a number")?)?),
                 "--jobs" => read.jobs = value()?.parse().context("--jobs wants a number")?,
                 "--trace" => read.trace = Some(value()?.into()),
+                "--pcap" => read.pcap = Some(value()?.into()),
+                "--out" => read.out = Some(value()?.into()),
+                "--tries" => read.tries = value()?.parse().context("--tries wants a number")?,
+                "--minutes" => read.minutes = value()?.parse().context("--minutes wants a number")?,
+                "--timeline" => read.timeline = Some(value()?.into()),
+                "--save" => read.save = Some(value()?.into()),
                 "--planted" => read.planted = Some(value()?.to_owned()),
                 "--plan" => read.plan = true,
                 "--table" => read.table = true,
@@ -90,13 +118,18 @@ impl Arguments {
                     println!("{}", plan.to_json());
                     return Ok(ExitCode::SUCCESS);
                 }
-                self.run(plan)
+                self.run(plan, None)
             }
             ["replay", file] => {
                 let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
-                self.run(Plan::from_json(&text).with_context(|| format!("{file} is no plan"))?)
+                if rehearse::replays(&text) {
+                    return Ok(rehearse::main(&["--replay".to_owned(), file.to_owned()]));
+                }
+                self.run(stored(file)?, Some(file.to_owned()))
             }
+            ["shrink", what] => self.shrink(what),
             ["sweep", ref of @ ..] => fleet::sweep(&chosen(of)?, self.range(200), self.jobs, self.table),
+            ["figures"] => fleet::figures(),
             ["meta", ref of @ ..] => fleet::meta(&chosen(of)?, self.range(20), self.jobs),
             ["hunt", ref of @ ..] => {
                 if !planted::BUILT_IN {
@@ -113,20 +146,57 @@ impl Arguments {
         }
     }
 
-    fn run(&self, plan: Plan) -> anyhow::Result<ExitCode> {
+    fn run(&self, plan: Plan, file: Option<String>) -> anyhow::Result<ExitCode> {
+        self.check_planted()?;
+        log();
+        let marks = self.timeline.is_some();
+        let keep = Keep { lines: marks || self.trace.is_some(), marks, packets: self.pcap.is_some() };
+        let report = run::run(plan, Order { keep, planted: self.planted.clone(), file });
+        self.write(&report)?;
+        print!("{report}");
+        Ok(if report.violation.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+
+    fn shrink(&self, what: &str) -> anyhow::Result<ExitCode> {
+        self.check_planted()?;
+        let plan = match self.seed {
+            Some(seed) => named(what)?.plan(seed),
+            None => stored(what)?,
+        };
+        let out = || format!("{}/{}-{}.min.json", fleet::FAILURES, plan.scenario, plan.seed).into();
+        let options = shrink::Options {
+            out: self.out.clone().unwrap_or_else(out),
+            planted: self.planted.clone(),
+            jobs: self.jobs,
+            tries: self.tries,
+            minutes: self.minutes,
+        };
+        shrink::shrink(&plan, &options)
+    }
+
+    fn check_planted(&self) -> anyhow::Result<()> {
         if let Some(name) = &self.planted {
             bug(name)?;
             if !planted::BUILT_IN {
                 bail!("this build holds no planted bugs: use `cargo planted run … --planted {name}`");
             }
         }
-        log();
-        let report = run::run(plan, self.trace.is_some(), self.planted.as_deref());
-        if let Some(file) = &self.trace {
-            std::fs::write(file, &report.trace).with_context(|| format!("cannot write {}", file.display()))?;
+        Ok(())
+    }
+
+    /// What was asked for beside the report.
+    fn write(&self, report: &Report) -> anyhow::Result<()> {
+        let write = |file: &Option<PathBuf>, content: &dyn Fn() -> Vec<u8>| match file {
+            Some(file) => std::fs::write(file, content()).with_context(|| format!("cannot write {}", file.display())),
+            None => Ok(()),
+        };
+        write(&self.trace, &|| report.trace.clone().into_bytes())?;
+        write(&self.pcap, &|| report.packets.clone())?;
+        write(&self.timeline, &|| timeline::page(report).into_bytes())?;
+        if report.violation.is_some() {
+            write(&self.save, &|| report.plan.to_json().into_bytes())?;
         }
-        print!("{report}");
-        Ok(if report.violation.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        Ok(())
     }
 
     fn range(&self, default: u64) -> Range<u64> {
@@ -138,6 +208,12 @@ pub(crate) fn range(text: &str) -> anyhow::Result<Range<u64>> {
     let (from, to) = text.split_once("..").with_context(|| format!("`{text}` is no range: write A..B"))?;
     let number = |text: &str| text.parse::<u64>().with_context(|| format!("`{text}` is no number"));
     Ok(number(from)?..number(to)?)
+}
+
+/// The plan of a file.
+fn stored(file: &str) -> anyhow::Result<Plan> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+    Plan::from_json(&text).with_context(|| format!("{file} is no plan"))
 }
 
 fn named(name: &str) -> anyhow::Result<&'static Scenario> {

@@ -3,7 +3,7 @@
 //! Owns which step of a plan is which kind. Deliberately absent: how a fault is done to the world (`world`), and what it may excuse
 //! (`oracle`).
 
-use crate::plan::{Manner, What, swarm};
+use crate::plan::{Manner, What, environment, gateway, metadata, swarm};
 
 /// See the head of this file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -129,7 +129,48 @@ impl Fault {
             What::Member { stall, withhold, hang, .. } => (Self::Store, Phase::lasting(*stall || *withhold || *hang)),
             What::CrashRouter => (Self::Actor, Phase::Once),
             What::Swarm(event) => return Some(Self::of_event(event)),
+            What::Metadata(fault) => return Some(Self::of_metadata(*fault)),
+            What::Environment(event) => return Some(Self::of_environment(event)),
+            What::Gateway { event, .. } => Self::of_gateway(*event),
         })
+    }
+
+    fn of_metadata(fault: metadata::Fault) -> (Self, Phase) {
+        use metadata::Fault;
+        // The end of whichever it was is the end of both.
+        match fault {
+            Fault::Stale => (Self::Events, Phase::Begins),
+            Fault::None => (Self::Store, Phase::Ends),
+            _ => (Self::Store, Phase::Begins),
+        }
+    }
+
+    fn of_environment(event: &environment::Event) -> (Self, Phase) {
+        use environment::Event;
+        let fault = match event {
+            Event::Starve { .. } => Self::Starvation,
+            Event::Packets { .. } => Self::Packets,
+            Event::HalfOpen(_) => Self::HalfOpen,
+            Event::Clock { .. } => Self::Clock,
+            Event::Health { .. } => Self::Flap,
+            Event::Descriptors { .. } | Event::Disk { .. } => Self::Exhaustion,
+            Event::Collector { .. } => Self::Collector,
+            Event::Crash { .. } => Self::Actor,
+            Event::Move { .. } | Event::Name { .. } | Event::Names { .. } => Self::Names,
+        };
+        match event {
+            Event::HalfOpen(_) | Event::Crash { .. } | Event::Move { .. } => (fault, Phase::Once),
+            _ => (fault, Phase::lasting(!event.is_over())),
+        }
+    }
+
+    fn of_gateway(event: gateway::Event) -> (Self, Phase) {
+        match event {
+            gateway::Event::Stop | gateway::Event::Start => (Self::Restart, Phase::Once),
+            gateway::Event::Kill | gateway::Event::PowerOff => (Self::Kill, Phase::Once),
+            gateway::Event::Pause => (Self::Kill, Phase::Begins),
+            gateway::Event::Resume => (Self::Kill, Phase::Ends),
+        }
     }
 
     fn of_event(event: &swarm::Event) -> (Self, Phase) {

@@ -42,8 +42,11 @@ struct Done {
     figures: BTreeMap<String, u64>,
 }
 
-/// Runs every seed of every given scenario; what failed comes first in the summary. With the whole table of faults and oracles, if it
-/// is asked for.
+/// Where sweeps leave the plans of seeds that failed, as `SCENARIO-SEED.json`.
+pub const FAILURES: &str = "target/sim-failures";
+
+/// Runs every seed of every given scenario; what failed comes first in the summary, and its plan is kept in [`FAILURES`]. With the
+/// whole table of faults and oracles, if it is asked for.
 ///
 /// # Errors
 /// A child could not be started.
@@ -60,6 +63,9 @@ pub fn sweep(scenarios: &[&'static Scenario], seeds: Range<u64>, jobs: usize, ta
     failed.sort_by_key(|done| (done.job.seed, done.job.scenario));
     for done in failed.iter().take(3) {
         println!("{}", done.output);
+    }
+    for Job { scenario, seed, .. } in failed.iter().map(|done| &done.job) {
+        println!("plan of the failure: {}", keep(scenarios, scenario, *seed)?);
     }
     for scenario in scenarios {
         let (of, bad): (Vec<_>, Vec<_>) = (
@@ -96,6 +102,58 @@ pub fn sweep(scenarios: &[&'static Scenario], seeds: Range<u64>, jobs: usize, ta
         jobs,
     );
     Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Seeds that nobody has tried, so many of them: their range follows from the commit.
+///
+/// # Errors
+/// This is no checkout.
+pub fn fresh(count: u64) -> anyhow::Result<Range<u64>> {
+    let output = Command::new("git").args(["rev-parse", "HEAD"]).output().context("cannot start git")?;
+    let hash = String::from_utf8_lossy(&output.stdout);
+    let first =
+        hash.get(..10).and_then(|hex| u64::from_str_radix(hex, 16).ok()).context("a fresh range follows from a commit")?;
+    Ok(first..first + count)
+}
+
+/// The figures that the simulator is held to, measured on one core.
+///
+/// # Errors
+/// A child could not be started.
+pub fn figures() -> anyhow::Result<ExitCode> {
+    let measured = |name: &'static str, seeds: Range<u64>| -> anyhow::Result<(f64, f64, usize)> {
+        let work: Vec<_> = seeds.map(|seed| Job { scenario: name, seed, more: Vec::new() }).collect();
+        let began = now();
+        let done = all(&work, 1, |_| true)?;
+        let wall = began.elapsed().as_secs_f64();
+        let failed = done.iter().filter(|done| done.verdict != "pass").count();
+        Ok((done.iter().filter_map(|done| done.figures.get("virtual-ms")).sum::<u64>() as f64 / 1e3, wall, failed))
+    };
+    let (virtual_time, wall, failed) = measured("large", 0..12)?;
+    let ratio = virtual_time / wall;
+    println!(
+        "a world of 3 gateways, 3 managers, 30 backends, 100 clients: {virtual_time:.0} s in {wall:.1} s, {ratio:.0} : 1 (goal 100 : 1), {failed} failed"
+    );
+    let (virtual_time, wall, broken) = measured("whole", 0..100)?;
+    let hourly = 100.0 / wall * 3_600.0;
+    println!(
+        "whole worlds: 100 seeds in {wall:.1} s of one core, {hourly:.0} an hour (goal 1,500), {:.0} : 1, {broken} failed",
+        virtual_time / wall
+    );
+    let core = Command::new(std::env::current_exe()?).args(["core", "--seeds", "0..200", "--jobs", "1"]).output()?;
+    let said = String::from_utf8_lossy(&core.stdout);
+    println!("state machines of 3,000 steps: {} (goal 100 a second)", said.lines().next_back().unwrap_or("no answer"));
+    let held = failed + broken == 0 && ratio >= 100.0 && hourly >= 1_500.0 && core.status.success();
+    Ok(if held { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Writes a seed's plan down. Drawn anew, so that it is there even if the run died without a word.
+fn keep(scenarios: &[&'static Scenario], name: &str, seed: u64) -> anyhow::Result<String> {
+    let file = format!("{FAILURES}/{name}-{seed}.json");
+    std::fs::create_dir_all(FAILURES).with_context(|| format!("cannot make {FAILURES}"))?;
+    let plan = scenarios.iter().find(|scenario| scenario.name == name).map(|scenario| scenario.plan(seed).to_json());
+    std::fs::write(&file, plan.unwrap_or_default()).with_context(|| format!("cannot write {file}"))?;
+    Ok(file)
 }
 
 /// Runs each seed in two processes: the traces must be the same to the byte.

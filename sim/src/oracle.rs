@@ -6,10 +6,16 @@
 //! Deliberately absent: the judging of sockets, tasks and permits at the end of a run, which only [`crate::world`] can see; and
 //! any leniency that is not stated at its rule below.
 
+pub mod admin;
+pub mod certificates;
+pub mod exchange;
 mod identity;
 mod ledger;
+pub mod lifecycle;
 mod source;
 pub mod swarm;
+pub mod telemetry;
+pub mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +40,8 @@ pub struct Answer {
     pub mark: Option<u64>,
     /// The generation that the gateway had marked the request with, as the server saw it.
     pub request_mark: Option<u64>,
+    /// The value of the cookie that it binds the client with.
+    pub set_cookie: Option<String>,
     /// The body is what that server gives to that request.
     pub body_is_right: bool,
 }
@@ -53,6 +61,8 @@ pub struct Judge {
     bounds: source::Bounds,
     requests: BTreeMap<u64, Request>,
     number: u64,
+    /// Services of transactions over more than one, by their generations.
+    joint: BTreeMap<u64, Vec<usize>>,
     source: source::Health,
     pub counts: Counts,
 }
@@ -61,6 +71,7 @@ struct Server {
     service: usize,
     running: bool,
     cuts: BTreeSet<Direction>,
+    hindrances: BTreeSet<Hindrance>,
     /// Accepts and is reachable, since then.
     serving_since: Option<u64>,
     /// It once ended without its connections being closed: some in the pool are dead, and found so only when they are used.
@@ -80,6 +91,20 @@ pub enum Direction {
     In,
 }
 
+/// Why a server cannot be counted on although it runs and its link stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hindrance {
+    /// Packets to it, or from it, are lost or slow.
+    PacketsOut,
+    PacketsIn,
+    /// Its answers to checks are not what it is.
+    Health,
+    /// Its name does not lead to it.
+    Name,
+    /// Names take long to resolve.
+    Names,
+}
+
 struct Request {
     began: u64,
     service: usize,
@@ -87,6 +112,8 @@ struct Request {
     /// The highest generation that the service's requests had met when this one began.
     floor: u64,
     published: Option<BTreeSet<usize>>,
+    /// The generation of the state that was in force then.
+    in_force: Option<u64>,
     arrivals: u32,
     ended: bool,
 }
@@ -98,6 +125,7 @@ impl Judge {
             service: s.service,
             running: false,
             cuts: BTreeSet::new(),
+            hindrances: BTreeSet::new(),
             serving_since: None,
             vanished: false,
             was_cut: false,
@@ -105,13 +133,15 @@ impl Judge {
             left_at: None,
             published_since: None,
         };
+        let refresh = plan.metadata.as_ref().filter(|asked| asked.interval_poll).map_or(0, |asked| asked.refresh);
         Self {
             servers: plan.servers.iter().map(server).collect(),
             services: (0..plan.services).map(|_| source::Service::default()).collect(),
             settle: if plan.gateway.health_check { PROBED } else { 0 },
-            bounds: source::Bounds::of(plan.gateway.source),
+            bounds: source::Bounds::of(plan.gateway.source, refresh),
             requests: BTreeMap::new(),
             number: 0,
+            joint: BTreeMap::new(),
             source: source::Health::default(),
             counts: Counts::default(),
         }
@@ -129,6 +159,7 @@ impl Judge {
             post: ask.post,
             floor: service.seen,
             published: service.published.clone(),
+            in_force: service.in_force,
             arrivals: 0,
             ended: false,
         };
@@ -162,7 +193,30 @@ impl Judge {
         if let Some(left) = it.left_at.filter(|left| *left < request.began || late(*left)) {
             return broken(Oracle::Drain, format!("server {server} was withdrawn {} ms ago and got request {id}", now - left));
         }
-        Ok(())
+        self.admitted(now, server, id)
+    }
+
+    /// A request is with a server of some state that was in force since it began. While states are served that are mixtures, it cannot
+    /// be said which.
+    fn admitted(&mut self, now: u64, server: usize, id: u64) -> Verdict {
+        let request = &self.requests[&id];
+        let service = &self.services[request.service];
+        let (Some(first), true) = (&request.published, service.is_whole_since(request.began)) else { return Ok(()) };
+        self.counts.judges(now, Oracle::Removed);
+        let it = &self.servers[server];
+        let since = it.published_since.is_some() || it.left_at.is_some_and(|left| left >= request.began);
+        if first.contains(&server) || since {
+            return Ok(());
+        }
+        broken(Oracle::Removed, format!("request {id} came to server {server}, which no state had since it began"))
+    }
+
+    /// What a client lost to the end of its gateway.
+    pub fn excuse(&mut self, id: u64) {
+        self.counts.excused += 1;
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.ended = true;
+        }
     }
 
     /// A client got a whole response.
@@ -245,6 +299,14 @@ impl Judge {
             return Ok(());
         }
         self.counts.judges(now, Oracle::Atomic);
+        self.counts.judges(now, Oracle::Removed);
+        if answer.request_mark < request.in_force {
+            let detail = format!(
+                "request {id} to s{index} was admitted under generation {:?}, and {:?} was in force when it began",
+                answer.request_mark, request.in_force
+            );
+            return broken(Oracle::Removed, detail);
+        }
         if let Some(mark) = answer.mark.filter(|mark| *mark < request.floor) {
             let detail = format!("request {id} to s{index} met generation {mark}, after others had met {}", request.floor);
             return broken(Oracle::Atomic, detail);
@@ -268,7 +330,7 @@ impl Judge {
                     "request {id} to s{index} met generation {:?} with servers {servers:?}, and server {server:?} at {now}",
                     answer.mark
                 );
-                broken(Oracle::Atomic, detail)
+                broken(Oracle::Removed, detail)
             }
         }
     }
@@ -337,11 +399,20 @@ impl Judge {
         let _changed = if cut { it.cuts.insert(direction) } else { it.cuts.remove(&direction) };
         it.moved(now);
     }
+
+    /// Something keeps a server that runs from being counted on, or no longer.
+    pub fn hinder(&mut self, now: u64, server: usize, by: Hindrance, present: bool) {
+        let it = &mut self.servers[server];
+        // A kernel repeats for minutes what was lost.
+        it.was_cut |= present && matches!(by, Hindrance::PacketsOut | Hindrance::PacketsIn);
+        let _changed = if present { it.hindrances.insert(by) } else { it.hindrances.remove(&by) };
+        it.moved(now);
+    }
 }
 
 impl Server {
     fn moved(&mut self, now: u64) {
-        let serves = self.running && self.cuts.is_empty();
+        let serves = self.running && self.cuts.is_empty() && self.hindrances.is_empty();
         self.serving_since = if serves { self.serving_since.or(Some(now)) } else { None };
     }
 

@@ -4,7 +4,13 @@
 //! index. A run draws nothing: what it needs beyond the plan (a body, a pause of a server) follows from identifiers, and the
 //! order of tasks and packets from madsim, seeded with [`Plan::seed`].
 
+pub mod environment;
+pub mod gateway;
+pub mod metadata;
 pub mod swarm;
+pub mod telemetry;
+pub mod tls;
+pub mod traffic;
 
 use serde::{Deserialize, Serialize};
 
@@ -26,8 +32,26 @@ pub struct Plan {
     /// their creation, and services are hosts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub swarm: Option<swarm::Swarm>,
-    /// By then every step is done, and all that was broken is mended.
+    /// Rancher's metadata service, where the configuration comes from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metadata: Option<metadata::Metadata>,
+    /// A second entry point, with TLS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls: Option<tls::Tls>,
+    /// By then every step is done, and what was broken is mended, but for `broken`.
     pub quiet_at: u64,
+    /// What stays broken for good.
+    #[serde(default, skip_serializing_if = "Broken::is_nothing")]
+    pub broken: Broken,
+}
+
+/// What is not mended at the end, while all else must be as it should: the plan vouches that the rest can do without. Servers and links
+/// that stay broken need no word here: judges know them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Broken {
+    pub gateways: Vec<usize>,
+    /// Of the store, or of the Swarm's managers.
+    pub members: Vec<usize>,
 }
 
 /// Every link, unless a step says otherwise.
@@ -56,6 +80,30 @@ pub struct Gateway {
     pub torn_reads: u32,
     /// Members of the store.
     pub members: usize,
+    /// Servers are configured by names of their own instead of addresses.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub names: bool,
+    /// What is recorded of requests is read, and must be true.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub telemetry: Option<telemetry::Telemetry>,
+    /// Another process has the gateway's port when it starts, and gives it back.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub port_taken: bool,
+    /// Services bind clients to servers by a cookie.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub sticky: bool,
+    /// There is an entry point with TLS, which speaks HTTP/2.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub secure: bool,
+    /// Milliseconds for which connections are accepted after SIGTERM.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub lame_duck: u64,
+    /// Milliseconds for requests to end after that.
+    #[serde(default = "grace", skip_serializing_if = "is_usual_grace")]
+    pub grace: u64,
+    /// The API and readiness are served, on a port of their own, and looked at.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub api: bool,
 }
 
 /// Where the configuration comes from.
@@ -65,6 +113,10 @@ pub enum Source {
     File,
     Etcd,
     Swarm,
+    /// Rancher's metadata service.
+    Rancher,
+    /// Kontena's tree in the store.
+    Kontena,
 }
 
 /// A server of one service: how it behaves for as long as it lives.
@@ -82,20 +134,28 @@ pub struct Server {
     pub idle_close: Option<u64>,
     /// Closes connections after so many requests, saying so with the last response.
     pub requests_per_connection: Option<u64>,
+    /// It speaks HTTP/1.1 byte by byte, reads what it gets strictly, and has these habits; the first that a request meets counts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub habits: Option<Vec<traffic::Habit>>,
 }
 
 /// A client: one request after the other.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Client {
     /// The one that it asks.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub gateway: usize,
+    /// Asks the next gateway where one cannot be reached; otherwise waits for its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub elsewhere: bool,
     pub start: u64,
     pub asks: Vec<Ask>,
+    #[serde(default, skip_serializing_if = "traffic::Conduct::is_orderly")]
+    pub conduct: traffic::Conduct,
 }
 
 /// One request.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Ask {
     /// Milliseconds to wait before it.
     pub pause: u64,
@@ -108,6 +168,14 @@ pub struct Ask {
     pub keep: bool,
     /// Leaves after so many milliseconds without a response.
     pub abort: Option<u64>,
+    /// Of clients that are not orderly.
+    #[serde(default, skip_serializing_if = "traffic::Act::is_plain")]
+    pub act: traffic::Act,
+    #[serde(default, skip_serializing_if = "traffic::Cookie::is_none")]
+    pub cookie: traffic::Cookie,
+    /// Claims to be somebody else in forwarding fields, and brings fields of its own hop.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub claims: bool,
 }
 
 /// Something that happens at a time.
@@ -147,6 +215,12 @@ pub enum What {
     CrashRouter,
     /// Something happens to the Swarm.
     Swarm(swarm::Event),
+    /// Something is wrong with Rancher's metadata service.
+    Metadata(metadata::Fault),
+    /// Something happens to what the gateway stands on.
+    Environment(environment::Event),
+    /// A gateway's process ends, begins, or stops.
+    Gateway { gateway: usize, event: gateway::Event },
 }
 
 /// A node of the world.
@@ -187,6 +261,10 @@ pub enum Manner {
     Torn { order: u64, pause: u64 },
 }
 
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
 impl Plan {
     /// The plan as JSON, one step or ask per line.
     pub fn to_json(&self) -> String {
@@ -215,6 +293,9 @@ impl Plan {
             What::Write(write) => write.manner == Manner::Whole,
             What::Member { stall, withhold, hang, .. } => !(*stall || *withhold || *hang),
             What::Swarm(event) => event.is_planned(),
+            What::Environment(event) => event.is_over(),
+            What::Metadata(fault) => *fault == metadata::Fault::None,
+            What::Gateway { event, .. } => event.is_planned(),
             _ => false,
         };
         self.steps.iter().filter(|step| !orderly(&step.what)).count()
@@ -238,6 +319,9 @@ impl Plan {
                     write.units.iter().all(|unit| unit.service < self.services && unit.servers.iter().flatten().all(server))
                 }
                 What::Swarm(event) => self.swarm.as_ref().is_some_and(|swarm| swarm.has(event, self.services)),
+                What::Environment(event) => event.nodes().iter().all(node) && event.service().is_none_or(|s| s < self.services),
+                What::Metadata(_) => self.metadata.is_some(),
+                What::Gateway { gateway, .. } => *gateway < self.gateway.count,
                 What::Leader(_) | What::Compact | What::CrashRouter => true,
             };
             anyhow::ensure!(sound, "step {i} of the plan names a server, service or node that is not in it: {:?}", step.what);
@@ -247,6 +331,13 @@ impl Plan {
             self.gateway.count > 0 && self.clients.iter().all(|client| client.gateway < self.gateway.count),
             "the plan has no gateway, or a client asks one that is not in it"
         );
+        anyhow::ensure!(
+            self.tls.as_ref().is_none_or(|tls| {
+                self.gateway.source == Source::File && !self.gateway.secure && tls.is_sound(self.gateway.count)
+            }),
+            "TLS of the plan needs a file as its source, or names a file or gateway that is not in it"
+        );
+        anyhow::ensure!(self.gateway.workers > 0, "the gateways of the plan have no worker");
         let swarm = self.swarm.as_ref();
         anyhow::ensure!(
             swarm.is_some() == (self.gateway.source == Source::Swarm) && swarm.is_none_or(|swarm| swarm.is_sound(self.services)),
@@ -258,6 +349,13 @@ impl Plan {
             "a client or server of the plan names a service that is not in it"
         );
         Ok(())
+    }
+}
+
+impl Broken {
+    /// All is mended.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
     }
 }
 
@@ -284,4 +382,19 @@ fn is_one(count: &usize) -> bool {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde gives")]
 fn is_zero(index: &usize) -> bool {
     *index == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde gives")]
+fn is_nothing(millis: &u64) -> bool {
+    *millis == 0
+}
+
+/// What the worlds of old had.
+fn grace() -> u64 {
+    10_000
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde gives")]
+fn is_usual_grace(millis: &u64) -> bool {
+    *millis == grace()
 }

@@ -1,7 +1,8 @@
 //! The planted bugs: defects in product code that the oracles must catch.
 //!
 //! Each stands behind a cfg of its own, `planted = "<name>"`, so no build for production holds one. `cargo planted` builds with all
-//! of these cfgs at once, into a folder of its own, and a run chooses its bug by name: one build serves them all.
+//! of these cfgs at once (`.cargo/planted.rs` makes them from the names below), into a folder of its own, and a run chooses its bug by
+//! name: one build serves them all.
 
 use parking_lot::Mutex;
 
@@ -14,7 +15,7 @@ pub struct Bug {
 }
 
 /// All of them.
-pub const BUGS: [Bug; 28] = [
+pub const BUGS: &[Bug] = &[
     Bug {
         name: "withdrawn_stays",
         about: "a server that the configuration no longer has stays in the pick set",
@@ -23,7 +24,7 @@ pub const BUGS: [Bug; 28] = [
     Bug {
         name: "post_retried",
         about: "a POST is sent to another server although its bytes went out",
-        scenarios: &["rolling_update", "partition"],
+        scenarios: &["rolling_update", "partition", "traffic"],
     },
     Bug { name: "half_revision", about: "half of a transaction is applied", scenarios: &["config_race"] },
     Bug { name: "compaction_ignored", about: "after a compaction nothing is read again", scenarios: &["config_race"] },
@@ -72,6 +73,92 @@ pub const BUGS: [Bug; 28] = [
         name: "stranger_trusted",
         about: "a connection counts as the server's although another one may have its address by now",
         scenarios: &["swarm_discovery", "swarm_update"],
+    },
+    Bug {
+        name: "expired_served",
+        about: "of two certificates for a name, the one that ran out since they were loaded is shown",
+        scenarios: &["environment"],
+    },
+    Bug {
+        name: "sni_fallback",
+        about: "a certificate for one host of a domain is shown for the others, which have their own",
+        scenarios: &["environment"],
+    },
+    Bug { name: "rotation_ignored", about: "certificate files that changed are not read again", scenarios: &["environment"] },
+    Bug { name: "metrics_miscounted", about: "a request that took two attempts is counted twice", scenarios: &["environment"] },
+    Bug { name: "accept_stops", about: "a listener that once found no descriptor accepts no more", scenarios: &["environment"] },
+    Bug { name: "dns_cached_forever", about: "the first address of a name is kept for good", scenarios: &["environment"] },
+    Bug {
+        name: "actor_not_restarted",
+        about: "an actor that ended without a panic is not started again",
+        scenarios: &["environment"],
+    },
+    Bug { name: "probe_never_recovers", about: "a server that was found ill is not asked again", scenarios: &["environment"] },
+    Bug {
+        name: "resync_dropped",
+        about: "an environment whose version stands still is not read again",
+        scenarios: &["metadata"],
+    },
+    Bug {
+        name: "lists_mixed",
+        about: "lists between which something changed are taken for one reading",
+        scenarios: &["metadata"],
+    },
+    Bug { name: "abort_not_propagated", about: "a server works on although the client has left", scenarios: &["traffic"] },
+    Bug {
+        name: "responses_swapped",
+        about: "a connection whose response was given up is used again, and gives the late response to the next request",
+        scenarios: &["traffic"],
+    },
+    Bug { name: "hop_by_hop_kept", about: "fields of the client's own connection are passed on", scenarios: &["traffic"] },
+    Bug { name: "forwarded_spoofed", about: "any client is believed in what it says of itself", scenarios: &["traffic"] },
+    Bug {
+        name: "permit_leaked",
+        about: "a request that is given up after its time-out stays counted at its server",
+        scenarios: &["traffic"],
+    },
+    Bug {
+        name: "buffer_unbounded",
+        about: "a response is read from its server as fast as it comes, however slowly its client reads",
+        scenarios: &["traffic"],
+    },
+    Bug {
+        name: "length_trusted",
+        about: "a chunked response that breaks off is ended as if it were whole",
+        scenarios: &["traffic"],
+    },
+    Bug { name: "sticky_forged_trusted", about: "a cookie that nobody gave binds a client to a server", scenarios: &["traffic"] },
+    Bug {
+        name: "dirty_connection_reused",
+        about: "a connection on which more came than the response is used again",
+        scenarios: &["traffic"],
+    },
+    Bug { name: "timeout_ignored", about: "a response head is waited for without end", scenarios: &["traffic"] },
+    Bug {
+        name: "ready_before_sync",
+        about: "a gateway is ready before its providers have spoken",
+        scenarios: &["gateway_restart", "whole"],
+    },
+    Bug { name: "drain_cuts", about: "a drain cuts off requests that are under way", scenarios: &["gateway_restart", "whole"] },
+    Bug {
+        name: "snapshot_per_router",
+        about: "of several routers that change at once, the first is served before the others",
+        scenarios: &["config_race", "gateway_restart"],
+    },
+    Bug {
+        name: "pool_kept",
+        about: "connections to a server that was withdrawn are kept",
+        scenarios: &["rolling_update", "config_race"],
+    },
+    Bug {
+        name: "old_snapshot_admits",
+        about: "workers look for a newer state five times a second only",
+        scenarios: &["config_race", "gateway_restart"],
+    },
+    Bug {
+        name: "api_stale",
+        about: "the API shows a state that was in force a second ago",
+        scenarios: &["gateway_restart", "whole"],
     },
     Bug {
         name: "half_open_off_by_one",

@@ -7,6 +7,8 @@
 use crate::{
     oracle::{self, Oracle, Violation},
     plan::Plan,
+    trace::{Keep, Marked},
+    words,
     world::{self, World},
 };
 use madsim::runtime::Runtime;
@@ -22,6 +24,16 @@ use std::{
 /// Virtual time after which a run is hung.
 const LIMIT: Duration = Duration::from_secs(3_600);
 
+/// How a run is done, beside its plan.
+#[derive(Clone, Debug, Default)]
+pub struct Order {
+    pub keep: Keep,
+    /// The bug that this build is to have.
+    pub planted: Option<String>,
+    /// The file that the plan came from; else its seed drew it.
+    pub file: Option<String>,
+}
+
 /// What a run leaves behind.
 pub struct Report {
     pub plan: Plan,
@@ -34,17 +46,35 @@ pub struct Report {
     pub last: Vec<String>,
     /// All lines, if they were asked for.
     pub trace: String,
-    planted: Option<String>,
+    /// What they mean, if it was asked for.
+    pub marks: Vec<Marked>,
+    /// All packets as a pcap file, if they were asked for.
+    pub packets: Vec<u8>,
+    order: Order,
 }
+
+/// What is taken out of a world before it ends.
+#[derive(Default)]
+struct Seen {
+    hash: u64,
+    step: u64,
+    last: Vec<String>,
+    trace: String,
+    marks: Vec<Marked>,
+    packets: Vec<u8>,
+}
+
+/// Characters of a line of the block.
+const WIDTH: usize = 110;
 
 type Panics = Arc<Mutex<Vec<String>>>;
 
-/// Runs a plan. `planted` is the bug that this build is to have.
+/// Runs a plan.
 ///
 /// # Panics
 /// If the system has no thread to give.
-pub fn run(plan: Plan, whole_trace: bool, planted: Option<&str>) -> Report {
-    if let Some(name) = planted {
+pub fn run(plan: Plan, order: Order) -> Report {
+    if let Some(name) = &order.planted {
         crate::planted::choose(name);
     }
     let panics = Panics::default();
@@ -53,29 +83,38 @@ pub fn run(plan: Plan, whole_trace: bool, planted: Option<&str>) -> Report {
     panic::set_hook(Box::new(move |info| heard.lock().extend(told(info))));
     let world: Arc<Mutex<Option<Arc<World>>>> = Arc::default();
     let thread = {
-        let (world, plan) = (world.clone(), plan.clone());
+        let (world, plan, keep) = (world.clone(), plan.clone(), order.keep);
         move || {
             let mut runtime = Runtime::with_seed_and_config(plan.seed, madsim::Config::default());
             runtime.set_time_limit(LIMIT);
             let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
-                runtime.block_on(world::rehearse(plan, whole_trace, |new| *world.lock() = Some(new.clone())))
+                runtime.block_on(world::rehearse(plan, keep, |new| *world.lock() = Some(new.clone())))
             }));
             // The world's nodes belong to the runtime, and are let go before it.
-            let seen = world.lock().take().map(|world| {
-                let trace = world.trace();
-                let last: Vec<_> = trace.last().map(str::to_owned).collect();
-                (trace.hash(), trace.events(), last, trace.whole().unwrap_or_default().to_owned())
-            });
+            let seen = world.lock().take().map(|world| seen(&world));
             (outcome.ok(), seen)
         }
     };
     let ended = std::thread::Builder::new().name("run".into()).spawn(thread).expect("a thread for the run").join();
     panic::set_hook(before);
     let (outcome, seen) = ended.unwrap_or((None, None));
-    let (hash, step, last, trace) = seen.unwrap_or_default();
+    let Seen { hash, step, last, trace, marks, packets } = seen.unwrap_or_default();
     let violation = verdict(outcome.as_ref(), &panics.lock());
     let (virtual_ms, counts) = outcome.map(|outcome| (outcome.virtual_ms, outcome.counts)).unwrap_or_default();
-    Report { plan, violation, hash, step, virtual_ms, counts, last, trace, planted: planted.map(str::to_owned) }
+    Report { plan, violation, hash, step, virtual_ms, counts, last, trace, marks, packets, order }
+}
+
+fn seen(world: &World) -> Seen {
+    let packets = world.packets();
+    let trace = world.trace();
+    Seen {
+        hash: trace.hash(),
+        step: trace.events(),
+        last: trace.last().map(str::to_owned).collect(),
+        trace: trace.whole().unwrap_or_default().to_owned(),
+        marks: trace.marks().to_vec(),
+        packets,
+    }
 }
 
 fn verdict(outcome: Option<&world::Outcome>, panics: &[String]) -> Option<Violation> {
@@ -110,11 +149,41 @@ impl Report {
 
     /// The command that runs this again.
     pub fn command(&self) -> String {
-        let Plan { scenario, seed, .. } = &self.plan;
-        match &self.planted {
-            None => format!("cargo sim run {scenario} --seed {seed}"),
-            Some(bug) => format!("cargo planted run {scenario} --seed {seed} --planted {bug}"),
+        let what = match &self.order.file {
+            Some(file) => format!("replay {file}"),
+            None => format!("run {} --seed {}", self.plan.scenario, self.plan.seed),
+        };
+        match &self.order.planted {
+            None => format!("cargo sim {what}"),
+            Some(bug) => format!("cargo planted {what} --planted {bug}"),
         }
+    }
+
+    /// Class, oracle, place, and how to see it again.
+    fn block(&self, violation: &Violation, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let oracle = violation.oracle;
+        writeln!(f, "---- {} ----", oracle.class())?;
+        writeln!(f, "class:        {}", oracle.class())?;
+        writeln!(f, "scenario:     {}", self.plan.scenario)?;
+        writeln!(f, "seed:         {}", self.plan.seed)?;
+        writeln!(f, "step:         {}", self.step)?;
+        writeln!(f, "virtual time: {}.{:03} s", self.virtual_ms / 1000, self.virtual_ms % 1000)?;
+        writeln!(f, "commit:       {}", commit())?;
+        writeln!(f, "invariant:    {}: {}", oracle.id(), oracle.invariant())?;
+        writeln!(f, "              {}", violation.detail)?;
+        let faults = match words::faults(&self.plan) {
+            none if none.is_empty() => vec!["none among the steps".to_owned()],
+            faults => faults,
+        };
+        for (name, lines) in [
+            ("options:", words::wrapped(&words::options(&self.plan), "", WIDTH)),
+            ("faults:", words::wrapped(&faults, ",", WIDTH)),
+        ] {
+            for (n, line) in lines.iter().enumerate() {
+                writeln!(f, "{:<13} {line}", if n == 0 { name } else { "" })?;
+            }
+        }
+        writeln!(f, "replay:       {}", self.command())
     }
 }
 
@@ -126,36 +195,7 @@ impl fmt::Display for Report {
             for line in &self.last {
                 writeln!(f, "{line}")?;
             }
-            let network = &plan.network;
-            writeln!(f, "---- {} ----", violation.oracle.class())?;
-            writeln!(f, "class:        {}", violation.oracle.class())?;
-            writeln!(f, "scenario:     {}", plan.scenario)?;
-            writeln!(f, "seed:         {}", plan.seed)?;
-            writeln!(f, "step:         {}", self.step)?;
-            writeln!(f, "virtual time: {}.{:03} s", self.virtual_ms / 1000, self.virtual_ms % 1000)?;
-            writeln!(f, "commit:       {}", commit())?;
-            writeln!(f, "invariant:    {}: {}", violation.oracle.id(), violation.oracle.invariant())?;
-            writeln!(f, "              {}", violation.detail)?;
-            writeln!(
-                f,
-                "options:      {:?} source, {} workers, {} members, health check {}, {} services, {} servers, {} clients, {} steps; \
-                 latency {}..{} µs, duplicates {}‰, reorder {}, short I/O {}‰, torn reads {}‰",
-                plan.gateway.source,
-                plan.gateway.workers,
-                plan.gateway.members,
-                plan.gateway.health_check,
-                plan.services,
-                plan.servers.len(),
-                plan.clients.len(),
-                plan.steps.len(),
-                network.latency.0,
-                network.latency.1,
-                network.duplicate,
-                network.reorder,
-                network.short_io,
-                plan.gateway.torn_reads,
-            )?;
-            writeln!(f, "replay:       {}", self.command())?;
+            self.block(violation, f)?;
         }
         writeln!(
             f,

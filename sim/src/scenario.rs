@@ -4,6 +4,11 @@
 //! not in detail only. Owns what all scenarios draw alike; each file below owns one script.
 
 mod config_race;
+mod environment;
+mod gateway_restart;
+mod grammar;
+mod large;
+mod metadata;
 mod partition;
 mod rolling_update;
 mod swarm;
@@ -11,10 +16,12 @@ mod swarm_discovery;
 mod swarm_update;
 #[cfg(test)]
 mod tests;
+mod traffic;
+mod whole;
 
 use crate::{
     chance::Chance,
-    plan::{Ask, Client, Gateway, Manner, Network, Plan, Server, Source, Step, Unit, What, Write},
+    plan::{Ask, Broken, Client, Gateway, Manner, Network, Plan, Server, Source, Step, Unit, What, Write},
 };
 
 /// A kind of rehearsal.
@@ -25,8 +32,19 @@ pub struct Scenario {
 }
 
 /// All of them.
-pub const ALL: [Scenario; 5] =
-    [rolling_update::SCENARIO, config_race::SCENARIO, partition::SCENARIO, swarm_update::SCENARIO, swarm_discovery::SCENARIO];
+pub const ALL: [Scenario; 11] = [
+    rolling_update::SCENARIO,
+    config_race::SCENARIO,
+    partition::SCENARIO,
+    swarm_update::SCENARIO,
+    swarm_discovery::SCENARIO,
+    environment::SCENARIO,
+    metadata::SCENARIO,
+    traffic::SCENARIO,
+    gateway_restart::SCENARIO,
+    whole::SCENARIO,
+    large::SCENARIO,
+];
 
 /// The scenario of this name.
 pub fn named(name: &str) -> Option<&'static Scenario> {
@@ -71,6 +89,14 @@ impl Draft {
             health_check: false,
             torn_reads: 0,
             members: 0,
+            names: false,
+            telemetry: None,
+            port_taken: false,
+            sticky: false,
+            secure: false,
+            lame_duck: 0,
+            grace: 10_000,
+            api: false,
         };
         let (think, body) = (chance.magnitude(1, 800), chance.magnitude(1, 200_000));
         let first = Write { generation: 1, units: Vec::new(), manner: Manner::Whole };
@@ -85,7 +111,10 @@ impl Draft {
             clients: Vec::new(),
             steps: Vec::new(),
             swarm: None,
+            metadata: None,
+            tls: None,
             quiet_at: 0,
+            broken: Broken::default(),
         };
         Self { chance, plan, desired: Vec::new(), generation: 1, think, body }
     }
@@ -96,8 +125,8 @@ impl Draft {
         match source {
             Source::File if self.chance.percent(20) => self.plan.gateway.torn_reads = self.chance.within(1, 300) as u32,
             Source::File => {}
-            Source::Swarm => {}
-            Source::Etcd => self.plan.gateway.members = self.chance.count(1, 3),
+            Source::Swarm | Source::Rancher => {}
+            Source::Etcd | Source::Kontena => self.plan.gateway.members = self.chance.count(1, 3),
         }
     }
 
@@ -122,6 +151,7 @@ impl Draft {
             chunked: chance.percent(30),
             idle_close: chance.percent(20).then(|| chance.magnitude(50, 5_000)),
             requests_per_connection: chance.percent(15).then(|| chance.magnitude(1, 20)),
+            habits: None,
         };
         self.plan.servers.push(server);
         self.plan.servers.len() - 1
@@ -166,9 +196,10 @@ impl Draft {
                     body: if post && chance.percent(70) { chance.within(1, uploads) } else { 0 },
                     keep: chance.percent(keeps),
                     abort: chance.percent(aborts).then(|| chance.magnitude(1, 1_000)),
+                    ..Ask::default()
                 });
             }
-            self.plan.clients.push(Client { gateway: 0, start, asks });
+            self.plan.clients.push(Client { start, asks, ..Client::default() });
         }
     }
 

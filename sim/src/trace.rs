@@ -1,12 +1,27 @@
 //! What happened, one line per event: virtual time, node, event; and a rolling hash over all lines.
 //!
 //! Two runs of one plan give the same lines. So nothing here may come from memory addresses, the order of hash maps, thread
-//! identifiers, or bytes under TLS.
+//! identifiers, or bytes under TLS. What is kept beyond the last lines is the caller's choice, and changes nothing.
+
+mod mark;
+
+pub use mark::{Mark, Marked, State};
 
 use std::{collections::VecDeque, fmt::Write as _};
 
 /// Lines that a failure prints.
 const LAST: usize = 60;
+
+/// What is kept of a run beyond its last lines.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Keep {
+    /// All lines.
+    pub lines: bool,
+    /// What they mean.
+    pub marks: bool,
+    /// All packets.
+    pub packets: bool,
+}
 
 /// The trace of a run.
 #[derive(Debug)]
@@ -15,12 +30,19 @@ pub struct Trace {
     events: u64,
     last: VecDeque<String>,
     whole: Option<String>,
+    marks: Option<Vec<Marked>>,
 }
 
 impl Trace {
-    /// Nothing yet. Keeps all lines if `whole`, else the last ones.
-    pub fn new(whole: bool) -> Self {
-        Self { hash: 0xcbf2_9ce4_8422_2325, events: 0, last: VecDeque::new(), whole: whole.then(String::new) }
+    /// Nothing yet.
+    pub fn new(keep: Keep) -> Self {
+        Self {
+            hash: 0xcbf2_9ce4_8422_2325,
+            events: 0,
+            last: VecDeque::new(),
+            whole: keep.lines.then(String::new),
+            marks: keep.marks.then(Vec::new),
+        }
     }
 
     /// Adds an event. `micros` is virtual time.
@@ -38,6 +60,13 @@ impl Trace {
             self.last.pop_front();
         }
         self.last.push_back(line);
+    }
+
+    /// Says what happens. `mark` is made only if marks are kept.
+    pub fn mark(&mut self, micros: u64, node: &str, mark: impl FnOnce() -> Mark) {
+        if let Some(marks) = &mut self.marks {
+            marks.push(Marked { at: micros, line: self.events, node: node.to_owned(), mark: mark() });
+        }
     }
 
     /// Mixes something into the hash that is no line: the hash of every packet.
@@ -63,6 +92,11 @@ impl Trace {
     /// All lines, if they were kept.
     pub fn whole(&self) -> Option<&str> {
         self.whole.as_deref()
+    }
+
+    /// All marks, if they were kept.
+    pub fn marks(&self) -> &[Marked] {
+        self.marks.as_deref().unwrap_or_default()
     }
 
     fn fold(&mut self, bytes: &[u8]) {

@@ -5,11 +5,17 @@
 //!
 //! Deliberately absent: chance. What the plan leaves open follows from identifiers.
 
+mod api;
 mod bench;
 mod client;
+mod environment;
 mod gateway;
 mod instance;
+mod metadata;
+mod recorder;
 mod rest;
+mod restart;
+mod secure;
 mod server;
 mod source;
 mod stage;
@@ -18,11 +24,11 @@ pub(crate) mod wire;
 
 use crate::{
     fault::{Fault, Phase},
-    oracle::{self, Oracle, Verdict, Violation},
+    oracle::{self, Oracle, Verdict, Violation, exchange},
     plan::{Node, Plan},
     store::{Member, Store},
     swarm::json,
-    trace::Trace,
+    trace::{Keep, Mark, State, Trace},
 };
 use fairlead_net::{
     sim::{Config, HostId, Net},
@@ -33,7 +39,7 @@ use madsim::runtime::{Handle, NodeHandle};
 use parking_lot::Mutex;
 use std::{
     collections::BTreeMap,
-    sync::{Arc, OnceLock},
+    sync::{Arc, OnceLock, atomic::AtomicBool},
 };
 use tokio::sync::watch;
 
@@ -41,6 +47,9 @@ use tokio::sync::watch;
 const PHASE_BOUND: Duration = Duration::from_secs(300);
 /// How often the gateways' published state is looked at. Configurations are at least 20 ms apart.
 const LOOK: Duration = Duration::from_millis(2);
+
+/// Bytes of recorded packets at most.
+const CAPTURE: usize = 1 << 28;
 
 /// A world while it runs.
 pub struct World {
@@ -50,10 +59,13 @@ pub struct World {
     /// Milliseconds from zero to the gateways' readiness, from which the plan's times count.
     ready: OnceLock<u64>,
     trace: Mutex<Trace>,
+    exchange: Mutex<exchange::Judge>,
     failed: watch::Sender<Option<Violation>>,
     gateways: Vec<instance::Instance>,
     /// Which gateway each request was sent to.
-    asked: Mutex<BTreeMap<u64, usize>>,
+    asked: Mutex<BTreeMap<u64, bench::Asked>>,
+    /// What can be mended is.
+    healed: AtomicBool,
     servers: Vec<Machine>,
     processes: Vec<Mutex<Option<Arc<server::Process>>>>,
     members: Vec<(Machine, Member)>,
@@ -62,6 +74,13 @@ pub struct World {
     store: Store,
     /// The Swarm, where the configuration comes from one.
     stage: Option<stage::Stage>,
+    environment: environment::State,
+    /// Rancher's metadata service, where the configuration comes from it.
+    metadata: Option<metadata::Metadata>,
+    /// One per gateway.
+    recorders: Vec<recorder::Recorder>,
+    /// The entry point with TLS.
+    secure: Option<secure::Secure>,
 }
 
 /// A node and its host.
@@ -69,6 +88,13 @@ struct Machine {
     node: NodeHandle,
     host: HostId,
     name: String,
+}
+
+impl Machine {
+    /// The node as it is now: one that was started again is another one behind the same number.
+    fn node(&self) -> NodeHandle {
+        Handle::current().get_node(self.node.id()).expect("nodes are never removed")
+    }
 }
 
 /// What a run leaves behind.
@@ -81,8 +107,8 @@ pub struct Outcome {
 }
 
 /// Runs a plan to its end or to its first violation. `look` is given the world first, so that a panic leaves it behind.
-pub async fn rehearse(plan: Plan, whole_trace: bool, look: impl FnOnce(&Arc<World>)) -> Outcome {
-    let world = World::new(plan, whole_trace);
+pub async fn rehearse(plan: Plan, keep: Keep, look: impl FnOnce(&Arc<World>)) -> Outcome {
+    let world = World::new(plan, keep);
     look(&world);
     let mut failed = world.failed.subscribe();
     let violation = tokio::select! {
@@ -97,8 +123,11 @@ pub async fn rehearse(plan: Plan, whole_trace: bool, look: impl FnOnce(&Arc<Worl
 }
 
 impl World {
-    fn new(plan: Plan, whole_trace: bool) -> Arc<Self> {
+    fn new(plan: Plan, keep: Keep) -> Arc<Self> {
         let net = Net::start(Config::default());
+        if keep.packets {
+            net.capture(CAPTURE);
+        }
         let network = &plan.network;
         net.default_link(|link| {
             link.latency = Duration::from_micros(network.latency.0)..Duration::from_micros(network.latency.1 + 1);
@@ -130,20 +159,28 @@ impl World {
             .map(|i| (machine(format!("member-{i}"), &[&format!("10.0.9.{}", i + 1)]), store.member()))
             .collect();
         // One more for each gateway, to probe it when everything is over.
-        let clients = (0..plan.clients.len() + plan.gateway.count)
-            .map(|i| machine(format!("client-{i}"), &[&format!("10.2.{}.{}", i / 250, i % 250 + 1)]));
+        let clients = (0..plan.clients.len() + plan.gateway.count).map(|i| machine(format!("client-{i}"), &[&client_ip(i)]));
         let zero = now();
+        let clients = clients.collect();
+        let secure = secure::Secure::new(&plan, &machine);
+        let metadata = metadata::Metadata::new(&plan, &machine);
         Arc::new_cyclic(|world| Self {
             stage: stage::Stage::new(&plan, &net, zero, world.clone(), machine),
             zero,
             ready: OnceLock::new(),
-            trace: Mutex::new(Trace::new(whole_trace)),
+            trace: Mutex::new(Trace::new(keep)),
+            exchange: Mutex::new(exchange::Judge::new(&plan)),
             failed: watch::Sender::new(None),
             processes: servers.iter().map(|_| Mutex::default()).collect(),
-            clients: clients.collect(),
+            clients,
             source: source::Desired::default(),
+            environment: environment::State::default(),
+            metadata,
+            recorders: gateways.iter().map(|_| recorder::Recorder::new()).collect(),
+            secure,
             gateways,
             asked: Mutex::default(),
+            healed: AtomicBool::new(false),
             servers,
             members,
             store,
@@ -160,25 +197,40 @@ impl World {
         self.each_swarm(|judge| judge.begins(self.now()));
         let baseline = rest::Baseline::measure(&self).await;
         let _watch = task::spawn(self.clone().watch()).owned();
+        self.phase("load");
         self.within("load", self.clone().load()).await?;
+        self.phase("convergence");
         self.within("convergence", self.until_converged()).await?;
-        for gateway in 0..self.gateways.len() {
+        self.phase("probe");
+        for (gateway, _) in self.core() {
             let prober = self.clone();
             let node = &self.clients[self.plan.clients.len() + gateway].node;
-            let probe = node.spawn(async move { client::probe(&prober, gateway).await });
+            let probe = node.spawn(async move {
+                client::probe(&prober, gateway).await;
+                if prober.plan.gateway.api {
+                    api::look(&prober, gateway).await;
+                }
+            });
             if self.within("probe", probe).await?.is_err() {
                 return oracle::broken(Oracle::Panic, "the probe ended before its end");
             }
         }
+        self.phase("rest");
         self.within("rest", baseline.returns(&self)).await??;
+        self.records_are_true().await?;
+        self.phase("drain");
         self.within("drain", rest::drain(&self)).await??;
         self.note("world", "rests");
         Ok(())
     }
 
     async fn start(self: Arc<Self>) -> Verdict {
+        self.tell_names();
+        self.write_certificates();
+        self.serve_metadata();
         for (machine, member) in &self.members {
             let at = (member.clone(), source::MEMBER_PORT);
+            self.mark(&machine.name, || Mark::State { state: State::Serves });
             machine.node.spawn(async move {
                 let address = format!("0.0.0.0:{}", at.1).parse().expect("a constant address");
                 // A member ends with its node.
@@ -224,15 +276,26 @@ impl World {
             let world = self.clone();
             async move { world.take_steps().await }
         }));
+        if self.plan.tls.is_some() {
+            tasks.push(madsim::task::spawn(self.clone().rotate()));
+            tasks.push(madsim::task::spawn(self.clone().visit()));
+        }
+        let inspectors: Vec<_> = (0..if self.plan.gateway.api { self.gateways.len() } else { 0 })
+            .map(|index| {
+                let world = self.clone();
+                self.clients[self.plan.clients.len() + index].node.spawn(async move { api::inspect(&world, index).await })
+            })
+            .collect();
         for task in tasks {
             if task.await.is_err() {
                 self.judged(oracle::broken(Oracle::Panic, "a client or the script ended before its end"));
             }
         }
+        inspectors.iter().for_each(madsim::task::JoinHandle::abort);
     }
 
     async fn until_converged(&self) {
-        while !self.is_converged() {
+        while !self.gateways_are_up() || !self.is_converged() {
             sleep(10 * LOOK).await;
         }
         self.note("world", "converged");
@@ -274,14 +337,31 @@ impl World {
         self.trace.lock().add(micros, node, event);
     }
 
+    /// Says what an event means.
+    fn mark(&self, node: &str, mark: impl FnOnce() -> Mark) {
+        let micros = (now() - self.zero).as_micros() as u64;
+        self.trace.lock().mark(micros, node, mark);
+    }
+
+    fn phase(&self, name: &'static str) {
+        self.mark("world", || Mark::Phase { name });
+    }
+
     /// Ends the run if the judgement says so.
     fn judged(&self, verdict: Verdict) {
         if let Err(violation) = verdict
             && self.failed.borrow().is_none()
         {
             self.note("oracle", &format!("{} {}", violation.oracle.id(), violation.detail));
+            let (oracle, detail) = (violation.oracle.id(), &violation.detail);
+            self.mark("oracle", || Mark::Violation { oracle, detail: detail.clone() });
             self.failed.send_replace(Some(violation));
         }
+    }
+
+    /// The packets so far, if they are recorded: a pcap file.
+    pub fn packets(&self) -> Vec<u8> {
+        self.net.end_capture()
     }
 
     /// The trace so far.
@@ -302,4 +382,8 @@ impl World {
 
 fn server_ip(index: usize) -> String {
     format!("10.1.{}.{}", index / 250, index % 250 + 1)
+}
+
+fn client_ip(index: usize) -> String {
+    format!("10.2.{}.{}", index / 250, index % 250 + 1)
 }

@@ -16,6 +16,7 @@ pub mod http;
 pub mod kontena;
 pub mod load;
 pub mod nginx;
+pub mod opinion;
 pub mod otlp;
 pub mod process;
 pub mod rancher;

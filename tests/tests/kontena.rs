@@ -74,6 +74,27 @@ fn a_linked_service_is_served_and_follows_its_agent() {
 }
 
 #[test]
+fn tcp_services_get_the_connections_to_their_port() {
+    let etcd = Etcd::with_v2();
+    let agent = Agent::of(&etcd, "lb");
+    let gateway = setup(&etcd).entry_point("mysql", serde_json::json!({})).start();
+    let port = gateway.port("mysql");
+    let server = Server::whoami("galera");
+    agent.put("tcp-services/galera/external_port", &port.to_string());
+    agent.put("tcp-services/galera/upstreams/galera-1", &format!("127.0.0.1:{}", server.port()));
+    // A server of HTTP shows as well as any other that the bytes arrive.
+    let answer = || {
+        Connection::try_open(port).ok().and_then(|mut connection| {
+            connection.send("GET / HTTP/1.1\r\nHost: any\r\n\r\n");
+            connection.try_answer("GET").ok()
+        })
+    };
+    until("it is served", || answer().is_some_and(|answer| answer.status == 200 && answer.server() == "galera"));
+    assert_eq!(gateway.api("/api/tcp/routers/galera@kontena")["using"], serde_json::json!(["mysql"]));
+    assert_eq!(gateway.get("/").status, 503);
+}
+
+#[test]
 fn paths_are_prefixes_and_stripped_unless_kept() {
     let (_etcd, agent, gateway) = started();
     let (api, kept, rest) = (Server::whoami("api"), Server::whoami("kept"), Server::whoami("rest"));

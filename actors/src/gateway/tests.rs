@@ -217,6 +217,19 @@ fn a_drain_ends_idle_connections_and_lets_requests_finish() {
 }
 
 #[test]
+fn a_request_that_is_on_its_way_when_the_drain_begins_is_answered() {
+    let mut site = Site::start(&balanced(&[answering("a")], ""));
+    let mut fresh = site.connect();
+    // Whoever came before this one has been accepted.
+    assert_eq!(site.get("a.example", "/").status, 200);
+    site.terminate();
+    fresh.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n");
+    let response = fresh.response();
+    assert_eq!((response.status, response.field("Connection")), (200, Some("close")));
+    assert_eq!(site.stop(), Outcome::Clean);
+}
+
+#[test]
 fn the_deadline_cuts_what_does_not_end() {
     let server = Server::new();
     let site = Site::with(&balanced(&[server.address], ""), |config| {

@@ -5,16 +5,6 @@
 //!
 //! Deliberately absent: the meaning of labels (`fairlead_core::discovery`), and the pause between rounds (`config_watch`).
 
-/// Whether this run is to have a planted defect (`sim/src/planted.rs`): never outside of the simulator.
-macro_rules! planted {
-    ($bug:tt) => {{
-        let planted = false;
-        #[cfg(planted = $bug)]
-        let planted = planted || fairlead_net::sim::is_planted($bug);
-        planted
-    }};
-}
-
 mod api;
 mod client;
 mod events;

@@ -4,8 +4,8 @@
 //! so; the others stand for themselves. Names that several files give belong to the first in the order of paths.
 //!
 //! A file may be caught in the middle of being written, so a change is taken over only when two looks in a row find the
-//! same, [`SETTLE`] apart, each as long as the file says it is; where a file lost its end, or vanished, [`SETTLE_CUT`]
-//! apart. A directory whose files vanish all at once (a volume that is not mounted) keeps everything.
+//! same and nothing was written between them, [`SETTLE`] apart, each as long as the file says it is; where a file lost its
+//! end, or vanished, all looks within [`SETTLE_CUT`] have to agree. A directory whose files vanish all at once (a volume that is not mounted) keeps everything.
 //!
 //! Deliberately absent: Go templates, the files that certificates name, and the meaning of anything.
 
@@ -21,7 +21,7 @@ use fairlead_core::config::{
 };
 use fairlead_net::{
     fs, task,
-    time::{Duration, now, sleep, timeout},
+    time::{Duration, after, now, sleep, timeout},
 };
 use scan::{MAX_FILE, Seen};
 use std::{
@@ -38,6 +38,9 @@ pub const SETTLE: Duration = Duration::from_millis(10);
 
 /// The same where a file was cut short or vanished: an editor that writes in place makes it empty first.
 pub const SETTLE_CUT: Duration = Duration::from_secs(1);
+
+/// How often a file that was cut short is looked at meanwhile: its end may have come.
+const GLANCE: Duration = Duration::from_millis(100);
 
 /// How often a file that is in fault is looked at without word of a change.
 const RETRY: Duration = Duration::from_secs(1);
@@ -121,15 +124,13 @@ impl FileProvider {
     async fn look(&mut self) -> Result<bool, String> {
         let mut now = scan::look(&self.path).await?;
         for _ in 0..LOOKS {
-            if now == self.seen {
+            if now.says_the_same(&self.seen) {
                 return Ok(false);
             }
-            sleep(if now.is_cut_from(&self.seen) { SETTLE_CUT } else { SETTLE }).await;
-            let again = scan::look(&self.path).await?;
-            let settled = again == now && !again.busy;
-            now = again;
-            if settled {
-                break;
+            let patience = if now.is_cut_from(&self.seen) { SETTLE_CUT } else { SETTLE };
+            match self.rests(&now, patience).await? {
+                Ok(()) => break,
+                Err(changed) => now = changed,
             }
         }
         if now.files.is_empty() && self.files.values().filter(|f| f.good.is_some()).count() > 1 {
@@ -140,6 +141,19 @@ impl FileProvider {
         }
         self.take(now).await;
         Ok(true)
+    }
+
+    /// Whether nothing is written for so long; otherwise what is there instead, as soon as it is found.
+    async fn rests(&self, now: &Seen, patience: Duration) -> Result<Result<(), Seen>, String> {
+        let until = after(patience);
+        while fairlead_net::time::now() < until {
+            sleep(patience.min(GLANCE)).await;
+            let again = scan::look(&self.path).await?;
+            if !now.rests(&again) {
+                return Ok(Err(again));
+            }
+        }
+        Ok(Ok(()))
     }
 
     /// Parses what changed.
@@ -206,8 +220,8 @@ impl Provider for FileProvider {
     }
 }
 
-/// All files' trees as one configuration.
-fn assemble(place: &str, single: bool, good: Vec<Arc<Tree>>) -> (RawDynamic, Vec<Rejection>) {
+/// All files' trees as one configuration; `single` if a file was named rather than a directory.
+pub fn assemble(place: &str, single: bool, good: Vec<Arc<Tree>>) -> (RawDynamic, Vec<Rejection>) {
     let (tree, mut rejections) = match (single, good.first()) {
         (true, Some(tree)) => (Tree::clone(tree), Vec::new()),
         _ => merge::merge(place, good.iter().map(|tree| Tree::clone(tree))),

@@ -37,7 +37,7 @@ use fairlead_net::{
     tls::UnixTime,
 };
 use state::State;
-use std::{future::Future, pin::Pin};
+use std::{collections::BTreeMap, future::Future, pin::Pin};
 
 const NOTATION: Notation = Notation { option: "--providers.kontena.endpoints", ports: (2379, 2379) };
 
@@ -53,6 +53,8 @@ const REST: Duration = Duration::from_secs(1);
 /// The provider. Remembers the tree between runs.
 pub struct KontenaProvider {
     options: Options,
+    /// Entry points for TCP by the port that they listen on.
+    ports: BTreeMap<u16, String>,
     state: State,
     /// Times that [`State`] knows are counted from here.
     started: Instant,
@@ -64,8 +66,8 @@ pub struct KontenaProvider {
 
 impl KontenaProvider {
     /// A provider that has read nothing yet.
-    pub fn new(options: &Options) -> Self {
-        Self { options: options.clone(), state: State::default(), started: now(), own: None, next: 0 }
+    pub fn new(options: &Options, ports: BTreeMap<u16, String>) -> Self {
+        Self { options: options.clone(), ports, state: State::default(), started: now(), own: None, next: 0 }
     }
 
     async fn serve(&mut self, out: &Sender) -> ProviderError {
@@ -187,9 +189,10 @@ impl KontenaProvider {
     async fn tell(&mut self, out: &Sender) {
         let (tree, root, revision) = (self.state.tree(), self.options.root(), self.state.revision());
         let (mut raw, mut rejections) = self.own.clone().unwrap_or_default();
+        let ports = self.ports.clone();
         // Thousands of services take their time, and other actors share this thread.
         let composed = task::spawn_blocking(move || {
-            let (services, more) = compose(&tree, &root);
+            let (services, more) = compose(&tree, &root, &ports);
             rejections.extend(more);
             rejections.extend(raw.merge(services));
             EventKind::Configuration { raw, rejections, revision }

@@ -39,6 +39,9 @@ const RESYNC: Duration = Duration::from_secs(60);
 /// The least time between two questions for a version that did not change: not every server knows how to wait.
 const LEAST_PAUSE: Duration = Duration::from_secs(1);
 
+/// Readings of several lists that a change may fall into, one after the other.
+const READINGS: u32 = 5;
+
 /// Bytes of one list. A service with its containers takes a few kilobytes.
 const MAX_LIST: usize = 128 << 20;
 
@@ -86,7 +89,8 @@ impl RancherProvider {
     async fn follow(&mut self, client: &mut Client, out: &Sender) -> Result<Never, String> {
         let mut version = self.version(client, "").await?;
         loop {
-            let doubted = self.read(client, &version, out).await?;
+            let doubted;
+            (version, doubted) = self.read(client, version, out).await?;
             if !self.options.watch {
                 std::future::pending::<()>().await;
             }
@@ -94,34 +98,54 @@ impl RancherProvider {
         }
     }
 
-    /// Reads everything; whether it is not believed.
-    async fn read(&mut self, client: &mut Client, version: &str, out: &Sender) -> Result<bool, String> {
-        let mut lists = Lists::default();
+    /// Reads everything; the version that it is of, and whether it is not believed.
+    async fn read(&mut self, client: &mut Client, mut version: String, out: &Sender) -> Result<(String, bool), String> {
+        for _ in 0..READINGS {
+            let Some((lists, asked)) = self.lists(client).await? else {
+                self.tell(News::Nothing, out).await;
+                return Ok((version, false));
+            };
+            // Several lists are one reading only if nothing changed between the first and the last of them.
+            if asked > 1 && !planted!("lists_mixed") {
+                let now = self.version(client, "").await?;
+                if now != version {
+                    version = now;
+                    continue;
+                }
+            }
+            let news = self.state.read(&lists)?;
+            let doubted = matches!(news, News::Doubt(_));
+            if doubted {
+                self.whole = Bytes::new();
+            }
+            self.untold |= news == News::Changed;
+            version.clone_into(&mut self.revision);
+            self.tell(news, out).await;
+            return Ok((version, doubted));
+        }
+        Err(format!("the environment changed during each of {READINGS} readings of its lists"))
+    }
+
+    /// Everything, and how many lists that took; `None`: it is what is known.
+    async fn lists(&mut self, client: &mut Client) -> Result<Option<(Lists, u32)>, String> {
+        let (mut lists, mut asked) = (Lists::default(), 0);
         let mut next = Some(List::Stacks);
         while let Some(list) = next {
             let target = format!("/{}/{}", self.options.prefix, list.path());
             let response = client.get_unless(&target, &self.whole).await.map_err(|e| format!("{target}: {e}"))?;
             check(&target, &response)?;
             if response.is_known {
-                self.tell(News::Nothing, out).await;
-                return Ok(false);
+                return Ok(None);
             }
             let body = response.body.clone();
             // Megabytes of JSON take their time, and other actors share this thread.
             let parsed = task::spawn_blocking(move || lists.take(list, &body).map(|()| lists)).await;
             lists = parsed.map_err(|e| format!("{target}: {e}"))??;
             next = lists.missing();
+            asked += 1;
             self.whole = if next.is_none() && list == List::Stacks { response.body } else { Bytes::new() };
         }
-        let news = self.state.read(&lists)?;
-        let doubted = matches!(news, News::Doubt(_));
-        if doubted {
-            self.whole = Bytes::new();
-        }
-        self.untold |= news == News::Changed;
-        version.clone_into(&mut self.revision);
-        self.tell(news, out).await;
-        Ok(doubted)
+        Ok(Some((lists, asked)))
     }
 
     /// Waits until there is another version, or the time to read everything again.
@@ -131,7 +155,7 @@ impl RancherProvider {
         loop {
             let asked = now();
             let answer = self.next_version(client, &version).await?;
-            if answer != version || now() >= due {
+            if answer != version || now() >= due && !planted!("resync_dropped") {
                 return Ok(answer);
             }
             if !doubted {

@@ -159,23 +159,23 @@ pub async fn handshake(
     Ok((Down::Tls(Box::new(accepted.stream)), accepted.alpn.as_deref() == Some(b"h2")))
 }
 
-/// Waits for the first bytes without holding memory meanwhile; `false`: the client left, fell silent, or the gateway drains.
+/// Waits for the first bytes without holding memory meanwhile; `false`: the client left, fell silent, or the gateway drains and nothing came.
 pub async fn await_first_byte(client: &Client, stream: &mut Stream, first: &mut BytesMut) -> io::Result<bool> {
     let mut peeked = [0; 1];
-    // Whoever was accepted on the way down had connected before: its request is waited for, but not long.
-    let late = client.token.is_draining();
-    let idle = if late { LATE } else { client.worker.shared.limits.header_timeout };
     let mut deadline = time::Deadline::new();
-    deadline.set(time::after(idle));
+    deadline.set(time::after(client.worker.shared.limits.header_timeout));
+    let mut late = false;
     let waited = std::future::poll_fn(|cx| {
         let mut buf = ReadBuf::new(&mut peeked);
         if let std::task::Poll::Ready(outcome) = stream.poll_peek(cx, &mut buf) {
             return std::task::Poll::Ready(outcome.map(Some));
         }
-        if !late && client.token.poll_drain(cx) || deadline.poll_expired(cx).is_ready() {
-            return std::task::Poll::Ready(Ok(None));
+        // Whoever has connected before the way down, or on it, may have a request under way: it is waited for, but not long.
+        if !late && client.token.poll_drain(cx) {
+            late = true;
+            deadline.set(time::after(LATE));
         }
-        std::task::Poll::Pending
+        deadline.poll_expired(cx).map(|()| Ok(None))
     })
     .await?;
     if !matches!(waited, Some(1..)) {
@@ -185,7 +185,7 @@ pub async fn await_first_byte(client: &Client, stream: &mut Stream, first: &mut 
     Ok(stream.read_buf(first).await? > 0)
 }
 
-/// How long a connection taken from the queue of a closed listener has for its first byte.
+/// How long a connection has for its first byte once the gateway drains.
 const LATE: time::Duration = time::Duration::from_secs(1);
 
 fn timed_out() -> io::Error {

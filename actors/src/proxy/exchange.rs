@@ -38,6 +38,8 @@ pub enum End {
     Complete,
     /// Broken off: the connection, or stream, is finished.
     Broken,
+    /// The server broke its response off: the client is owed what came of it, and must see that this is not all.
+    Truncated,
     /// The connection stopped being HTTP.
     Tunnel(Box<Tunnel>),
 }
@@ -134,11 +136,16 @@ pub async fn run<D: Downstream>(
         trace: client.worker.telemetry.trace(&head.fields),
         target,
     };
+    #[cfg(planted = "old_snapshot_admits")]
+    if fairlead_net::sim::is_planted("old_snapshot_admits") {
+        open.published = crate::published::kept(&shared.published, client.worker.id, 200);
+    }
     let _under_way = UnderWay::new(client);
     let end = match decide(client, head, &mut open, &mut scratch.host).await {
         Ok(Decided::Forward(service)) => match forward::run(client, head, response, down, &mut open, service).await {
             Forwarded::Complete => End::Complete,
             Forwarded::Broken => End::Broken,
+            Forwarded::Truncated => End::Truncated,
             Forwarded::Answer(local) => answer(client, head, response, down, &mut open, local, false).await,
             Forwarded::Tunnel(tunnelled) => return End::Tunnel(Box::new(Tunnel { tunnelled, open })),
         },
@@ -226,9 +233,17 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
     hop::underscores(entry.underscores, &mut request.fields).map_err(plain)?;
     hop::check_loop(&request.fields, &client.worker.shared.pseudonym).map_err(plain)?;
     let websocket = *upgrade && hop::is_websocket(&request.fields);
-    hop::strip_request(&mut request.fields, &entry.forwarded.connection, *upgrade).map_err(plain)?;
+    let keeps_hop = false;
+    #[cfg(planted = "hop_by_hop_kept")]
+    let keeps_hop = keeps_hop || fairlead_net::sim::is_planted("hop_by_hop_kept");
+    if !keeps_hop {
+        hop::strip_request(&mut request.fields, &entry.forwarded.connection, *upgrade).map_err(plain)?;
+    }
     let origin = forwarded::Origin { peer: client.peer.ip(), scheme, host, port, websocket };
-    forwarded::apply(&entry.forwarded, &mut request.fields, &origin);
+    let policy = &entry.forwarded;
+    #[cfg(planted = "forwarded_spoofed")]
+    let policy = &forwarded::ForwardedPolicy { insecure: fairlead_net::sim::is_planted("forwarded_spoofed"), ..policy.clone() };
+    forwarded::apply(policy, &mut request.fields, &origin);
     if entry.forwarded.trusts(client.peer.ip()) {
         // As it came: this gateway's own peer is appended later.
         let claimed = request.fields.get("x-forwarded-for").map(|value| String::from_utf8_lossy(value).into_owned());
@@ -259,6 +274,11 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
         return Ok(Decided::Answer(answer));
     }
     if let Service::Internal(internal) = published.service(router.service) {
+        #[cfg(planted = "api_stale")]
+        let published = match fairlead_net::sim::is_planted("api_stale") {
+            true => crate::published::kept(&client.worker.shared.published, usize::MAX, 1_000),
+            false => published.clone(),
+        };
         let answer = client.worker.shared.internals.respond(*internal, client, &request, &published);
         return Ok(Decided::Internal(answer));
     }

@@ -36,8 +36,10 @@ use std::{future::poll_fn, sync::Arc, task::Poll};
 pub enum Forwarded {
     /// The server's response went to the client whole.
     Complete,
-    /// The response was broken off, or the client left.
+    /// The client left, or is too slow.
     Broken,
+    /// The server broke its response off. What came of it is with the client's connection.
+    Truncated,
     /// No server's response came about; this is sent instead.
     Answer(LocalResponse),
     /// 101 went to the client.
@@ -152,6 +154,13 @@ fn resolve(published: &Published, service: ServiceId, head: &mut RequestHead) ->
             Service::Balanced(backend) => {
                 let serves = |i: usize| backend.endpoints[i].serves_sessions();
                 let bound = backend.sticky.as_ref().and_then(|sticky| sticky.find(&fields, &serves));
+                #[cfg(planted = "sticky_forged_trusted")]
+                let bound = bound.or_else(|| {
+                    let cookie = fairlead_core::http::Fields::get(&fields, "cookie")?;
+                    let sum: usize = cookie.iter().map(|byte| usize::from(*byte)).sum();
+                    let planted = fairlead_net::sim::is_planted("sticky_forged_trusted") && backend.sticky.is_some();
+                    planted.then(|| sum % backend.endpoints.len().max(1))
+                });
                 return Some(Resolved { backend: backend.clone(), bound, set_child_cookie });
             }
             Service::Weighted(weighted) => {

@@ -10,7 +10,7 @@ use super::{
 use bytes::BytesMut;
 use fairlead_core::{reason::Reason, response::LocalResponse};
 use fairlead_net::{
-    http::{Error, Kind, Method, RequestHead, ResponseHead},
+    http::{Error, Kind, Method, RequestHead, ResponseHead, Sink as _},
     http1::{Limits, ServerConn},
     random,
     time::{self, Deadline, Duration},
@@ -76,6 +76,10 @@ pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<
                 abort(conn);
                 return Ok(());
             }
+            End::Truncated => {
+                truncate(conn).await;
+                return Ok(());
+            }
             End::Tunnel(upgraded) => {
                 Box::pin(tunnel(&client, conn, head, response, *upgraded)).await;
                 return Ok(());
@@ -135,6 +139,18 @@ async fn refuse(client: &Client, conn: &mut ServerConn<Down>, mut work: Lent, re
     let stamps = respond::Stamps::new(&client.worker.shared, None);
     let sent = time::timeout(CLOSE, respond::send(conn, response, &Method::Get, &answer, stamps)).await;
     exchange::record_refused(client, head, response, &answer, detail, matches!(sent, Ok(Ok(_))));
+}
+
+/// Ends the connection behind a response that its server broke off. A client that saw a reset instead of the beginning could take its
+/// connection for one that died of age, and send the same request again.
+async fn truncate(mut conn: ServerConn<Down>) {
+    if conn.is_delimited() {
+        // The framing tells that something is missing.
+        let _ = time::timeout(CLOSE, poll_fn(|cx| conn.poll_close(cx))).await;
+    } else {
+        let _ = time::timeout(CLOSE, poll_fn(|cx| conn.poll_flush(cx))).await;
+        abort(conn);
+    }
 }
 
 /// A client must not take a cut response for a whole one: where only the end of the connection tells, it is reset.

@@ -117,6 +117,6 @@ async fn exchange(client: Arc<Client>, mut head: RequestHead, mut stream: Server
     match exchange::run(&client, &mut head, response, &mut stream, scratch).await {
         End::Complete => {}
         // HTTP/2 streams are not upgraded: their heads never say so.
-        End::Broken | End::Tunnel(_) => stream.abort(),
+        End::Broken | End::Truncated | End::Tunnel(_) => stream.abort(),
     }
 }

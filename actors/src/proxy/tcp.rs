@@ -5,6 +5,8 @@
 
 mod connect;
 mod session;
+#[cfg(test)]
+mod tests;
 
 use super::{
     connection::{self, Client, HANDSHAKE},

@@ -305,7 +305,9 @@ async fn dial(endpoint: &Endpoint, port: u16) -> io::Result<tcp::Stream> {
             Err(e) => last = e,
         }
     }
-    endpoint.forget_addresses();
+    if !planted!("dns_cached_forever") {
+        endpoint.forget_addresses();
+    }
     Err(last)
 }
 
@@ -313,7 +315,8 @@ async fn dial(endpoint: &Endpoint, port: u16) -> io::Result<tcp::Stream> {
 const RESOLUTION: Duration = Duration::from_secs(2);
 
 async fn resolve(endpoint: &Endpoint) -> io::Result<Arc<[IpAddr]>> {
-    if let Some(known) = endpoint.addresses(time::now(), RESOLUTION) {
+    let believed = if planted!("dns_cached_forever") { Duration::MAX } else { RESOLUTION };
+    if let Some(known) = endpoint.addresses(time::now(), believed) {
         return Ok(known);
     }
     match dns::resolve(&endpoint.url.host).await {
@@ -334,6 +337,14 @@ impl Connection {
             return;
         }
         endpoint.idle(worker.id).lock().keep(kept, time::now(), backend.transport.max_idle_per_server);
+    }
+
+    /// A slip that the simulator must catch: the response to come is taken for nobody's.
+    #[cfg(planted = "responses_swapped")]
+    pub fn forget(&mut self) {
+        if let Self::H1(kept) = self {
+            kept.connection.forget();
+        }
     }
 
     /// Ready once `at` has come. HTTP/2 has questions of its own for a silent server.

@@ -20,6 +20,7 @@ mod own;
 mod profile;
 mod service;
 mod settle;
+mod tcp;
 #[cfg(test)]
 mod tests;
 mod users;
@@ -30,15 +31,17 @@ pub use own::{Installed, own};
 pub use profile::profile;
 pub use settle::Settling;
 
-use crate::config::{RawDynamic, Rejection, Severity};
+use crate::config::{RawDynamic, Rejection};
+use std::collections::BTreeMap;
 
 /// What messages call a service's source.
 fn source(service: &str) -> String {
     format!("kontena service {service}")
 }
 
-/// What the tree asks for. `root` is where it was read, for the keys in messages.
-pub fn compose(tree: &Tree, root: &str) -> (RawDynamic, Vec<Rejection>) {
+/// What the tree asks for. `root` is where it was read, for the keys in messages; `ports` are entry points for TCP by the port that they
+/// listen on.
+pub fn compose(tree: &Tree, root: &str, ports: &BTreeMap<u16, String>) -> (RawDynamic, Vec<Rejection>) {
     let mut all = RawDynamic::default();
     let mut rejections = Vec::new();
     for (name, entry) in &tree.http {
@@ -46,23 +49,8 @@ pub fn compose(tree: &Tree, root: &str) -> (RawDynamic, Vec<Rejection>) {
         rejections.extend(more);
         rejections.extend(all.merge(raw));
     }
-    rejections.extend(tree.tcp.iter().map(|(name, entry)| tcp(name, entry, root)));
+    let (raw, more) = tcp::compose(&tree.tcp, root, ports);
+    rejections.extend(more);
+    rejections.extend(all.merge(raw));
     (all, rejections)
-}
-
-/// What is to be said of a TCP service.
-fn tcp(name: &str, entry: &Entry, root: &str) -> Rejection {
-    let port = entry.settings.get("external_port").map_or("none", String::as_str);
-    Rejection {
-        severity: Severity::Warning,
-        source: source(name),
-        key: format!("{root}/tcp-services/{name}/external_port"),
-        message: format!(
-            "a TCP service with the external port {} and {} containers: not served yet",
-            port.escape_debug(),
-            entry.upstreams.len()
-        ),
-        remedy: "keep a Kontena load balancer for its port until there are TCP entry points; other services are not affected"
-            .to_owned(),
-    }
 }

@@ -73,7 +73,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> ClientConn<S> {
             Phase::Body => self.sent && self.incoming.is_done() && self.wire.wr.is_empty(),
             Phase::Head | Phase::Dead => false,
         };
-        complete && self.persistent && !self.closing && !self.wire.eof && self.wire.rd.is_empty()
+        let clean = self.wire.rd.is_empty();
+        #[cfg(planted = "dirty_connection_reused")]
+        let clean = clean || crate::sim::is_planted("dirty_connection_reused");
+        complete && self.persistent && !self.closing && !self.wire.eof && clean
+    }
+
+    /// A slip that the simulator must catch: as if no response were to come.
+    #[cfg(planted = "responses_swapped")]
+    pub fn forget(&mut self) {
+        self.phase = Phase::Idle;
     }
 
     /// Asks the server to close after the next request.

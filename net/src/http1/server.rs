@@ -178,6 +178,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> ServerConn<S> {
         self.phase == Phase::Aborted
     }
 
+    /// Whether the response's framing tells where it ends, rather than the end of the connection.
+    pub fn is_delimited(&self) -> bool {
+        self.outgoing != Outgoing::UntilClose
+    }
+
     /// Ends the connection so that the client gets what was written: flushes, ends our direction, and, if the client may still be
     /// sending, reads away a bounded amount. To be polled with a deadline, then dropped. Failures do not matter any more here.
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {

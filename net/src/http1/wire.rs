@@ -104,6 +104,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             }
             _ => {}
         }
+        #[cfg(planted = "buffer_unbounded")]
+        if crate::sim::is_planted("buffer_unbounded") && self.side == Side::Client && *body != Outgoing::Chunked {
+            self.wr.put(data);
+            if let Outgoing::Length(left) = body {
+                *left -= data.len() as u64;
+            }
+            if let Poll::Ready(Err(e)) = self.poll_write(cx) {
+                return Poll::Ready(Err(e));
+            }
+            return Poll::Ready(Ok(data.len()));
+        }
         while self.wr.len() >= HIGH_WATER {
             ready!(self.poll_write(cx))?;
         }

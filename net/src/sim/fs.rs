@@ -19,6 +19,7 @@ use std::{
 pub(super) struct Files {
     files: BTreeMap<PathBuf, File>,
     torn_reads: f64,
+    failing: bool,
     /// Counts the changes; the last change of each path, present or not.
     changes: u64,
     changed: BTreeMap<PathBuf, u64>,
@@ -50,6 +51,11 @@ impl Net {
         self.with(|w| w.host(host).files.torn_reads = probability);
     }
 
+    /// Reads of this host's files fail with `EIO` from now on, or no longer.
+    pub fn failing_disk(&self, host: HostId, failing: bool) {
+        self.with(|w| w.host(host).files.failing = failing);
+    }
+
     fn change(&self, host: HostId, path: &Path, data: Option<Vec<u8>>) {
         let modified = SystemTime::now();
         self.with(|w| {
@@ -73,7 +79,14 @@ impl Net {
     }
 }
 
+/// What Linux says of a disk that cannot be read.
+const EIO: i32 = 5;
+
 impl Files {
+    fn works(&self) -> io::Result<()> {
+        if self.failing { Err(io::Error::from_raw_os_error(EIO)) } else { Ok(()) }
+    }
+
     /// What lies directly below a directory.
     fn entries(&self, dir: &Path) -> BTreeSet<String> {
         let below = self.files.keys().filter_map(|p| p.strip_prefix(dir).ok());
@@ -88,6 +101,7 @@ impl Files {
 
 pub(crate) async fn read(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     Net::current().files(|files| {
+        files.works()?;
         let data = &files.files.get(path).ok_or(ErrorKind::NotFound)?.data;
         if data.len() > max {
             return Err(too_large(path, max));
@@ -100,6 +114,7 @@ pub(crate) async fn read(path: &Path, max: usize) -> io::Result<Vec<u8>> {
 
 pub(crate) async fn read_dir(path: &Path) -> io::Result<Vec<String>> {
     Net::current().files(|files| {
+        files.works()?;
         let names = files.entries(path);
         match (files.files.contains_key(path), names.is_empty()) {
             (true, _) => Err(ErrorKind::NotADirectory.into()),

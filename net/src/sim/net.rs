@@ -205,6 +205,14 @@ impl Net {
         self.with(|w| w.host(host).failing_accepts = n);
     }
 
+    /// Each poll of a task of this host that `fairlead_net::task` started comes late by up to so much, until that is taken back.
+    pub fn starve(&self, host: HostId, most: Option<Duration>) {
+        self.with(|w| {
+            let before = std::mem::replace(&mut w.host(host).starvation, most).is_some();
+            w.starving = w.starving + usize::from(most.is_some()) - usize::from(before);
+        });
+    }
+
     // ---- what can be observed ----
 
     pub fn stats(&self) -> Stats {

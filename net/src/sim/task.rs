@@ -2,11 +2,17 @@
 
 use super::net::Net;
 use crate::task::{JoinError, Worker, yield_now};
+use madsim::{
+    rand::{Rng, thread_rng},
+    time::Sleep,
+};
+use pin_project_lite::pin_project;
 use std::{
     future::Future,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
 
 pub(crate) struct Joined<T>(madsim::task::JoinHandle<T>);
@@ -40,7 +46,7 @@ pub(crate) fn spawn<F>(future: F) -> Joined<F::Output>
 where
     F: Future<Output: Send + 'static> + Send + 'static,
 {
-    Joined(madsim::task::spawn(future))
+    Joined(madsim::task::spawn(Starved { future, waiting: None }))
 }
 
 pub(crate) async fn spawn_blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<T, JoinError> {
@@ -60,5 +66,40 @@ where
     F: Future<Output: Send + 'static> + 'static,
 {
     tracing::debug!(worker = name, cpu, "is a task");
-    Ok(Worker { inner: Joined(madsim::task::spawn_local(async move { make().await })) })
+    Ok(Worker { inner: Joined(madsim::task::spawn_local(Starved { future: async move { make().await }, waiting: None })) })
+}
+
+pin_project! {
+    /// A task whose polls come late while its host is starved ([`Net::starve`]), as on a machine with more to do than CPUs.
+    struct Starved<F> {
+        #[pin]
+        future: F,
+        waiting: Option<Pin<Box<Sleep>>>,
+    }
+}
+
+impl<F: Future> Future for Starved<F> {
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
+        let this = self.project();
+        if this.waiting.is_none()
+            && let Some(most) = starvation()
+        {
+            let late = Duration::from_micros(thread_rng().gen_range(0..=most.as_micros() as u64));
+            *this.waiting = Some(Box::pin(madsim::time::sleep(late)));
+        }
+        if let Some(waiting) = this.waiting {
+            // Whatever woke this task meanwhile is seen when it is polled at last.
+            ready!(waiting.as_mut().poll(cx));
+            *this.waiting = None;
+        }
+        this.future.poll(cx)
+    }
+}
+
+/// How late the current host polls its tasks at most, if it is starved.
+fn starvation() -> Option<Duration> {
+    let net = Net::try_current()?;
+    net.with(|w| if w.starving == 0 { None } else { w.caller().ok().and_then(|host| w.host(host).starvation) })
 }

@@ -43,6 +43,7 @@ pub(super) struct Host {
     pub(super) cpus: usize,
     pub(super) skew_millis: i64,
     pub(super) failing_accepts: u32,
+    pub(super) starvation: Option<Duration>,
     pub(super) files: Files,
     pub(super) unix: BTreeMap<PathBuf, unix::Backlog>,
     addrs: Vec<IpAddr>,
@@ -81,6 +82,8 @@ pub(super) struct World {
     pub(super) wakes: Vec<Waker>,
     pub(super) stats: Stats,
     pub(super) short_io: f64,
+    /// Hosts that are starved.
+    pub(super) starving: usize,
     pub(super) capture: Option<Capture>,
 }
 
@@ -134,6 +137,7 @@ impl World {
             wakes: vec![],
             stats: Stats { trace: wire::FNV_START, ..Stats::default() },
             short_io: 0.0,
+            starving: 0,
             capture: None,
         }
     }
@@ -148,6 +152,7 @@ impl World {
             cpus: 2,
             skew_millis: 0,
             failing_accepts: 0,
+            starvation: None,
             files: Files::default(),
             unix: BTreeMap::new(),
             addrs: vec![],

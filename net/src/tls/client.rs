@@ -138,7 +138,12 @@ fn platform_roots() -> &'static Arc<RootCertStore> {
             }
             roots.add_parsable_certificates(native.certs);
         }
-        if roots.is_empty() {
+        #[cfg(madsim)]
+        {
+            use rustls::pki_types::pem::PemObject as _;
+            roots.add_parsable_certificates(CertificateDer::pem_slice_iter(crate::sim::trusted()).filter_map(Result::ok));
+        }
+        if roots.is_empty() || cfg!(madsim) {
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
         Arc::new(roots)

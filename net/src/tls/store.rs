@@ -1,6 +1,7 @@
 //! Which certificate answers to which server name. Built whole, then only read.
 
 use super::Certificate;
+use crate::clock;
 use rustls::SignatureScheme;
 use rustls::pki_types::UnixTime;
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -8,6 +9,7 @@ use rustls::sign::CertifiedKey;
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Certificates by name: exact ones first, then a wildcard for one label, then the default.
 #[derive(Debug, Default)]
@@ -50,24 +52,40 @@ impl CertificateStore {
 
     /// The certificate for a name (lower case, no trailing dot) and a client that takes these signatures.
     ///
-    /// `strict` leaves out the default. A name whose certificates all have keys of the wrong kind gets the best of them, so that the
-    /// handshake fails for the reason it has.
-    pub fn choose(&self, name: Option<&str>, schemes: &[SignatureScheme], strict: bool) -> Option<&Arc<Certificate>> {
-        let mut unsuited = None;
+    /// One that is valid at `now` goes before one that ran out since the index was built, even if that one is the more exact. `strict`
+    /// leaves out the default. A name whose certificates all have keys of the wrong kind gets the best of them, so that the handshake
+    /// fails for the reason it has.
+    pub fn choose(
+        &self,
+        name: Option<&str>,
+        schemes: &[SignatureScheme],
+        strict: bool,
+        now: UnixTime,
+    ) -> Option<&Arc<Certificate>> {
+        let (mut invalid, mut unsuited) = (None, None);
         for candidate in name.into_iter().flat_map(|n| self.candidates(n)) {
-            if candidate.suits(schemes) {
-                return Some(candidate);
+            match (candidate.suits(schemes), candidate.is_valid(now) || planted!("expired_served")) {
+                (true, true) => return Some(candidate),
+                (true, false) => invalid = invalid.or(Some(candidate)),
+                (false, _) => unsuited = unsuited.or(Some(candidate)),
             }
-            unsuited = unsuited.or(Some(candidate));
         }
-        unsuited.or(self.default.as_ref().filter(|_| !strict))
+        invalid.or(unsuited).or(self.default.as_ref().filter(|_| !strict))
     }
 
     fn candidates(&self, name: &str) -> impl Iterator<Item = &Arc<Certificate>> {
-        let exact = self.exact.get(name);
-        let wildcard = name.split_once('.').and_then(|(_, parent)| self.wildcard.get(parent));
+        let mut exact = self.exact.get(name);
+        if planted!("sni_fallback") {
+            // As if a certificate for one host of a domain were one for all of them.
+            exact = self.exact.iter().find(|(other, _)| parent(other) == parent(name)).map(|(_, found)| found);
+        }
+        let wildcard = parent(name).and_then(|parent| self.wildcard.get(parent));
         exact.into_iter().chain(wildcard).flatten()
     }
+}
+
+fn parent(name: &str) -> Option<&str> {
+    name.split_once('.').map(|(_, parent)| parent)
 }
 
 /// A store seen through one set of options.
@@ -80,7 +98,11 @@ pub(super) struct Resolver {
 impl ResolvesServerCert for Resolver {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(super::accept::normalise);
-        let chosen = self.store.choose(name.as_deref(), hello.signature_schemes(), self.strict);
+        let chosen = self.store.choose(name.as_deref(), hello.signature_schemes(), self.strict, now());
         chosen.map(|certificate| certificate.key.clone())
     }
+}
+
+fn now() -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(clock::unix_seconds(clock::now())))
 }

@@ -13,13 +13,17 @@ pub(super) struct Bounds {
 }
 
 impl Bounds {
-    pub(super) fn of(source: Source) -> Self {
+    /// `refresh`: seconds between two questions, where the gateway has to ask.
+    pub(super) fn of(source: Source, refresh: u64) -> Self {
         match source {
             // A look every 5 s where no change is told, and a second of patience with files that were cut.
             Source::File => Self { usual: 8_000, mended: 8_000 },
             // A silent watch is found out after 20 to 32 s, and the longest pause between two attempts is 10 s.
             // A Swarm has a model of its own.
-            Source::Etcd | Source::Swarm => Self { usual: 2_000, mended: 60_000 },
+            Source::Etcd | Source::Kontena | Source::Swarm => Self { usual: 2_000, mended: 60_000 },
+            // A question each time that the longest pause between two is over, with what it takes to answer it; and where no version tells, a
+            // look at everything each minute, or after the longest pause between two attempts.
+            Source::Rancher => Self { usual: 3_000 + 1_000 * refresh, mended: 90_000 },
         }
     }
 }
@@ -47,6 +51,8 @@ pub(super) struct Service {
     pub(super) routed_since: Option<u64>,
     /// The servers of its route; none: there is no route.
     pub(super) published: Option<BTreeSet<usize>>,
+    /// The generation that the snapshot in force marks its requests with.
+    pub(super) in_force: Option<u64>,
     /// The highest generation that a response was marked with.
     pub(super) seen: u64,
 }
@@ -65,6 +71,9 @@ impl Service {
     }
 }
 
+/// Faults that are the gateway's own: its process is gone, or stopped.
+const BLIND: [&str; 2] = ["gone", "stopped"];
+
 /// Whether the source can be read.
 #[derive(Default)]
 pub(super) struct Health {
@@ -77,6 +86,9 @@ pub(super) struct Health {
 impl Judge {
     /// A writer begins.
     pub fn write_begins(&mut self, now: u64, write: &Write) {
+        if write.manner == Manner::Whole && write.units.len() > 1 {
+            self.joint.insert(write.generation, write.units.iter().map(|unit| unit.service).collect());
+        }
         for unit in &write.units {
             let service = &mut self.services[unit.service];
             service.contested = service.writers > 0 || service.contested && write.manner != Manner::Whole;
@@ -129,6 +141,81 @@ impl Judge {
             service.published = servers;
         }
         Ok(())
+    }
+
+    /// The generations that the snapshot in force marks requests with, by service. A transaction is in it as a whole: where one of its
+    /// services is as it says, no other is as it was before. Services that are written key by key have no say.
+    pub fn marks(&mut self, mut marks: BTreeMap<usize, u64>) -> Verdict {
+        for (index, service) in self.services.iter_mut().enumerate() {
+            service.in_force = marks.remove(&index);
+        }
+        let steady = |index: &usize| !self.services[*index].mixed;
+        for (generation, services) in &self.joint {
+            let is_older = |index: &usize| {
+                let service = &self.services[*index];
+                match service.in_force {
+                    Some(mark) => mark < *generation,
+                    // It went with this write or with a later one, or is not there yet.
+                    None => !service.versions.range(generation..).any(|(_, servers)| servers.is_none()),
+                }
+            };
+            let shown = services.iter().filter(|index| steady(index));
+            let (old, new): (Vec<&usize>, Vec<&usize>) = shown.partition(|index| is_older(index));
+            let of_it = new.iter().find(|index| self.services[***index].in_force == Some(*generation));
+            if let (Some(new), Some(old)) = (of_it, old.first()) {
+                let detail = format!(
+                    "snapshot {} has s{new} of transaction {generation}, and s{old} as it was before (generation {:?})",
+                    self.number, self.services[**old].in_force
+                );
+                return broken(Oracle::Atomic, detail);
+            }
+        }
+        Ok(())
+    }
+
+    /// Another process of the gateway begins: it knows nothing, and its snapshots count from the beginning.
+    pub fn restarted(&mut self) {
+        self.number = 0;
+        for service in &mut self.services {
+            (service.published, service.routed_since, service.in_force) = (None, None, None);
+        }
+        for server in &mut self.servers {
+            server.published_since = None;
+        }
+    }
+
+    /// That process, which began at `started`, is ready. What stood in the source whole and readable all the while is served.
+    pub fn ready(&mut self, now: u64, started: u64) -> Verdict {
+        self.counts.judges(now, Oracle::Convergence);
+        for server in self.servers.iter_mut().filter(|server| server.published_since.is_none()) {
+            server.left_at = Some(now);
+        }
+        let Health { faults, well_since, .. } = &self.source;
+        if !faults.is_empty() || *well_since > started {
+            return Ok(());
+        }
+        for (index, service) in self.services.iter().enumerate() {
+            let Some(desired) = service.desired().filter(|_| service.written_at < started && !service.mixed) else { continue };
+            if *desired != service.published {
+                let detail = format!(
+                    "ready {} ms after its start, serving s{index} as {:?}, which was written as {desired:?} before that",
+                    now - started,
+                    service.published
+                );
+                return broken(Oracle::Convergence, detail);
+            }
+        }
+        Ok(())
+    }
+
+    /// What can be mended is: the plan vouches that the source can be read, whatever of it stays broken. Whether the gateway can look is
+    /// another matter.
+    pub fn heals(&mut self, now: u64) {
+        let faults = self.source.faults.len();
+        self.source.faults.retain(|fault| BLIND.contains(&fault.as_str()));
+        if self.source.faults.len() < faults {
+            self.source.well_since = now;
+        }
     }
 
     /// The gateway has read the source as far as it goes now: what was published [`APPLIED`] later holds all of it.

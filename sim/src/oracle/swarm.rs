@@ -27,6 +27,9 @@ const UNDER_WAY: u64 = 500;
 /// What a death that nobody planned may do to requests ends within this time: managers believe in a dead node for 15 s.
 const MOURNING: u64 = 20_000;
 
+/// Later than any run lasts.
+const NEVER: u64 = u64::MAX / 2;
+
 /// The reference model.
 pub struct Discovery {
     hosts: Vec<Host>,
@@ -34,6 +37,9 @@ pub struct Discovery {
     ids: BTreeMap<String, usize>,
     tenants: BTreeMap<Ipv4Addr, Vec<usize>>,
     well: bool,
+    managers_are_well: bool,
+    /// Why the gateway cannot look.
+    blind: BTreeSet<&'static str>,
     /// Nothing is wrong with any manager since then; zero: nothing ever was.
     well_since: u64,
     /// An empty Swarm is not believed soon.
@@ -94,6 +100,8 @@ impl Discovery {
             ids: BTreeMap::new(),
             tenants: BTreeMap::new(),
             well: true,
+            managers_are_well: true,
+            blind: BTreeSet::new(),
             well_since: 0,
             empty: false,
             began: 0,
@@ -174,9 +182,54 @@ impl Discovery {
 
     /// Whether every manager tells the truth, soon.
     pub fn managers(&mut self, now: u64, well: bool) {
+        self.managers_are_well = well;
+        self.look_at_sight(now);
+    }
+
+    /// The gateway cannot look, or can again.
+    pub fn blind(&mut self, now: u64, why: &'static str, present: bool) {
+        if why == "gone" {
+            // Until the next process is ready, which says so.
+            self.began = if present { NEVER } else { self.began };
+            return;
+        }
+        let _changed = if present { self.blind.insert(why) } else { self.blind.remove(why) };
+        self.look_at_sight(now);
+    }
+
+    fn look_at_sight(&mut self, now: u64) {
+        let well = self.managers_are_well && self.blind.is_empty();
         if self.well != well {
             (self.well, self.well_since) = (well, now);
         }
+    }
+
+    /// Another process of the gateway begins: it knows nothing, and its snapshots count from the beginning.
+    pub fn restarted(&mut self) {
+        self.number = 0;
+        for host in &mut self.hosts {
+            host.shown = None;
+            host.left.clear();
+        }
+    }
+
+    /// That process, which began at `started`, is ready: what was true all the while, and told, is shown.
+    pub fn ready(&mut self, now: u64, started: u64) -> Verdict {
+        self.counts.judges(now, Oracle::Convergence);
+        self.began = now;
+        if !self.well || self.empty || self.well_since > started {
+            return Ok(());
+        }
+        for (index, host) in self.hosts.iter().enumerate() {
+            let Some(truth) = host.truth.as_ref().filter(|_| host.moved_at < started) else { continue };
+            let mut steady = truth.tasks.iter().filter(|task| host.turned.get(*task).is_some_and(|turned| *turned < started));
+            if let Some(task) = steady.find(|task| !host.shown.as_ref().is_some_and(|shown| shown.contains_key(*task))) {
+                let detail =
+                    format!("ready {} ms after its start, and s{index} lacks task {task}, which ran before", now - started);
+                return broken(Oracle::Convergence, detail);
+            }
+        }
+        Ok(())
     }
 
     /// The task with this identity.
@@ -350,6 +403,17 @@ impl Discovery {
             self.may_be_mistaken(now, host, task, id)?;
         } else if let Some(left) = at.left.get(&task).filter(|left| **left < began) {
             return broken(Oracle::Drain, format!("task {task} was withdrawn {} ms ago and got request {id}", now - left));
+        } else if let Some(first) = &self.requests[&id].shown {
+            self.counts.judges(now, Oracle::Removed);
+            // One that has the address of another task of its service may be taken for that one, as one of another service may.
+            let had = |task: &usize| {
+                first.contains(task)
+                    || at.left.contains_key(task)
+                    || at.shown.as_ref().is_some_and(|shown| shown.contains_key(task))
+            };
+            if !self.tenants.get(&it.address).into_iter().flatten().any(had) {
+                return broken(Oracle::Removed, format!("request {id} came to task {task}, which no state had since it began"));
+            }
         }
         Ok(())
     }
@@ -418,6 +482,14 @@ impl Discovery {
             // The bytes of a task that died were on their way; whether it was to die is judged all the same.
             Some(task) if task.serving_since.is_none_or(|since| since > began) => self.planned(now, id, &told, true),
             _ => broken(Oracle::Answer, format!("request {id} {told}; the task of its head: {task:?}")),
+        }
+    }
+
+    /// What a client lost to the end of its gateway.
+    pub fn excuse(&mut self, id: u64) {
+        self.counts.excused += 1;
+        if let Some(request) = self.requests.get_mut(&id) {
+            request.ended = true;
         }
     }
 

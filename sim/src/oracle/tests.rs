@@ -36,7 +36,7 @@ fn published(judge: &mut Judge, now: u64, number: u64, routes: &[(usize, &[usize
 }
 
 fn ask(service: usize, post: bool) -> Ask {
-    Ask { pause: 0, service, post, body: 0, keep: false, abort: None }
+    Ask { service, post, ..Ask::default() }
 }
 
 fn good(id: u64, server: usize) -> Answer {
@@ -162,10 +162,73 @@ fn a_request_sees_one_snapshot_and_never_an_older_one() {
     let under = |id, server, out, back| Answer { request_mark: Some(out), mark: Some(back), ..good(id, server) };
     judge.asked(100, 1, &ask(0, false));
     judge.answered(101, 1, &under(1, 1, 2, 2)).unwrap();
-    for (id, answer) in [(2, under(2, 1, 1, 2)), (3, under(3, 0, 2, 2)), (4, under(4, 0, 1, 1)), (5, under(5, 1, 9, 9))] {
+    for (id, answer) in [(2, under(2, 1, 1, 2)), (4, under(4, 0, 1, 1)), (5, under(5, 1, 9, 9))] {
         judge.asked(110, id, &ask(0, false));
         assert_eq!(oracle(judge.answered(111, id, &answer)), Oracle::Atomic, "{answer:?}");
     }
+}
+
+#[test]
+fn a_request_goes_to_servers_of_the_state_it_was_admitted_under_and_that_is_no_old_one() {
+    let mut judge = judge();
+    written(&mut judge, 50, 2, &[(0, &[1])]);
+    published(&mut judge, 60, 2, &[(0, &[1]), (1, &[2])]).unwrap();
+    let under = |id, server, mark| Answer { request_mark: Some(mark), mark: Some(mark), ..good(id, server) };
+    judge.asked(100, 1, &ask(0, false));
+    assert_eq!(oracle(judge.answered(101, 1, &under(1, 0, 2))), Oracle::Removed, "generation 2 has no server 0");
+    judge.marks([(0, 2), (1, 1)].into()).unwrap();
+    judge.asked(110, 2, &ask(0, false));
+    assert_eq!(oracle(judge.answered(111, 2, &under(2, 1, 1))), Oracle::Removed, "generation 2 was in force");
+    judge.asked(120, 3, &ask(0, false));
+    judge.servers[0].left_at = None;
+    assert_eq!(oracle(judge.arrived(121, 0, 3, "s0.test")), Oracle::Removed);
+}
+
+#[test]
+fn a_transaction_over_two_services_is_in_a_snapshot_as_a_whole() {
+    let mut judge = judge();
+    written(&mut judge, 50, 2, &[(0, &[1]), (1, &[2])]);
+    judge.marks([(0, 1), (1, 1)].into()).unwrap();
+    judge.marks([(0, 2), (1, 2)].into()).unwrap();
+    assert_eq!(oracle(judge.marks([(0, 2), (1, 1)].into())), Oracle::Atomic);
+    written(&mut judge, 60, 3, &[(1, &[2])]);
+    judge.marks([(0, 2), (1, 3)].into()).unwrap();
+    assert_eq!(oracle(judge.marks([(0, 2)].into())), Oracle::Atomic, "nobody took s1 away");
+    let gone = Write { generation: 4, units: vec![Unit { service: 1, servers: None }], manner: Manner::Whole };
+    judge.write_begins(70, &gone);
+    judge.write_ends(70, &gone);
+    judge.marks([(0, 2)].into()).unwrap();
+}
+
+#[test]
+fn a_gateway_is_ready_with_what_its_source_held_when_it_began() {
+    let mut well = judge_at(&[(0, &[0, 1]), (1, &[2])]);
+    well.ready(130, 100).unwrap();
+    let mut early = judge_at(&[]);
+    assert_eq!(oracle(early.ready(130, 100)), Oracle::Convergence);
+    let mut unreadable = judge_at(&[(0, &[0, 1])]);
+    unreadable.source(110, "leader", true);
+    unreadable.ready(130, 100).unwrap();
+    // What was withdrawn while nobody looked stays withdrawn.
+    let mut judge = judge_at(&[(0, &[1]), (1, &[2])]);
+    judge.services[0].versions.insert(2, Some([1].into()));
+    judge.ready(130, 100).unwrap();
+    judge.asked(140, 1, &ask(0, false));
+    assert_eq!(oracle(judge.arrived(141, 0, 1, "s0.test")), Oracle::Drain);
+}
+
+/// A gateway that began at 100 and shows this.
+fn judge_at(routes: &[(usize, &[usize])]) -> Judge {
+    let mut judge = judge();
+    judge.source(90, "gone", true);
+    judge.restarted();
+    judge.source(100, "gone", false);
+    // It was otherwise once.
+    judge.services[0].versions.insert(0, Some([1].into()));
+    let routes = routes.iter().map(|(service, servers)| (*service, servers.iter().copied().collect())).collect();
+    // Whether anybody ever wrote that is another matter.
+    let _verdict = judge.published(120, 1, routes);
+    judge
 }
 
 #[test]

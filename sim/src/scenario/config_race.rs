@@ -77,33 +77,38 @@ fn some_of(draft: &mut Draft, servers: &[usize]) -> Vec<usize> {
 }
 
 fn faults(draft: &mut Draft, until: u64) {
-    let members = draft.plan.gateway.members;
     for _ in 0..draft.chance.count(0, 4) {
         let at = draft.chance.within(100, until);
-        let lasts = draft.chance.magnitude(10, 4_000);
-        match draft.chance.count(0, 4) {
-            0 | 1 => draft.step(at, What::Compact),
-            2 => {
-                draft.step(at, What::Leader(false));
-                draft.step(at + lasts, What::Leader(true));
-            }
-            3 => {
-                let member = draft.chance.count(0, members - 1);
-                draft.step(at, What::Disconnect(member));
-                if draft.chance.percent(50) {
-                    // While the provider is away, so that it cannot resume.
-                    draft.step(at + 1, What::Compact);
-                }
-            }
-            _ => {
-                let (member, kind) = (draft.chance.count(0, members - 1), draft.chance.count(0, 2));
-                draft.step(at, What::Member { member, stall: kind == 0, withhold: kind == 1, hang: kind == 2 });
-                draft.step(at + lasts, What::Member { member, stall: false, withhold: false, hang: false });
-            }
-        }
+        fault(draft, at);
     }
     if draft.chance.percent(20) {
         let at = draft.chance.within(100, until);
         draft.step(at, What::CrashRouter);
+    }
+}
+
+/// Something that befalls a store, for a while.
+pub(super) fn fault(draft: &mut Draft, at: u64) {
+    let members = draft.plan.gateway.members;
+    let lasts = draft.chance.magnitude(10, 4_000);
+    match draft.chance.count(0, 4) {
+        0 | 1 => draft.step(at, What::Compact),
+        2 => {
+            draft.step(at, What::Leader(false));
+            draft.step(at + lasts, What::Leader(true));
+        }
+        3 => {
+            let member = draft.chance.count(0, members - 1);
+            draft.step(at, What::Disconnect(member));
+            if draft.chance.percent(50) {
+                // While the provider is away, so that it cannot resume.
+                draft.step(at + 1, What::Compact);
+            }
+        }
+        _ => {
+            let (member, kind) = (draft.chance.count(0, members - 1), draft.chance.count(0, 2));
+            draft.step(at, What::Member { member, stall: kind == 0, withhold: kind == 1, hang: kind == 2 });
+            draft.step(at + lasts, What::Member { member, stall: false, withhold: false, hang: false });
+        }
     }
 }

@@ -86,38 +86,49 @@ fn faults(draft: &mut Draft, until: u64) -> u64 {
     for _ in 0..if kinds.is_empty() { 0 } else { draft.chance.count(1, 6) } {
         let (at, lasts) = (draft.chance.within(100, until), draft.chance.magnitude(50, 8_000));
         let kind = draft.chance.pick(&kinds);
-        let lasts = match kind {
-            // Errors are never believed, however long they last.
-            1..=3 if draft.chance.percent(30) => draft.chance.within(15_000, 25_000),
-            // A lie that is told for a quarter of a minute is.
-            4..=6 => lasts.min(2_400),
-            _ => lasts,
-        };
-        over = over.max(at + lasts);
-        let managers = draft.managers();
-        let manager = draft.chance.count(0, managers - 1);
-        // All of them, or one.
-        let of: Vec<_> = if draft.chance.percent(50) { (0..managers).collect() } else { vec![manager] };
-        match kind {
-            11 => {
-                draft.event(at, Event::Leader(false));
-                draft.event(at + lasts, Event::Leader(true));
-            }
-            12 => draft.event(at, Event::CutEvents(manager)),
-            13 => {
-                draft.event(at, Event::DropEvents { manager, drop: true });
-                draft.event(at + lasts, Event::DropEvents { manager, drop: false });
-            }
-            _ => {
-                let fault = fault(draft, kind);
-                for manager in of {
-                    draft.event(at, Event::Manager { manager, fault });
-                    draft.event(at + lasts, Event::Manager { manager, fault: Fault::None });
-                }
+        over = over.max(of_kind(draft, kind, at, lasts));
+    }
+    over
+}
+
+/// Any of them, once.
+pub(super) fn fault_at(draft: &mut Draft, at: u64, lasts: u64) {
+    let kind = draft.chance.count(0, 13);
+    of_kind(draft, kind, at, lasts);
+}
+
+/// When it is over.
+fn of_kind(draft: &mut Draft, kind: usize, at: u64, lasts: u64) -> u64 {
+    let lasts = match kind {
+        // Errors are never believed, however long they last.
+        1..=3 if draft.chance.percent(30) => draft.chance.within(15_000, 25_000),
+        // A lie that is told for a quarter of a minute is.
+        4..=6 => lasts.min(2_400),
+        _ => lasts,
+    };
+    let managers = draft.managers();
+    let manager = draft.chance.count(0, managers - 1);
+    // All of them, or one.
+    let of: Vec<_> = if draft.chance.percent(50) { (0..managers).collect() } else { vec![manager] };
+    match kind {
+        11 => {
+            draft.event(at, Event::Leader(false));
+            draft.event(at + lasts, Event::Leader(true));
+        }
+        12 => draft.event(at, Event::CutEvents(manager)),
+        13 => {
+            draft.event(at, Event::DropEvents { manager, drop: true });
+            draft.event(at + lasts, Event::DropEvents { manager, drop: false });
+        }
+        _ => {
+            let fault = fault(draft, kind);
+            for manager in of {
+                draft.event(at, Event::Manager { manager, fault });
+                draft.event(at + lasts, Event::Manager { manager, fault: Fault::None });
             }
         }
     }
-    over
+    at + lasts
 }
 
 fn fault(draft: &mut Draft, kind: usize) -> Fault {

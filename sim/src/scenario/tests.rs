@@ -1,5 +1,8 @@
 use super::*;
-use crate::plan::swarm::{Event, Fault};
+use crate::plan::{
+    gateway::{self, Event::*},
+    swarm::{Event, Fault},
+};
 
 #[test]
 fn a_seed_gives_one_plan_which_survives_its_json() {
@@ -17,6 +20,10 @@ fn every_kind_of_step_is_drawn_by_some_seed() {
     let plans = ALL.iter().flat_map(|scenario| (0..200).map(|seed| scenario.plan(seed)));
     let steps: Vec<_> = plans.flat_map(|plan| plan.steps).map(|step| step.what).collect();
     type Is = fn(&What) -> bool;
+    let gateway = |w: &What, wanted: gateway::Event| matches!(w, What::Gateway { event, .. } if *event == wanted);
+    for event in [Stop, Kill, PowerOff, Start, Pause, Resume] {
+        assert!(steps.iter().any(|what| gateway(what, event)), "no seed draws {event:?} of a gateway");
+    }
     let kinds: [(&str, Is); 26] = [
         ("start", |w| matches!(w, What::Start(_))),
         ("terminate", |w| matches!(w, What::Terminate { .. })),
@@ -88,4 +95,25 @@ fn what_is_wrong_with_a_swarm_is_mended_before_the_quiet() {
             assert!(wrong.is_empty() && plan.steps.iter().all(|step| step.at <= plan.quiet_at), "{name} {seed}: {wrong:?}");
         }
     }
+}
+
+#[test]
+fn what_stays_broken_for_good_leaves_a_core_that_can_do_without() {
+    let mut kinds = std::collections::BTreeSet::new();
+    for seed in 0..400 {
+        let plan = named("whole").unwrap().plan(seed);
+        assert!(!plan.broken.gateways.contains(&0) && plan.broken.gateways.len() < plan.gateway.count);
+        let members = plan.swarm.as_ref().map_or(plan.gateway.members, |swarm| swarm.managers);
+        assert!(plan.broken.members.is_empty() || plan.broken.members.len() < members, "seed {seed}");
+        for gateway in &plan.broken.gateways {
+            let of_it = plan.steps.iter().filter_map(|step| match step.what {
+                What::Gateway { gateway: of, event } if of == *gateway => Some(event),
+                _ => None,
+            });
+            assert!(matches!(of_it.last(), Some(Kill | PowerOff)), "seed {seed}: gateway {gateway} comes back");
+        }
+        let faults = plan.faults();
+        kinds.insert((faults == 0, plan.broken.is_nothing(), plan.gateway.source == Source::Swarm));
+    }
+    assert!(kinds.len() >= 6, "seeds differ in kind: {kinds:?}");
 }

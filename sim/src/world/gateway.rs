@@ -1,22 +1,23 @@
 //! A gateway's process: the real actors with a real static configuration, and what can be seen of them.
 
-use super::{World, server_ip, source};
+use super::{World, api, environment, metadata, server_ip, source};
 use crate::{
-    oracle::{Oracle, Verdict, broken},
+    oracle::{Oracle, Verdict, Violation, broken},
     plan::Source,
+    trace::{Mark, State},
 };
 use fairlead_actors::{
     compose,
     gateway::{Gateway, Options},
     published::Published,
-    telemetry::{self, Telemetry},
 };
 use fairlead_core::{
-    config::{flags, resolve_static, static_::StaticConfig},
+    config::{dynamic::MiddlewareKind, flags, resolve_static, static_::StaticConfig},
     drain::Outcome,
     http::{Host, Request, Scheme, VecFields},
     snapshot::CompiledRouter,
 };
+use madsim::runtime::Handle;
 use std::{
     borrow::Cow,
     collections::{BTreeMap, BTreeSet},
@@ -32,6 +33,8 @@ pub(super) struct Running {
 
 /// The port of every gateway.
 pub(super) const PORT: u16 = 80;
+/// And for TLS.
+pub(super) const SECURE_PORT: u16 = 443;
 
 /// Where a gateway is.
 pub(super) fn ip(index: usize) -> String {
@@ -45,22 +48,61 @@ pub(super) fn address(index: usize) -> SocketAddr {
 
 /// Starts it, and waits until it is ready.
 pub(super) async fn start(world: &Arc<World>, index: usize) -> Verdict {
+    let instance = &world.gateways[index];
+    let (machine, process) = (&instance.machine, instance.process());
+    world.mark(&machine.name, || Mark::State { state: State::Starts });
+    if world.plan.gateway.port_taken {
+        starts_late(world, index).await?;
+    }
+    let begun = begin(world, index).await;
+    if instance.process() != process {
+        // It was killed meanwhile.
+        return Ok(());
+    }
+    match begun? {
+        Ok(gateway) => {
+            instance.runs(world.now(), Running { gateway });
+            world.note(&machine.name, "ready");
+            world.mark(&machine.name, || Mark::State { state: State::Serves });
+            Ok(())
+        }
+        Err(e) => broken(Oracle::Liveness, format!("the gateway did not start: {e}")),
+    }
+}
+
+/// Its process begins on its node: ready, or refused in its own words.
+async fn begin(world: &Arc<World>, index: usize) -> Result<Result<Gateway, String>, Violation> {
     let machine = &world.gateways[index].machine;
     let config = configuration(world);
     let providers = compose::providers(&config);
     let workers = world.plan.gateway.workers;
-    let telemetry =
-        Telemetry::new(telemetry::Options { workers, seed: world.plan.seed ^ index as u64, ..telemetry::Options::default() });
+    let telemetry = world.recording(index, &config);
+    let (reader, records) = (world.clone(), telemetry.clone());
     let options = Options { config, telemetry, workers, pin: false, host_name: machine.name.clone(), providers };
-    match machine.node.spawn(Gateway::start(options)).await {
-        Ok(Ok(gateway)) => {
-            world.gateways[index].runs(Running { gateway });
-            world.note(&machine.name, "ready");
-            Ok(())
-        }
-        Ok(Err(e)) => broken(Oracle::Liveness, format!("the gateway did not start: {e}")),
+    let process = async move {
+        reader.reads(index, &records);
+        Gateway::start(options).await
+    };
+    match machine.node().spawn(process).await {
+        Ok(started) => Ok(started.map_err(|e| e.to_string())),
         Err(_) => broken(Oracle::Panic, "the gateway's start was cut off"),
     }
+}
+
+/// The port is another process's first: the gateway says so and does not start; when the port is free it does.
+async fn starts_late(world: &Arc<World>, index: usize) -> Verdict {
+    let machine = &world.gateways[index].machine;
+    let squatter = world.take_port(index).await;
+    match begin(world, index).await? {
+        Ok(_) => return broken(Oracle::Liveness, "the gateway started although its port was taken"),
+        Err(e) if e.contains("cannot listen") => world.note(&machine.name, &format!("does not start: {e}")),
+        Err(e) => return broken(Oracle::Liveness, format!("the gateway did not say that its port is taken: {e}")),
+    }
+    drop(squatter);
+    // Its process ends with that, and is started again.
+    world.net.exit(machine.host);
+    Handle::current().restart(machine.node.id());
+    Ok(())
 }
 
 impl Running {
@@ -70,7 +112,20 @@ impl Running {
 
     /// Goes down on its own node.
     pub(super) async fn drain(self, world: &World, index: usize) -> Option<Outcome> {
-        world.gateways[index].machine.node.spawn(self.gateway.drain(pending::<()>)).await.ok()
+        world.gateways[index].machine.node().spawn(self.gateway.drain(pending::<()>)).await.ok()
+    }
+}
+
+impl World {
+    /// The provider's name, which names of its units end with.
+    pub(super) fn provider(&self) -> &'static str {
+        match self.plan.gateway.source {
+            Source::File => "file",
+            Source::Etcd => "etcd",
+            Source::Swarm => "swarm",
+            Source::Rancher => "rancher",
+            Source::Kontena => "kontena",
+        }
     }
 }
 
@@ -78,18 +133,38 @@ impl Running {
 fn configuration(world: &World) -> StaticConfig {
     let mut args: Vec<String> = [
         "--entryPoints.web.address=0.0.0.0:80",
-        "--entryPoints.web.transport.lifeCycle.graceTimeOut=10s",
         "--serversTransport.forwardingTimeouts.dialTimeout=5s",
         "--serversTransport.forwardingTimeouts.responseHeaderTimeout=4s",
         "--fairlead.reasonHeader=true",
     ]
     .map(str::to_owned)
     .into();
-    match world.plan.gateway.source {
+    let plan = &world.plan.gateway;
+    args.push(format!("--entryPoints.web.transport.lifeCycle.graceTimeOut={}ms", plan.grace));
+    if plan.lame_duck > 0 {
+        args.push(format!("--entryPoints.web.transport.lifeCycle.requestAcceptGraceTimeout={}ms", plan.lame_duck));
+    }
+    if plan.api {
+        args.extend([
+            "--api.insecure=true".into(),
+            "--ping=true".into(),
+            format!("--entryPoints.traefik.address=0.0.0.0:{}", api::PORT),
+        ]);
+    }
+    if plan.secure || world.plan.tls.is_some() {
+        args.extend(["--entryPoints.websecure.address=0.0.0.0:443", "--entryPoints.websecure.http.tls=true"].map(str::to_owned));
+    }
+    match plan.source {
         Source::File => args.push(format!("--providers.file.filename={}", source::FILE)),
         Source::Etcd => {
             let members = (0..world.plan.gateway.members).map(|i| format!("10.0.9.{}:{}", i + 1, source::MEMBER_PORT));
             args.push(format!("--providers.etcd.endpoints={}", members.collect::<Vec<_>>().join(",")));
+        }
+        Source::Rancher => args.extend(world.metadata.iter().flat_map(metadata::Metadata::flags)),
+        Source::Kontena => {
+            let members = (0..world.plan.gateway.members).map(|i| format!("10.0.9.{}:{}", i + 1, source::MEMBER_PORT));
+            args.push(format!("--providers.kontena.endpoints={}", members.collect::<Vec<_>>().join(",")));
+            args.extend(["--providers.kontena.loadBalancer=lb".into(), "--providers.kontena.api=v3".into()]);
         }
         Source::Swarm => {
             let endpoints = world.stage.as_ref().map(super::stage::Stage::endpoints).unwrap_or_default();
@@ -129,9 +204,7 @@ fn route<'a>(published: &'a Published, name: &str) -> Option<&'a CompiledRouter>
 pub(super) fn routes(published: &Published) -> BTreeMap<usize, BTreeSet<usize>> {
     let mut routes = BTreeMap::new();
     for router in published.snapshot.routers() {
-        let Some(index) = router.name.as_str().strip_prefix('s').and_then(|n| n.split('@').next()?.parse::<usize>().ok()) else {
-            continue;
-        };
+        let Some(index) = number(router) else { continue };
         let service = published.snapshot.service(router.service).map(|service| service.name.as_str());
         let backend = published.backends().find(|backend| Some(backend.name.as_str()) == service);
         let servers = backend.map(|backend| backend.endpoints.iter().filter_map(|e| server_at(&e.url.host)).collect());
@@ -140,7 +213,27 @@ pub(super) fn routes(published: &Published) -> BTreeMap<usize, BTreeSet<usize>> 
     routes
 }
 
+/// The generations that requests of services are marked with.
+pub(super) fn marks(published: &Published) -> BTreeMap<usize, u64> {
+    let mark = |router: &CompiledRouter| {
+        let edits = router.stages.iter().find_map(|stage| match &stage.middleware.kind {
+            MiddlewareKind::Headers(edits) => Some(edits),
+            _ => None,
+        })?;
+        edits.request.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-config"))?.1.parse().ok()
+    };
+    published.snapshot.routers().iter().filter_map(|router| Some((number(router)?, mark(router)?))).collect()
+}
+
+/// The service whose router it is.
+fn number(router: &CompiledRouter) -> Option<usize> {
+    router.name.as_str().strip_prefix('s').and_then(|n| n.split('@').next()?.parse().ok())
+}
+
 fn server_at(host: &str) -> Option<usize> {
+    if let Some(server) = environment::server_named(host) {
+        return Some(server);
+    }
     let (rest, last) = host.rsplit_once('.')?;
     let (_, block) = rest.rsplit_once('.')?;
     let index = block.parse::<usize>().ok()? * 250 + last.parse::<usize>().ok()? - 1;

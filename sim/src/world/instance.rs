@@ -4,16 +4,20 @@
 //! judge whom it concerns; a request, its arrivals and its answer are told to the judge of the gateway that was asked. So no
 //! judge needs to know that there are others.
 
-use super::{Machine, World, gateway};
+use super::{Machine, World, api, gateway};
 use crate::{
-    oracle::{Counts, Judge, swarm::Discovery},
+    oracle::{Counts, Judge, Verdict, admin::Admin, lifecycle::Lifecycle, swarm::Discovery},
     plan::{Plan, Source},
+    trace::Mark,
 };
-use fairlead_actors::{gateway::Directory, worker::Shared};
+use fairlead_actors::{
+    gateway::{Crashes, Directory},
+    worker::Shared,
+};
 use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    sync::{Arc, atomic::Ordering},
 };
 
 /// See the head of this file.
@@ -23,6 +27,21 @@ pub(super) struct Instance {
     /// What can be seen of the process that runs now.
     seen: Mutex<Option<Seen>>,
     pub(super) running: Mutex<Option<gateway::Running>>,
+    pub(super) life: Mutex<Lifecycle>,
+    pub(super) admin: Mutex<Admin>,
+    process: Mutex<Process>,
+}
+
+/// Which process it is, and whether it is there.
+#[derive(Clone, Copy, Default)]
+struct Process {
+    /// Counts beginnings and ends.
+    number: u64,
+    alive: bool,
+    /// Another one is to begin.
+    awaited: bool,
+    /// It ended without a word to its peers.
+    dark: bool,
 }
 
 /// The judge, by where the configuration comes from.
@@ -35,21 +54,34 @@ pub(super) enum Model {
 struct Seen {
     shared: Arc<Shared>,
     directory: Arc<Directory>,
+    crashes: Arc<Crashes>,
 }
 
 impl Instance {
     pub(super) fn new(plan: &Plan, machine: Machine) -> Self {
         let model = match plan.gateway.source {
             Source::Swarm => Model::Swarm(Mutex::new(Discovery::new(plan.services))),
-            Source::File | Source::Etcd => Model::Source(Mutex::new(Judge::new(plan))),
+            Source::File | Source::Etcd | Source::Rancher | Source::Kontena => Model::Source(Mutex::new(Judge::new(plan))),
         };
-        Self { machine, model, seen: Mutex::default(), running: Mutex::default() }
+        // There and back again, and a little for what has to be opened first.
+        let gap = 2 * plan.network.latency.1 / 1_000 + 20;
+        Self {
+            machine,
+            model,
+            seen: Mutex::default(),
+            running: Mutex::default(),
+            life: Mutex::new(Lifecycle::new(gap)),
+            admin: Mutex::default(),
+            process: Mutex::new(Process { alive: true, ..Process::default() }),
+        }
     }
 
-    /// Its process runs.
-    pub(super) fn runs(&self, running: gateway::Running) {
+    /// Its process runs and is ready.
+    pub(super) fn runs(&self, now: u64, running: gateway::Running) {
+        self.life.lock().ready(now);
         let gateway = running.gateway();
-        *self.seen.lock() = Some(Seen { shared: gateway.shared().clone(), directory: gateway.directory().clone() });
+        let (shared, directory, crashes) = (gateway.shared().clone(), gateway.directory().clone(), Arc::new(gateway.crashes()));
+        *self.seen.lock() = Some(Seen { shared, directory, crashes });
         *self.running.lock() = Some(running);
     }
 
@@ -59,6 +91,73 @@ impl Instance {
 
     pub(super) fn directory(&self) -> Option<Arc<Directory>> {
         self.seen.lock().as_ref().map(|seen| seen.directory.clone())
+    }
+
+    /// The means to make its actors fail.
+    pub(super) fn crashes(&self) -> Option<Arc<Crashes>> {
+        self.seen.lock().as_ref().map(|seen| seen.crashes.clone())
+    }
+
+    // ---- processes ----
+
+    /// The number of the process, by which it is told from others.
+    pub(super) fn process(&self) -> u64 {
+        self.process.lock().number
+    }
+
+    pub(super) fn is_alive(&self) -> bool {
+        self.process.lock().alive
+    }
+
+    /// Whether its machine has died without a word.
+    pub(super) fn is_dark(&self) -> bool {
+        self.process.lock().dark
+    }
+
+    /// Whether nobody else waits for the process to end, to start another.
+    pub(super) fn may_begin(&self) -> bool {
+        !std::mem::replace(&mut self.process.lock().awaited, true)
+    }
+
+    /// A process begins; its number.
+    pub(super) fn begins(&self) -> u64 {
+        let mut process = self.process.lock();
+        *process = Process { number: process.number + 1, alive: true, awaited: false, dark: false };
+        process.number
+    }
+
+    /// It ends.
+    pub(super) fn ends(&self, silently: bool) {
+        let mut process = self.process.lock();
+        *process = Process { number: process.number + 1, alive: false, dark: silently, ..*process };
+        drop(process);
+        *self.seen.lock() = None;
+        *self.running.lock() = None;
+    }
+
+    /// Its judge begins anew with the process.
+    pub(super) fn restarted(&self) {
+        self.admin.lock().restarted();
+        match &self.model {
+            Model::Source(judge) => judge.lock().restarted(),
+            Model::Swarm(judge) => judge.lock().restarted(),
+        }
+    }
+
+    /// The process that began at `started` is ready.
+    pub(super) fn is_ready(&self, now: u64, started: u64) -> Verdict {
+        match &self.model {
+            Model::Source(judge) => judge.lock().ready(now, started),
+            Model::Swarm(judge) => judge.lock().ready(now, started),
+        }
+    }
+
+    /// It cannot look at the source, or can again.
+    pub(super) fn blind(&self, now: u64, why: &'static str, present: bool) {
+        match &self.model {
+            Model::Source(judge) => judge.lock().source(now, why, present),
+            Model::Swarm(judge) => judge.lock().blind(now, why, present),
+        }
     }
 
     /// What its judge has counted, to be read or added to.
@@ -78,6 +177,18 @@ impl Instance {
 }
 
 impl World {
+    /// The gateways that are to be well at the end.
+    pub(super) fn core(&self) -> impl Iterator<Item = (usize, &Instance)> {
+        self.gateways.iter().enumerate().filter(|(index, _)| !self.plan.broken.gateways.contains(index))
+    }
+
+    /// What can be mended is mended now: of the rest, nothing is an excuse any more.
+    pub(super) fn heal(&self) {
+        self.healed.store(true, Ordering::Relaxed);
+        self.note("world", "is healed");
+        self.each_source(|judge| judge.heals(self.now()));
+    }
+
     /// To the judge of each gateway, where they go by a source's writes.
     pub(super) fn each_source(&self, mut f: impl FnMut(&mut Judge)) {
         for instance in &self.gateways {
@@ -111,16 +222,24 @@ impl World {
             Model::Swarm(judge) if judge.lock().is_new(number) => {
                 let routes = gateway::tasks(&published, self.plan.services);
                 self.note(name, &format!("snapshot {number} {routes:?}"));
+                self.mark(name, || Mark::Configuration { number, picks: routes.values().flatten().cloned().collect() });
                 let verdict = judge.lock().published(self.now(), number, routes);
                 self.judged(verdict);
             }
             Model::Source(judge) if judge.lock().is_new(number) => {
                 let routes = gateway::routes(&published);
                 self.note(name, &format!("snapshot {number} {}", told(&routes)));
-                let verdict = judge.lock().published(self.now(), number, routes);
+                let server = |index: &usize| self.servers[*index].name.clone();
+                self.mark(name, || Mark::Configuration { number, picks: routes.values().flatten().map(server).collect() });
+                let mut judge = judge.lock();
+                let verdict = judge.published(self.now(), number, routes).and_then(|()| judge.marks(gateway::marks(&published)));
+                drop(judge);
                 self.judged(verdict);
             }
-            _ => {}
+            _ => return,
+        }
+        if self.plan.gateway.api {
+            instance.admin.lock().in_force(self.now(), api::state(&published));
         }
     }
 
@@ -132,7 +251,9 @@ impl World {
             // A file's revision is a digest; its bound is what `Bounds` says, and every look before it finds the same file.
             Source::File => true,
             Source::Swarm => false,
-            Source::Etcd => status.view().revision.parse() == Ok(self.store.revision()),
+            // Writes there are whole.
+            Source::Rancher => true,
+            Source::Etcd | Source::Kontena => status.view().revision.parse() == Ok(self.store.revision()),
         }
     }
 }

@@ -1,10 +1,14 @@
 //! After the load: everything that requests took is given back, and the gateways go down in order.
 
-use super::{World, gateway, instance::Instance};
-use crate::oracle::{Oracle, Verdict, broken};
+use super::{World, environment, gateway, instance::Instance, server};
+use crate::{
+    oracle::{Oracle, Verdict, broken},
+    trace::{Mark, State},
+};
 use fairlead_core::drain::Outcome;
 use fairlead_net::time::{Duration, after, now, sleep};
 use madsim::runtime::Handle;
+use std::collections::BTreeSet;
 
 /// How long connections and tasks may take to end after the last request.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -25,7 +29,7 @@ impl Baseline {
         world.judges(Oracle::Baseline);
         let deadline = after(PATIENCE);
         loop {
-            let left = world.gateways.iter().zip(&self.tasks).find_map(|(instance, before)| left(world, instance, *before));
+            let left = world.core().find_map(|(index, instance)| left(world, instance, self.tasks[index]));
             match left {
                 None => break,
                 Some(_) if now() < deadline => sleep(Duration::from_millis(50)).await,
@@ -40,11 +44,22 @@ impl Baseline {
 fn left(world: &World, instance: &Instance, before: usize) -> Option<String> {
     let Some(shared) = instance.shared() else { return Some("there is no gateway".into()) };
     let sockets = world.net.netstat(instance.machine.host);
-    let open = sockets.iter().filter(|s| s.local.port() == gateway::PORT && s.state != "TIME_WAIT").count();
+    let open = sockets
+        .iter()
+        .filter(|s| matches!(s.local.port(), gateway::PORT | gateway::SECURE_PORT) && s.state != "TIME_WAIT")
+        .count();
     if open > 0 {
         return Some(format!("{open} connections of clients are open"));
     }
     let published = shared.published.load();
+    let at = |host: &str| environment::server_named(host).map_or_else(|| host.to_owned(), |server| world.address(server));
+    let wanted: BTreeSet<_> = published.backends().flat_map(|b| &b.endpoints).map(|e| at(&e.url.host)).collect();
+    let withdrawn = |s: &&fairlead_net::sim::SocketInfo| {
+        s.peer.port() == server::PORT && !wanted.contains(&s.peer.ip().to_string()) && s.state == "ESTABLISHED"
+    };
+    if let Some(socket) = sockets.iter().find(withdrawn) {
+        return Some(format!("a connection to {:?} is kept, which is no server any more", socket.peer));
+    }
     if let Some(busy) = published.backends().flat_map(|b| &b.endpoints).find(|e| e.in_flight() > 0) {
         return Some(format!("{} has {} requests in flight", busy.url.text, busy.in_flight()));
     }
@@ -64,7 +79,7 @@ fn tasks(instance: &Instance) -> usize {
 
 /// The gateways go down by themselves, cleanly: they have nothing to wait for.
 pub(super) async fn drain(world: &World) -> Verdict {
-    for index in 0..world.gateways.len() {
+    for (index, _) in world.core() {
         drains(world, index).await?;
     }
     Ok(())
@@ -79,7 +94,11 @@ async fn drains(world: &World, index: usize) -> Verdict {
     if open > 0 {
         return broken(Oracle::Baseline, format!("{open} connections are counted and none is open"));
     }
-    match running.drain(world, index).await {
+    let name = &world.gateways[index].machine.name;
+    world.mark(name, || Mark::State { state: State::Drains });
+    let outcome = running.drain(world, index).await;
+    world.mark(name, || Mark::State { state: State::Ended });
+    match outcome {
         Some(Outcome::Clean) => {}
         other => return broken(Oracle::Baseline, format!("the drain of an idle gateway ended with {other:?}")),
     }

@@ -1,10 +1,17 @@
 //! Scripted servers: each answers who it is and what it was asked, and remembers every request that it saw.
 
+pub(super) mod line;
+mod raw;
+
 use super::{World, wire};
-use crate::{chance::mix, plan};
+use crate::{
+    chance::mix,
+    plan,
+    trace::{Mark, State},
+};
 use bytes::BytesMut;
 use fairlead_net::{
-    http::{Downstream as _, Framing, RequestHead, ResponseHead},
+    http::{Downstream as _, Error, Framing, Kind, RequestHead, ResponseHead, Side},
     http1::{Limits, ServerConn},
     tcp::{ListenOptions, Listener, Stream},
     time::{Deadline, Duration, after, sleep},
@@ -61,6 +68,7 @@ impl World {
         *slot = Some(process.clone());
         drop(slot);
         self.note(&machine.name, "starts");
+        self.mark(&machine.name, || Mark::State { state: State::Starts });
         let world = self.clone();
         // A restarted node is another one behind the same number: the first handle's tasks would never run.
         let node = madsim::runtime::Handle::current().get_node(machine.node.id()).expect("nodes are never removed");
@@ -79,6 +87,7 @@ impl World {
     pub(super) fn terminate_server(self: &Arc<Self>, index: usize, within: u64) {
         let Some(process) = self.processes[index].lock().clone() else { return };
         self.note(&self.servers[index].name, "is told to end");
+        self.mark(&self.servers[index].name, || Mark::State { state: State::Drains });
         self.leaves(index);
         process.draining.send_replace(true);
         let world = self.clone();
@@ -102,7 +111,9 @@ impl World {
         }
         let machine = &self.servers[index];
         self.note(&machine.name, if silently { "loses power" } else { "ends" });
+        self.mark(&machine.name, || Mark::State { state: if silently { State::Dark } else { State::Ended } });
         self.leaves(index);
+        self.exchange.lock().dies(index);
         if silently {
             self.each_source(|judge| judge.vanishes(index));
             self.net.power_off(machine.host);
@@ -115,6 +126,7 @@ impl World {
     fn leaves(&self, index: usize) {
         self.runs(self.now(), index, false);
         self.closed_idle(index);
+        self.exchange.lock().cut_link(index);
     }
 }
 
@@ -142,6 +154,9 @@ impl Process {
     }
 
     async fn serve(&self, stream: Stream) {
+        if self.plan().habits.is_some() {
+            return raw::serve(self, stream).await;
+        }
         let mut conn = ServerConn::new(stream, Limits::default(), BytesMut::new());
         let (mut head, mut response) = (RequestHead::default(), ResponseHead::default());
         let mut served = 0;
@@ -191,19 +206,38 @@ impl Process {
         conn: &mut ServerConn<Stream>,
         head: &RequestHead,
         response: &mut ResponseHead,
-    ) -> Result<(), fairlead_net::http::Error> {
+    ) -> Result<(), Error> {
         let (world, name) = (&self.world, &self.world.servers[self.index].name);
         response.clear();
         response.status = 200;
         let Some(id) = head.fields.get_str("x-request").and_then(|id| id.parse::<u64>().ok()) else {
             // A health check.
+            response.status = world.health_of(self.index).await;
             response.framing = Framing::Length(0);
             conn.send_head(response);
             return wire::send(conn, Vec::new()).await;
         };
+        if world.fails_requests(self.index) {
+            world.note(name, &format!("drops {id}"));
+            return Err(Error::new(Side::Fairlead, Kind::Closed, "this server only says that it is well"));
+        }
         world.note(name, &format!("got {id}"));
         world.look();
         world.arrived(self.index, id, head.fields.get_str("host").unwrap_or_default());
+        world.visited(self.index, id, None, false);
+        let served = self.respond(conn, head, response, id).await;
+        world.let_go(self.index, id);
+        served
+    }
+
+    async fn respond(
+        &self,
+        conn: &mut ServerConn<Stream>,
+        head: &RequestHead,
+        response: &mut ResponseHead,
+        id: u64,
+    ) -> Result<(), fairlead_net::http::Error> {
+        let (world, name) = (&self.world, &self.world.servers[self.index].name);
         wire::receive(conn).await?;
         let (least, most) = self.plan().think;
         let think = least + mix(id ^ 0x7417) % (most - least + 1);
@@ -221,6 +255,7 @@ impl Process {
         conn.send_head(response);
         wire::send(conn, body).await?;
         world.note(name, &format!("answered {id}"));
+        world.mark(name, || Mark::Replied { id });
         Ok(())
     }
 }

@@ -1,10 +1,11 @@
 //! The writers: how a desired state comes to stand in a file or in the store, whole or torn.
 
-use super::{World, server, server_ip};
+use super::{World, client::COOKIE, environment, secure, server, server_ip};
 use crate::{
     chance::Chance,
-    plan::{Manner, Source, Unit, Write},
+    plan::{Gateway, Manner, Source, Unit, Write},
     store::Change,
+    trace::{Mark, State},
 };
 use fairlead_net::time::{Duration, sleep};
 use parking_lot::Mutex;
@@ -16,6 +17,8 @@ pub(super) const FILE: &str = "/etc/fairlead/dynamic.yml";
 pub(super) const MEMBER_PORT: u16 = 2379;
 
 const ROOT: &str = "traefik/http";
+/// Where Kontena's agents keep the services of the load balancer `lb`.
+const KONTENA: &str = "/kontena/haproxy/lb/services";
 
 /// What a file holds: by service, the generation and the servers.
 #[derive(Default)]
@@ -25,15 +28,19 @@ impl World {
     /// Writes, and returns when the last piece stands.
     pub(super) async fn write(self: &Arc<Self>, write: &Write) {
         self.note("writer", &format!("writes {write:?}"));
+        self.mark("writer", || Mark::State { state: State::Starts });
+        self.mark("writer", || Mark::Happens { what: format!("writes {}", write.generation) });
         self.each_source(|judge| judge.write_begins(self.now(), write));
         match self.plan.gateway.source {
             Source::File => self.write_file(write).await,
-            Source::Etcd => self.write_store(write).await,
+            Source::Etcd | Source::Kontena => self.write_store(write).await,
+            Source::Rancher => self.write_metadata(write),
             // Labels are no file: what happens there are events.
             Source::Swarm => {}
         }
         self.each_source(|judge| judge.write_ends(self.now(), write));
         self.note("writer", &format!("wrote {}", write.generation));
+        self.mark("writer", || Mark::State { state: State::Ended });
     }
 
     async fn write_file(&self, write: &Write) {
@@ -45,8 +52,9 @@ impl World {
                     None => desired.remove(&unit.service),
                 };
             }
-            document(&desired, self.plan.gateway.health_check)
+            document(&desired, &self.plan.gateway)
         };
+        let document = document + &self.plan.tls.as_ref().map(secure::section).unwrap_or_default();
         if let Manner::Torn { order, pause } = write.manner {
             let mut chance = Chance::new(order, "pieces");
             for end in [0, chance.count(0, document.len())] {
@@ -83,11 +91,18 @@ impl World {
     fn changes(&self, unit: &Unit, generation: u64) -> Vec<Change> {
         let name = format!("s{}", unit.service);
         let wanted: BTreeMap<String, String> = match &unit.servers {
-            Some(servers) => keys(&name, generation, servers, self.plan.gateway.health_check).into_iter().collect(),
+            Some(servers) if self.plan.gateway.source == Source::Kontena => {
+                kontena(&name, generation, servers, self.plan.gateway.health_check).into_iter().collect()
+            }
+            Some(servers) => keys(&name, generation, servers, &self.plan.gateway).into_iter().collect(),
             None => BTreeMap::new(),
         };
-        let own =
-            [format!("{ROOT}/routers/{name}/"), format!("{ROOT}/services/{name}/"), format!("{ROOT}/middlewares/mark-{name}/")];
+        let own = [
+            format!("{KONTENA}/{name}/"),
+            format!("{ROOT}/routers/{name}/"),
+            format!("{ROOT}/services/{name}/"),
+            format!("{ROOT}/middlewares/mark-{name}/"),
+        ];
         let present = self.store.map();
         let stale = present
             .keys()
@@ -97,7 +112,28 @@ impl World {
     }
 }
 
-fn keys(name: &str, generation: u64, servers: &[usize], health_check: bool) -> Vec<(String, String)> {
+/// As Kontena's agents write a service.
+fn kontena(name: &str, generation: u64, servers: &[usize], health_check: bool) -> Vec<(String, String)> {
+    let base = format!("{KONTENA}/{name}");
+    let marks = format!("http-request set-header X-Config {generation}\nhttp-response set-header X-Config {generation}");
+    let mut keys = vec![
+        (format!("{base}/virtual_hosts"), format!("{name}.test")),
+        (format!("{base}/balance"), "roundrobin".to_owned()),
+        (format!("{base}/custom_settings"), marks),
+    ];
+    keys.extend(
+        servers
+            .iter()
+            .map(|server| (format!("{base}/upstreams/{name}-{server}"), format!("{}:{}", server_ip(*server), server::PORT))),
+    );
+    if health_check {
+        keys.push((format!("{base}/health_check_uri"), "/health".to_owned()));
+        keys.push((format!("{base}/health_check_port"), server::PORT.to_string()));
+    }
+    keys
+}
+
+fn keys(name: &str, generation: u64, servers: &[usize], gateway: &Gateway) -> Vec<(String, String)> {
     let mark = format!("{ROOT}/middlewares/mark-{name}/headers");
     let balancer = format!("{ROOT}/services/{name}/loadbalancer");
     let mut keys = vec![
@@ -109,15 +145,18 @@ fn keys(name: &str, generation: u64, servers: &[usize], health_check: bool) -> V
         (format!("{mark}/customRequestHeaders/X-Config"), generation.to_string()),
         (format!("{mark}/customResponseHeaders/X-Config"), generation.to_string()),
     ];
-    keys.extend(servers.iter().enumerate().map(|(i, server)| (format!("{balancer}/servers/{i}/url"), url(*server))));
-    if health_check {
+    keys.extend(servers.iter().enumerate().map(|(i, server)| (format!("{balancer}/servers/{i}/url"), url(*server, gateway))));
+    if gateway.sticky {
+        keys.push((format!("{balancer}/sticky/cookie/name"), COOKIE.to_owned()));
+    }
+    if gateway.health_check {
         let check = [("path", "/health"), ("interval", "1s"), ("timeout", "1s")];
         keys.extend(check.map(|(key, value)| (format!("{balancer}/healthCheck/{key}"), value.to_owned())));
     }
     keys
 }
 
-fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, health_check: bool) -> String {
+fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, gateway: &Gateway) -> String {
     let (mut routers, mut marks, mut services) = (String::new(), String::new(), String::new());
     for (service, (generation, servers)) in desired {
         let name = format!("s{service}");
@@ -132,7 +171,10 @@ fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, health_check: bool) ->
              customResponseHeaders:\n          X-Config: \"{generation}\""
         );
         let _ = writeln!(services, "    {name}:\n      loadBalancer:");
-        if health_check {
+        if gateway.sticky {
+            let _ = writeln!(services, "        sticky:\n          cookie:\n            name: {COOKIE}");
+        }
+        if gateway.health_check {
             let _ = writeln!(
                 services,
                 "        healthCheck:\n          path: /health\n          interval: 1s\n          timeout: 1s"
@@ -140,7 +182,7 @@ fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, health_check: bool) ->
         }
         let _ = writeln!(services, "        servers:{}", if servers.is_empty() { " []" } else { "" });
         for server in servers {
-            let _ = writeln!(services, "          - url: {}", url(*server));
+            let _ = writeln!(services, "          - url: {}", url(*server, gateway));
         }
     }
     if routers.is_empty() {
@@ -149,6 +191,6 @@ fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, health_check: bool) ->
     format!("http:\n  routers:\n{routers}  middlewares:\n{marks}  services:\n{services}")
 }
 
-fn url(index: usize) -> String {
-    format!("http://{}:{}", server_ip(index), server::PORT)
+fn url(index: usize, gateway: &Gateway) -> String {
+    format!("http://{}:{}", environment::server_name(index, gateway), server::PORT)
 }

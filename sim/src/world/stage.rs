@@ -6,6 +6,7 @@ use crate::{
     oracle::{Oracle, broken},
     plan::{self, swarm::Fault},
     swarm::{Action, Facts, Swarm, json},
+    trace::{Mark, State},
 };
 use fairlead_net::{
     clock,
@@ -17,7 +18,7 @@ use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv4Addr},
-    sync::{Arc, Weak},
+    sync::{Arc, Weak, atomic::Ordering},
 };
 
 /// Where managers listen.
@@ -66,7 +67,9 @@ impl Stage {
         let swarm = plan.swarm.as_ref()?;
         let heard = move |manager: usize, method: &fairlead_net::http::Method, target: &str| {
             let Some(world) = world.upgrade() else { return };
-            world.note(&format!("manager-{}", manager + 1), &format!("is asked {method:?} {target}"));
+            let name = format!("manager-{}", manager + 1);
+            world.note(&name, &format!("is asked {method:?} {target}"));
+            world.mark(&name, || Mark::Happens { what: format!("{} {target}", method.as_str()) });
             if method.as_str() != "GET" {
                 world.judged(broken(Oracle::ReadOnly, format!("a manager was asked {method:?} {target}")));
             }
@@ -153,8 +156,10 @@ impl World {
         }
         let view = stage.swarm.view();
         let is_new = std::mem::replace(&mut stage.tasks.lock().told, view.index) != view.index;
+        let excepted: &[usize] = if self.healed.load(Ordering::Relaxed) { &self.plan.broken.members } else { &[] };
+        let well = stage.swarm.is_well(excepted);
         self.each_swarm(|judge| {
-            judge.managers(now, stage.swarm.is_well());
+            judge.managers(now, well);
             if is_new {
                 judge.emptied(view.services.is_empty());
                 judge.truth(now, view.routes());
@@ -195,6 +200,7 @@ impl World {
     fn boot_task(&self, task: usize, address: Ipv4Addr, facts: Facts) {
         let Some(stage) = &self.stage else { return };
         self.note(&self.servers[task].name, &format!("is task {} of app{} at {address}", facts.id, facts.app));
+        self.mark(&self.servers[task].name, || Mark::Bears { identity: facts.id.clone() });
         let before = stage.tasks.lock().holders.get(&address).copied();
         if let Some(before) = before {
             self.release_address(before);
@@ -293,6 +299,8 @@ impl World {
         match (gone, absent.contains(&manager)) {
             (true, false) => {
                 absent.insert(manager);
+                let state = if fault == Fault::Dark { State::Dark } else { State::Ended };
+                self.mark(&machine.name, || Mark::State { state });
                 if fault == Fault::Dark {
                     self.net.power_off(machine.host)
                 } else {
@@ -313,6 +321,7 @@ impl World {
     fn serve_manager(&self, manager: usize) {
         let Some(stage) = &self.stage else { return };
         let swarm = stage.swarm.clone();
+        self.mark(&stage.managers[manager].name, || Mark::State { state: State::Serves });
         // A restarted node is another one behind the same number.
         let node = Handle::current().get_node(stage.managers[manager].node.id()).expect("nodes are never removed");
         node.spawn(async move {

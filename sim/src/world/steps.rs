@@ -4,8 +4,10 @@ use super::{World, instance::Model};
 use crate::{
     fault::Fault,
     oracle::Direction,
-    plan::{Manner, Node, What},
+    plan::{Manner, Node, What, swarm::Event},
     store::Faults,
+    trace::Mark,
+    words,
 };
 use fairlead_actors::router;
 use fairlead_net::time::sleep_until;
@@ -19,8 +21,9 @@ impl World {
         let mut writers = Vec::new();
         for step in steps {
             sleep_until(self.at(step.at)).await;
-            if let Some((fault, phase)) = Fault::of(&step.what) {
-                self.strikes(fault, phase);
+            match Fault::of(&step.what) {
+                Some((fault, phase)) => self.strikes_as(fault, phase, || (words::told(&step.what), self.struck(&step.what))),
+                None => self.mark("world", || Mark::Happens { what: words::told(&step.what) }),
             }
             match &step.what {
                 What::Write(write) if write.manner != Manner::Whole => {
@@ -36,6 +39,7 @@ impl World {
             // Writers live on the main node, which is never killed.
             let _ended = writer.await;
         }
+        self.heal();
     }
 
     fn take(self: &Arc<Self>, what: &What) {
@@ -78,11 +82,41 @@ impl World {
                 }
             }
             What::Swarm(event) => self.take_event(event),
+            What::Metadata(fault) => self.break_metadata(*fault),
+            What::Environment(event) => self.take_environment(event),
+            What::Gateway { gateway, event } => self.take_gateway_event(*gateway, *event),
             What::Write(_) => {}
         }
     }
 
-    fn link(&self, from: Node, to: Node, cut: bool) {
+    /// The names of the nodes that a step strikes in particular.
+    fn struck(&self, what: &What) -> Vec<String> {
+        let name = |node: &Node| match *node {
+            Node::Gateway => self.gateways[0].machine.name.clone(),
+            Node::GatewayAt(index) => self.gateways[index].machine.name.clone(),
+            Node::Server(index) => self.servers[index].name.clone(),
+            Node::Member(index) => self.members[index].0.name.clone(),
+            Node::Client(index) => self.clients[index].name.clone(),
+        };
+        let manager = |index: &usize| format!("manager-{}", index + 1);
+        match what {
+            What::Start(index) | What::Kill(index) | What::PowerOff(index) | What::Terminate { server: index, .. } => {
+                vec![name(&Node::Server(*index))]
+            }
+            What::Cut { from, to } | What::Mend { from, to } => vec![name(from), name(to)],
+            What::Disconnect(member) | What::Member { member, .. } => vec![name(&Node::Member(*member))],
+            What::CrashRouter => vec![name(&Node::Gateway)],
+            What::Gateway { gateway, .. } => vec![name(&Node::GatewayAt(*gateway))],
+            What::Swarm(
+                Event::Manager { manager: index, .. } | Event::CutEvents(index) | Event::DropEvents { manager: index, .. },
+            ) => {
+                vec![manager(index)]
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    pub(super) fn link(&self, from: Node, to: Node, cut: bool) {
         self.note("network", &format!("{} {from:?} to {to:?}", if cut { "cuts" } else { "mends" }));
         self.net.link(self.host(from), self.host(to), |link| link.blocked = cut);
         let now = self.now();
@@ -92,6 +126,9 @@ impl World {
             (None, Some(gateway)) => (gateway, from, Direction::In),
             _ => return,
         };
+        if let Node::Server(server) = other {
+            self.exchange.lock().cut_link(server);
+        }
         let Model::Source(judge) = &self.gateways[gateway].model else { return };
         match other {
             Node::Server(server) => judge.lock().link(now, server, direction, cut),

@@ -9,26 +9,47 @@ use std::{
 };
 
 /// The body that a server gives to a request: length and content follow from both.
-pub(super) fn body_of(server: usize, id: u64, most: u64) -> Vec<u8> {
+pub(crate) fn body_of(server: usize, id: u64, most: u64) -> Vec<u8> {
     let key = mix(id ^ mix(server as u64 + 1));
     let length = key % (most + 1);
     (0..length).map(|i| (key >> (8 * (i % 8))) as u8 ^ (i >> 3) as u8).collect()
 }
 
+/// The body that a client sends with a request.
+pub(super) fn upload_of(id: u64, length: u64) -> Vec<u8> {
+    let key = mix(id ^ 0x0b0d);
+    (0..length).map(|i| upload_byte(key, i)).collect()
+}
+
+/// Whether this is part of that body, from `offset` on.
+pub(super) fn is_upload(id: u64, offset: u64, data: &[u8]) -> bool {
+    let key = mix(id ^ 0x0b0d);
+    (offset..).zip(data).all(|(i, byte)| *byte == upload_byte(key, i))
+}
+
+fn upload_byte(key: u64, i: u64) -> u8 {
+    (key >> (8 * (i % 8))) as u8 ^ (i >> 3) as u8
+}
+
+/// What a server says first and last in an upgraded connection.
+pub(super) fn greeting(id: u64) -> Vec<u8> {
+    format!("hello {id}\n").into_bytes()
+}
+
 /// A body on its way out.
-pub(super) struct Sending {
+pub(crate) struct Sending {
     data: Vec<u8>,
     sent: usize,
     ended: bool,
 }
 
 impl Sending {
-    pub(super) fn new(data: Vec<u8>) -> Self {
+    pub(crate) fn new(data: Vec<u8>) -> Self {
         Self { data, sent: 0, ended: false }
     }
 
     /// Sends what can be sent; ready when all of it is flushed.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, to: &mut impl Sink) -> Poll<Result<(), Error>> {
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, to: &mut impl Sink) -> Poll<Result<(), Error>> {
         while self.sent < self.data.len() {
             self.sent += ready!(to.poll_send(cx, &self.data[self.sent..]))?;
         }

@@ -61,6 +61,8 @@ pub struct SwarmProvider {
     asked: bool,
     /// It was said that this gateway's networks are not known.
     lost: bool,
+    /// The lists were read once. Before that a gateway that is asked for a host does not know whether there is none.
+    complete: bool,
 }
 
 /// Lists that were believed.
@@ -106,6 +108,7 @@ impl SwarmProvider {
             known: Known::default(),
             asked: false,
             lost: false,
+            complete: false,
             options: options.clone(),
         }
     }
@@ -144,12 +147,15 @@ impl SwarmProvider {
     async fn look(&mut self, session: &mut Session<'_>) -> Result<(), Failure> {
         let heard = session.events.as_ref().map(Events::take).unwrap_or_default();
         let look = session.plan.look(&heard, now());
+        let lists = Look { services: true, tasks: true, ..Look::default() };
         let news = match look.only.is_empty() {
             true => self.read(&look, session).await?,
+            // What one service says is nothing to serve without the others.
+            false if !self.complete => self.read(&lists, session).await?,
             false => match self.read_only(&look.only, &heard.removed, &mut session.side).await? {
                 Some(news) => news,
                 // A manager that knows nothing says so too, of each service.
-                None => self.read(&Look { services: true, tasks: true, ..Look::default() }, session).await?,
+                None => self.read(&lists, session).await?,
             },
         };
         session.plan.looked(matches!(news, News::Changed), now());
@@ -186,14 +192,14 @@ impl SwarmProvider {
     /// Reads lists. An event about a few services does not wait for them: megabytes may be on their way.
     async fn read(&mut self, look: &Look, session: &mut Session<'_>) -> Result<News, Failure> {
         let Session { engine, side, events, plan, out, over, .. } = session;
-        let (mut alone, mut beside) = (BTreeSet::new(), false);
+        let (mut alone, mut beside, complete) = (BTreeSet::new(), false, self.complete);
         let fetched = {
             let mut fetch = pin!(fetch(engine, look, self.known.clone(), self.identity.clone()));
             loop {
                 tokio::select! {
                     biased;
                     fetched = &mut fetch => break fetched?,
-                    (ids, removed) = aside(events.as_ref(), plan.early(now())) => {
+                    (ids, removed) = aside(events.as_ref(), plan.early(now())), if complete => {
                         plan.aside(now());
                         beside = true;
                         // What cannot be explained is left to the next lists.
@@ -226,6 +232,7 @@ impl SwarmProvider {
                 }
             }
         }
+        self.complete |= look.services && look.tasks && !matches!(news, News::Doubt(_));
         if asked_for_me && !self.state.is_located() && self.state.is_known() && !std::mem::replace(&mut self.lost, true) {
             tracing::info!(
                 provider = self.options.settings.provider,

@@ -7,6 +7,7 @@ use std::{
     collections::BTreeMap,
     io::{self, ErrorKind},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 /// Bytes of one file.
@@ -27,9 +28,21 @@ pub(super) struct Seen {
     pub files: BTreeMap<PathBuf, Result<Bytes, String>>,
     /// A file changed while it was read: another look is due.
     pub busy: bool,
+    /// When each file was last written to, as the file system says.
+    written: BTreeMap<PathBuf, SystemTime>,
 }
 
 impl Seen {
+    /// Whether the same is in the files.
+    pub(super) fn says_the_same(&self, other: &Seen) -> bool {
+        self.files == other.files
+    }
+
+    /// Whether nothing was written between the two looks: the same bytes twice may be two writers that had come as far.
+    pub(super) fn rests(&self, again: &Seen) -> bool {
+        self == again && !again.busy
+    }
+
     /// Whether a file lost its end, or vanished: it may just be in the middle of being written.
     pub(super) fn is_cut_from(&self, before: &Seen) -> bool {
         before.files.iter().any(|(path, old)| {
@@ -75,7 +88,10 @@ pub(super) async fn look(path: &FilePath) -> Result<Seen, String> {
     let mut seen = Seen::default();
     let mut left = MAX_ALL;
     for path in paths {
-        let content = read(&path, MAX_FILE.min(left)).await;
+        let content = read(&path, MAX_FILE.min(left)).await.map(|(content, written)| {
+            seen.written.insert(path.clone(), written);
+            content
+        });
         seen.busy |= content.as_ref().is_err_and(|e| e.kind() == ErrorKind::ResourceBusy);
         let content = content.map_err(|e| format!("cannot be read: {e}"));
         left -= content.as_ref().map_or(0, Bytes::len);
@@ -84,13 +100,14 @@ pub(super) async fn look(path: &FilePath) -> Result<Seen, String> {
     Ok(seen)
 }
 
-/// The whole file, and not what a writer had got to: its length must be that of what was read.
-async fn read(path: &Path, max: usize) -> io::Result<Bytes> {
+/// The whole file and when it was written, and not what a writer had got to: its length must be that of what was read.
+async fn read(path: &Path, max: usize) -> io::Result<(Bytes, SystemTime)> {
     let content = fs::read(path, max).await?;
-    if fs::metadata(path).await?.len != content.len() as u64 {
+    let known = fs::metadata(path).await?;
+    if known.len != content.len() as u64 {
         return Err(io::Error::new(ErrorKind::ResourceBusy, "it changed while it was read"));
     }
-    Ok(content.into())
+    Ok((content.into(), known.modified))
 }
 
 /// Directories and configuration files, each sorted.

@@ -188,6 +188,25 @@ async fn a_file_cut_short_is_given_time() {
     assert_eq!(provider.look().await, Ok(true));
 }
 
+/// Found by a simulated world: two writers in a row, each met with its file empty. The same twice is not the same all the time.
+#[tokio::test]
+async fn a_file_that_was_written_between_two_looks_has_not_rested() {
+    let dir = Dir::new();
+    dir.write("a.yml", &router("one"));
+    let mut provider = FileProvider::new(&Options { path: single(&dir, "a.yml"), watch: true });
+    assert_eq!(provider.look().await, Ok(true));
+    dir.write("a.yml", "");
+    let empty = scan::look(&provider.path).await.expect("readable");
+    let began = now();
+    let (rests, ()) = tokio::join!(provider.rests(&empty, SETTLE_CUT), async {
+        dir.replace("a.yml", &router("two"));
+        dir.replace("a.yml", "");
+    });
+    let again = rests.expect("readable").expect_err("somebody wrote meanwhile");
+    assert!(again.says_the_same(&empty) && now() - began < SETTLE_CUT);
+    assert_eq!(provider.rests(&again, SETTLE_CUT).await, Ok(Ok(())));
+}
+
 #[tokio::test]
 async fn a_swap_of_links_as_kubernetes_does_it_is_a_change() {
     let dir = Dir::new();

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 /// The latest keys that were not looked at yet.
 #[derive(Default)]
 struct Slot {
-    keys: Mutex<Option<Vec<(Bytes, Bytes)>>>,
+    keys: Mutex<Option<(Vec<(Bytes, Bytes)>, String)>>,
     filled: Notify,
 }
 
@@ -30,8 +30,8 @@ pub(super) async fn follow(provider: &mut KontenaProvider, endpoints: Vec<String
     let filling = slot.clone();
     let mut etcd = EtcdProvider::reading(
         &options,
-        Box::new(move |keys, _revision| {
-            *filling.keys.lock() = Some(keys);
+        Box::new(move |keys, revision| {
+            *filling.keys.lock() = Some((keys, revision));
             filling.filled.notify_one();
         }),
     );
@@ -48,7 +48,7 @@ pub(super) async fn follow(provider: &mut KontenaProvider, endpoints: Vec<String
         let tell = tokio::select! {
             biased;
             () = slot.filled.notified() => match slot.keys.lock().take() {
-                Some(keys) => provider.state.settle(provider.elapsed(), tree(&keys, &root)),
+                Some((keys, revision)) => provider.state.read_at(provider.elapsed(), &revision, tree(&keys, &root)),
                 None => false,
             },
             kind = heard.recv() => {

@@ -45,8 +45,14 @@ impl State {
         Ok(self.settle(now, tree))
     }
 
+    /// Takes the tree of a source that is believed, as of this revision. Whether there is a new one to tell.
+    pub(super) fn read_at(&mut self, now: Duration, revision: &str, tree: Tree) -> bool {
+        self.at = Some((String::new(), revision.parse().unwrap_or_default()));
+        self.settle(now, tree)
+    }
+
     /// Takes the tree of a source that is believed. Whether there is a new one to tell.
-    pub(super) fn settle(&mut self, now: Duration, tree: Tree) -> bool {
+    fn settle(&mut self, now: Duration, tree: Tree) -> bool {
         self.services = tree.len();
         let changed = self.settling.take(now, tree);
         self.tell(changed)

@@ -97,7 +97,7 @@ struct Running {
 }
 
 fn start(options: &Options) -> Running {
-    let mut provider = KontenaProvider::new(options);
+    let mut provider = KontenaProvider::new(options, Default::default());
     let (sender, heard) = channel();
     let ended: Arc<Mutex<Vec<String>>> = Arc::default();
     let endings = ended.clone();

@@ -280,6 +280,30 @@ both! {
         let mut running = Running::start(&Options { prefix: "2015-07-25".into(), ..options(&fake) });
         assert_eq!(running.routers().await.len(), 1);
     }
+
+    lists_between_which_something_changed_are_not_one_reading {
+        // A container comes between the first reading's second list and its third.
+        let version = Arc::new(Mutex::new(1));
+        let fake = Fake::start(move |request| {
+            let mut version = version.lock();
+            match request.path() {
+                "/2015-07-25/version" => Reply::ok(version.to_string()),
+                "/2015-07-25/stacks" => Reply::ok(r#"[{"name":"shop","services":["web"]}]"#),
+                "/2015-07-25/services" => {
+                    let named = if *version == 1 { r#""w1""# } else { r#""w2""# };
+                    *version = 2;
+                    let labels = r#"{"traefik.frontend.rule":"Host:a","traefik.port":"80"}"#;
+                    Reply::ok(format!(r#"[{{"name":"web","stack_name":"shop","containers":[{named}],"labels":{labels}}}]"#))
+                }
+                "/2015-07-25/containers" => Reply::ok(r#"[{"name":"w2","primary_ip":"10.42.0.9"}]"#),
+                _ => Reply::status(404, ""),
+            }
+        });
+        let mut running = Running::start(&Options { prefix: "2015-07-25".into(), ..options(&fake) });
+        let EventKind::Configuration { raw, revision, .. } = running.heard.recv().await else { panic!("no configuration") };
+        assert_eq!(revision, "2");
+        assert!(format!("{raw:?}").contains("10.42.0.9"), "the first word is of one state: {raw:?}");
+    }
 }
 
 #[test]

@@ -62,6 +62,24 @@ impl<D: Downstream> Exchange<'_, D> {
             Err(e) => (Wait::Upstream(e), false),
         };
         let response_started = up.response_started();
+        #[cfg(planted = "permit_leaked")]
+        if fairlead_net::sim::is_planted("permit_leaked") && matches!(waited, Wait::TimedOut) {
+            std::mem::forget(endpoint.enter());
+        }
+        #[cfg(planted = "responses_swapped")]
+        if fairlead_net::sim::is_planted("responses_swapped") && matches!(waited, Wait::TimedOut) {
+            up.forget();
+            up.recycle(&self.client.worker, backend, &endpoint);
+            let detail = "no response head in time".to_owned();
+            return Err(Failed {
+                index,
+                failure: Failure::ResponseTimeout,
+                outcome: AttemptOutcome::TimedOut,
+                sent,
+                reused,
+                detail,
+            });
+        }
         if !matches!(waited, Wait::Head) {
             up.abort();
         }
@@ -198,9 +216,10 @@ impl<D: Downstream> Exchange<'_, D> {
                     Poll::Pending => {}
                 }
                 // While more of the body is awaited, the client's end shows there.
-                if (*uploaded || upload.waiting == Waiting::Sink)
-                    && let Poll::Ready(gone) = down.poll_gone(cx)
-                {
+                let watches = *uploaded || upload.waiting == Waiting::Sink;
+                #[cfg(planted = "abort_not_propagated")]
+                let watches = watches && !fairlead_net::sim::is_planted("abort_not_propagated");
+                if watches && let Poll::Ready(gone) = down.poll_gone(cx) {
                     return Poll::Ready(Wait::Client(gone));
                 }
                 if let Some(at) = look
@@ -217,6 +236,8 @@ impl<D: Downstream> Exchange<'_, D> {
                 }
                 let due = if *uploaded {
                     let limit = backend.transport.response_header_timeout;
+                    #[cfg(planted = "timeout_ignored")]
+                    let limit = if fairlead_net::sim::is_planted("timeout_ignored") { Duration::ZERO } else { limit };
                     if head_due.is_none() && !limit.is_zero() {
                         head_due = Some(time::now() + limit);
                     }

@@ -84,11 +84,10 @@ impl<D: Downstream> Exchange<'_, D> {
             }
             Ended::Upstream(e) => {
                 up.abort();
-                self.down.abort();
                 self.open.facts.truncated = true;
                 self.open.facts.reason = Some(Reason::UpstreamTruncated);
                 self.open.facts.detail = e.detail;
-                Forwarded::Broken
+                Forwarded::Truncated
             }
         }
     }

@@ -99,6 +99,29 @@ fn common_line() {
 }
 
 #[test]
+fn a_connection_has_a_line_that_speaks_of_no_request() {
+    let of = |r: &mut Record<'_>| {
+        (r.tcp, r.path, r.query, r.authority) = (true, "db.example", None, "db.example");
+        (r.origin_fields, r.response_fields, r.origin_status) = (None, None, None);
+        r.tls = Some(TlsInfo { version: "", cipher: "", sni: Some("db.example"), client_subject: None });
+    };
+    assert_eq!(
+        Case::new(common()).line(of),
+        "192.0.2.1 - - [14/Nov/2023:22:13:20 +0000] \"- db.example TCP\" - 300 \"-\" \"-\" 1 \"app@file\" \
+         \"http://10.0.0.7:80\" 12ms\n"
+    );
+    let line: serde_json::Value = serde_json::from_str(&Case::new(json()).line(of)).expect("JSON");
+    let value = |name: &str| line.get(name).cloned().unwrap_or_default();
+    assert_eq!((value("RequestProtocol"), value("TLSServerName")), ("TCP".into(), "db.example".into()));
+    assert_eq!((value("RequestContentSize"), value("DownstreamContentSize")), (10.into(), 300.into()));
+    for absent in ["RequestMethod", "RequestPath", "RequestHost", "DownstreamStatus", "OriginStatus", "TLSVersion", "TLSCipher"] {
+        assert!(line.get(absent).is_none(), "{absent}: {line}");
+    }
+    let filtered = AccessLogOptions { status_codes: vec![StatusRange { first: 500, last: 599 }], ..json() };
+    assert_eq!(Case::new(filtered).line(of), "", "one that ended in order counts as 200");
+}
+
+#[test]
 fn common_line_with_headers_kept_and_nothing_reached() {
     let mut options = common();
     options.headers = [("User-Agent".to_owned(), HeaderMode::Keep), ("REFERER".to_owned(), HeaderMode::Redact)].into();

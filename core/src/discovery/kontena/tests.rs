@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     Name,
     config::{
-        Config, StaticConfig, Style, Tree as Options,
+        Config, Severity, StaticConfig, Style, Tree as Options,
         dynamic::{LoadBalancer, MiddlewareKind, ServiceKind, Strategy},
         env, flags, resolve, resolve_static,
         static_::{Address, EntryPoint, EtcdApi, KontenaProvider, Protocol},
@@ -21,8 +21,11 @@ fn resolved(pairs: &[(&str, &str)], last: Option<&Config>) -> (Config, Vec<Rejec
     let mut options = StaticConfig::default();
     let address = Address { ip: None, port: 80, protocol: Protocol::Tcp };
     options.entry_points.insert("web".into(), EntryPoint::new("web", address));
+    let address = Address { ip: None, port: 3306, protocol: Protocol::Tcp };
+    options.entry_points.insert("mysql".into(), EntryPoint::new("mysql", address));
     options.default_entry_points = vec!["web".into()];
-    let (raw, mut rejections) = compose(&Tree::read(pairs.iter().copied()), ROOT);
+    let ports = [(80, "web".to_owned()), (3306, "mysql".to_owned())].into();
+    let (raw, mut rejections) = compose(&Tree::read(pairs.iter().copied()), ROOT, &ports);
     let (config, more) = resolve(&[("kontena".to_owned(), raw)].into(), &options, last);
     rejections.extend(more);
     (config, rejections)
@@ -232,7 +235,7 @@ fn mistakes_of_one_service_are_its_own() {
             ("services/b/upstreams/one", "10.0.0.3:80"),
             ("services/c/virtual_hosts", "c.example"),
             ("services/c/cookie", "cookie JSESSIONID prefix nocache"),
-            ("tcp-services/galera/external_port", "3306"),
+            ("tcp-services/galera/external_port", "3307"),
             ("tcp-services/galera/upstreams/galera-1", "10.0.0.4:3306"),
         ],
         None,
@@ -248,11 +251,41 @@ fn mistakes_of_one_service_are_its_own() {
         "/tcp-services/galera/external_port",
     ];
     assert_eq!(keys, expected);
-    assert!(rejections[5].message.contains("3306"));
+    assert!(rejections[5].message.contains("no entry point listens on 3307"));
     assert_eq!(balancer(&config, "a").servers.len(), 1);
     assert_eq!(balancer(&config, "c").sticky.unwrap().name, "KONTENA_SERVERID");
     assert!(balancer(&config, "c").servers.is_empty());
     assert!(!config.routers.contains_key(&Name::whole("b@kontena")));
+}
+
+#[test]
+fn tcp_services_are_served_where_an_entry_point_listens_on_their_port() {
+    let service = [
+        ("tcp-services/galera/external_port", "3306"),
+        ("tcp-services/galera/balance", "leastcon"),
+        ("tcp-services/galera/upstreams/galera-1", "10.0.0.4:3306"),
+        ("tcp-services/galera/upstreams/galera-2", "10.0.0.5:3306"),
+    ];
+    let config = clean(&service);
+    let router = &config.tcp.routers["galera@kontena"];
+    assert_eq!((router.rule.text(), &router.entry_points[..]), ("HostSNI(`*`)", &["mysql".to_owned()][..]));
+    let ServiceKind::LoadBalancer(balancer) = &config.tcp.services["galera@kontena"].kind else { panic!("no load balancer") };
+    let servers: Vec<_> = balancer.servers.iter().map(|s| (s.url.text.as_str(), s.instance.as_str())).collect();
+    assert_eq!(servers, [("10.0.0.4:3306", "galera-1"), ("10.0.0.5:3306", "galera-2")]);
+    assert_eq!(balancer.strategy, Strategy::LeastConn);
+
+    for (pair, words, served) in [
+        (("tcp-services/galera/custom_settings", "timeout client 1h"), "has no effect", true),
+        (("tcp-services/galera/custom_settings", "tcp-request connection reject if bad"), "may keep somebody out", false),
+        (("tcp-services/galera/balance", "uri"), "take turns", true),
+        (("tcp-services/galera/upstreams/galera-3", "nowhere"), "expected address:port", true),
+        (("tcp-services/other/external_port", "3306"), "is the TCP service galera's already", true),
+        (("tcp-services/galera/external_port", "many"), "expected a port", false),
+    ] {
+        let (config, rejections) = resolved(&[&service[..], &[pair]].concat(), None);
+        assert!(rejections.len() == 1 && rejections[0].message.contains(words), "{pair:?}: {rejections:?}");
+        assert_eq!(config.tcp.routers.contains_key("galera@kontena"), served, "{pair:?}");
+    }
 }
 
 fn options(arguments: &[&str], vars: &[(&str, &str)]) -> (Option<StaticConfig>, Vec<Rejection>) {

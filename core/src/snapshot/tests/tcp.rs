@@ -107,6 +107,23 @@ fn addresses_are_let_in_by_every_list() {
 }
 
 #[test]
+fn an_explanation_says_that_no_request_is_read() {
+    let passed = tcp_router("db@file", "HostSNI(`db.example`)", 0, Some(true));
+    let snapshot = snapshot(&with(config([router("w@file", "PathPrefix(`/`)", 0, Some("default"))]), [passed]));
+    let explained = |host_name: &str| {
+        let (host, fields) = (host(host_name), VecFields::default());
+        let request = request(&host, "/", "GET", &fields);
+        crate::explain::explain(&snapshot, WEB, true, &request).expect("an entry point")
+    };
+    let taken = explained("db.example");
+    assert_eq!(taken.connection.as_ref().map(|taken| (taken.router.as_str(), taken.passes_through)), Some(("db@file", true)));
+    let text = taken.to_string();
+    assert!(text.contains("tcp router  db@file (priority 21): passes TLS through, before any request is read"), "{text}");
+    assert!(!text.contains("w@file"), "{text}");
+    assert_eq!(explained("web.example").connection, None);
+}
+
+#[test]
 fn services_of_one_name_are_apart() {
     let config = with(config([router("w@file", "Host(`a`)", 0, None)]), [tcp_router("db@file", "HostSNI(`*`)", -1, None)]);
     let snapshot = snapshot(&config);

@@ -75,14 +75,14 @@ fn names_go_before_wildcards_and_wildcards_before_the_default() {
     let wild = ca.certificate(&["*.a.test", "A.test."]);
     let default = ca.certificate(&["default.test"]);
     let store = store(&[wild, exact], Some(&default));
-    let chosen = |name| store.choose(name, ELLIPTIC, false).unwrap().names()[0].clone();
+    let chosen = |name| store.choose(name, ELLIPTIC, false, now()).unwrap().names()[0].clone();
     assert_eq!(chosen(Some("www.a.test")), "www.a.test");
     assert_eq!(chosen(Some("10.0.0.1")), "www.a.test");
     assert_eq!(chosen(Some("api.a.test")), "*.a.test");
     assert_eq!(chosen(Some("a.test")), "*.a.test", "its other name, in lower case and without the dot");
     for other in [Some("x.api.a.test"), Some("test"), Some("b.test"), Some(".a.test."), Some(""), None] {
         assert_eq!(chosen(other), "default.test", "{other:?}");
-        assert!(store.choose(other, ELLIPTIC, true).is_none(), "{other:?} under sniStrict");
+        assert!(store.choose(other, ELLIPTIC, true, now()).is_none(), "{other:?} under sniStrict");
     }
     assert!(store.covers("x.a.test") && !store.covers("default.test"));
 }
@@ -101,10 +101,32 @@ fn the_best_certificate_for_the_client_is_chosen() {
 
     let all = store(&[expired.clone(), rsa.clone(), elliptic.clone()], None);
     let all_schemes: Vec<_> = [ELLIPTIC, &[SignatureScheme::ED25519]].concat();
-    assert!(Arc::ptr_eq(all.choose(Some("a.test"), &all_schemes, false).unwrap(), &elliptic));
-    assert!(Arc::ptr_eq(all.choose(Some("a.test"), RSA_ONLY, false).unwrap(), &rsa));
+    assert!(Arc::ptr_eq(all.choose(Some("a.test"), &all_schemes, false, now()).unwrap(), &elliptic));
+    assert!(Arc::ptr_eq(all.choose(Some("a.test"), RSA_ONLY, false, now()).unwrap(), &rsa));
     let kept = store(std::slice::from_ref(&expired), None);
-    assert!(Arc::ptr_eq(kept.choose(Some("a.test"), &all_schemes, false).unwrap(), &expired), "better than none");
+    assert!(Arc::ptr_eq(kept.choose(Some("a.test"), &all_schemes, false, now()).unwrap(), &expired), "better than none");
+}
+
+#[test]
+fn one_that_has_run_out_gives_way_to_one_that_is_valid() {
+    let ca = Authority::new("ca");
+    let until = |names: &[&str], from: u64, until: u64| {
+        let (chain, key) = ca.issue_with(names, &rcgen::PKCS_ED25519, |p| {
+            (p.not_before, p.not_after) = (date(from).not_after, date(until).not_after);
+        });
+        Arc::new(Certificate::from_pem(&chain, &key, now()).unwrap())
+    };
+    let at = |later: u64| UnixTime::since_unix_epoch(Duration::from_secs(now().as_secs() + later));
+    let start = now().as_secs();
+    let first = until(&["a.test"], start - YEAR, start + 100);
+    let next = until(&["a.test"], start + 90, start + 300);
+    let wildcard = until(&["*.test"], start - YEAR, start + 400);
+    let all = store(&[first.clone(), next.clone(), wildcard.clone()], None);
+    let chosen = |later| all.choose(Some("a.test"), &[SignatureScheme::ED25519], false, at(later)).unwrap();
+    for (later, wanted) in [(0, &first), (100, &first), (101, &next), (300, &next), (301, &wildcard), (400, &wildcard)] {
+        assert!(Arc::ptr_eq(chosen(later), wanted), "{later} s later");
+    }
+    assert!(Arc::ptr_eq(chosen(401), &first), "all have run out: its own is better than none");
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn shows(judge: &mut Discovery, now: u64, number: u64, a: &[&str], b: &[&str]) -
 }
 
 fn ask(host: usize, post: bool) -> Ask {
-    Ask { pause: 0, service: host, post, body: 0, keep: false, abort: None }
+    Ask { service: host, post, ..Ask::default() }
 }
 
 fn good(id: u64, task: usize) -> Answer {

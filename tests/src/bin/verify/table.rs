@@ -26,6 +26,11 @@ pub fn rungs(quick: bool) -> Vec<Rung> {
             &["simtest", "--package", "fairlead-net", "--package", "fairlead-sim", "--no-fail-fast"],
         ),
         Rung::cargo(
+            "opinion",
+            "plans that run both simulated and real, and must come to the same",
+            &["test", "--package", "fairlead-tests", "--test", "second_opinion"],
+        ),
+        Rung::cargo(
             "meta",
             "one seed, two processes, one trace",
             &["sim", "meta", "--seeds", if quick { "0..3" } else { "0..10" }],
