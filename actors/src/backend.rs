@@ -156,7 +156,7 @@ mod tests {
     use super::*;
     use crate::{endpoint, telemetry};
     use fairlead_core::{
-        config::dynamic::{Server, ServerUrl, UpstreamScheme},
+        config::dynamic::{PassiveHealthCheck, Server, ServerUrl, UpstreamScheme},
         endpoint::Event,
         outlier::OutlierPolicy,
     };
@@ -222,6 +222,34 @@ mod tests {
         one.tick(Duration::from_secs(6));
         assert!(!one.is_suspected() && !two.is_suspected());
         assert_eq!(backend.pick_beside(&[1], client), Some(0));
+    }
+
+    #[test]
+    fn a_changed_rule_brings_back_whom_the_old_one_ejected() {
+        let backend = backend(&[1, 2]);
+        let endpoint = &backend.endpoints[0];
+        (0..5).for_each(|_| backend.observe(endpoint, Duration::from_secs(1), Outcome::Failure));
+        assert!(endpoint.is_ejected());
+        endpoint.judge_by(OutlierPolicy::of(None, false));
+        assert!(endpoint.is_ejected(), "it is the same rule");
+        let check = PassiveHealthCheck { failure_window: Duration::from_secs(10), max_failed_attempts: 3 };
+        endpoint.judge_by(OutlierPolicy::of(Some(&check), false));
+        assert!(endpoint.takes_new());
+    }
+
+    #[test]
+    fn a_late_success_ends_probation() {
+        let backend = backend(&[1, 2]);
+        let endpoint = &backend.endpoints[0];
+        let mut now = Duration::from_secs(1);
+        (0..5).for_each(|_| backend.observe(endpoint, now, Outcome::Failure));
+        now += Duration::from_secs(1);
+        endpoint.tick(now);
+        assert!(endpoint.takes_new());
+        now += Duration::from_secs(3_600);
+        backend.observe(endpoint, now, Outcome::Success);
+        backend.observe(endpoint, now, Outcome::Failure);
+        assert!(endpoint.takes_new(), "one failure ejects on probation only");
     }
 
     #[test]

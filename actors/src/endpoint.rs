@@ -260,9 +260,11 @@ impl Endpoint {
         Standing { ejected: self.is_ejected(), ..machine.standing() }
     }
 
-    /// Takes over a changed rule for ejection.
+    /// Takes over a changed rule for ejection. Whoever was ejected by another rule is back.
     pub fn judge_by(&self, policy: OutlierPolicy) {
-        self.outlier.lock().update(policy);
+        let mut outlier = self.outlier.lock();
+        outlier.update(policy);
+        self.set(EJECTED, outlier.is_ejected());
     }
 
     /// Whether this outcome changes nothing: the common case, without a lock.
@@ -272,10 +274,14 @@ impl Endpoint {
 
     /// Tells the outlier detection what a request met; true when that ejects the server.
     pub fn observe(&self, now: Duration, outcome: Outcome, may_eject: bool) -> bool {
-        if outcome != Outcome::Success {
+        let mut outlier = self.outlier.lock();
+        let change = outlier.observe(now, outcome, may_eject);
+        if outlier.is_ejected() {
+            // The success that ends its probation counts however late it comes.
+            self.doubted_until.store(u64::MAX, Ordering::Relaxed);
+        } else if outcome != Outcome::Success || self.doubted_until.load(Ordering::Relaxed) == u64::MAX {
             self.doubted_until.store((now + DOUBT).as_millis() as u64, Ordering::Relaxed);
         }
-        let change = self.outlier.lock().observe(now, outcome, may_eject);
         if matches!(change, Change::Ejected { .. }) {
             self.set(EJECTED, true);
         }

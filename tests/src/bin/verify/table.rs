@@ -36,6 +36,7 @@ pub fn rungs(quick: bool) -> Vec<Rung> {
             &["sim", "meta", "--seeds", if quick { "0..3" } else { "0..10" }],
         ),
         Rung::cargo("sweep", "every scenario on many seeds", &["sim", "sweep", "--seeds", seeds]),
+        Rung::cargo("machines", "core's state machines on more seeds", &["sim", "core", "--seeds", "0..500"]),
     ];
     if !quick {
         let swarm = ["test", "--package", "fairlead-tests", "--test", "swarm", "--no-fail-fast"];
