@@ -33,9 +33,10 @@ pub fn rungs(quick: bool) -> Vec<Rung> {
         Rung::cargo(
             "meta",
             "one seed, two processes, one trace",
-            &["sim", "meta", "--seeds", if quick { "0..3" } else { "0..10" }],
+            &["sim", "meta", "--seeds", if quick { "0..3" } else { "0..50" }],
         ),
-        Rung::cargo("sweep", "every scenario on many seeds", &["sim", "sweep", "--seeds", seeds]),
+        Rung::cargo("sweep", "every scenario on some seeds", &["sim", "sweep", "--seeds", "0..15"]),
+        Rung::cargo("whole", "everything at once, on many seeds", &["sim", "sweep", "whole", "--seeds", seeds]),
         Rung::cargo("machines", "core's state machines on more seeds", &["sim", "core", "--seeds", "0..500"]),
     ];
     if !quick {
@@ -44,7 +45,7 @@ pub fn rungs(quick: bool) -> Vec<Rung> {
             4,
             Rung::cargo("swarm", "a real Swarm: discovery, and rolling changes under load; 20 minutes at most", &swarm),
         );
-        rungs.push(Rung::cargo("planted", "each planted bug is caught", &["planted", "hunt", "--seeds", "0..200"]));
+        rungs.push(Rung::cargo("planted", "each planted bug is caught", &["planted", "hunt", "--seeds", "0..500"]));
     }
     rungs.push(
         Rung::cargo(
