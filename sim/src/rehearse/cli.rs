@@ -7,8 +7,9 @@ use super::{
     input,
     plan::{Assumed, KINDS, Plan, Texts},
     report::Report,
-    run::{self, Keep, Outcome},
+    run::{self, Outcome},
 };
+use crate::trace::Keep;
 use anyhow::{Context as _, bail};
 use std::{
     collections::BTreeSet,
@@ -177,7 +178,7 @@ impl Options {
             tracing_subscriber::fmt().with_env_filter(filter).without_time().with_writer(std::io::stderr).init();
         }
         let texts = plan.texts.clone();
-        let outcome = run::run(plan, Keep { trace: self.trace.is_some(), pcap: self.pcap.is_some() })?;
+        let outcome = run::run(plan, Keep { lines: self.trace.is_some(), packets: self.pcap.is_some(), marks: false })?;
         if let Some(file) = &self.trace {
             std::fs::write(file, &outcome.trace).with_context(|| format!("cannot write {}", file.display()))?;
         }
