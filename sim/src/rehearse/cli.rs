@@ -87,7 +87,7 @@ impl Options {
             let mut value = || inline.or_else(|| rest.next()).with_context(|| format!("{name} needs a value"));
             let number = |text: &str| text.parse::<u64>().with_context(|| format!("{name} wants a number, and `{text}` is none"));
             let seconds = |text: &str| match text.trim_end_matches('s').parse::<f64>() {
-                Ok(n) if n >= 0.0 && n < 100_000.0 => Ok((n * 1000.0) as u64),
+                Ok(n) if (0.0..100_000.0).contains(&n) => Ok((n * 1000.0) as u64),
                 _ => bail!("{name} wants seconds, and `{text}` are none"),
             };
             let before = read.repeated.len();
