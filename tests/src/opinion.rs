@@ -5,6 +5,8 @@
 //!
 //! Deliberately absent: faults that need a network of one's own (cut links, lost packets, machines without power), and any judgement.
 
+#![expect(clippy::disallowed_methods, reason = "a plan says when things happen, and here its times are real")]
+
 use crate::{
     Gateway, Server, Setup,
     http::Connection,

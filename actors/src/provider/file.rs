@@ -5,7 +5,7 @@
 //!
 //! A file may be caught in the middle of being written, so a change is taken over only when two looks in a row find the
 //! same and nothing was written between them, [`SETTLE`] apart, each as long as the file says it is; where a file lost its
-//! end, or vanished, all looks within [`SETTLE_CUT`] have to agree. A directory whose files vanish all at once (a volume that is not mounted) keeps everything.
+//! end, or vanished, all looks within [`SETTLE_CUT`] have to agree, on that and on whatever follows. A directory whose files vanish all at once (a volume that is not mounted) keeps everything.
 //!
 //! Deliberately absent: Go templates, the files that certificates name, and the meaning of anything.
 
@@ -123,11 +123,14 @@ impl FileProvider {
     /// Looks until what is there has settled. Whether it differs from what was known.
     async fn look(&mut self) -> Result<bool, String> {
         let mut now = scan::look(&self.path).await?;
+        let mut cut = false;
         for _ in 0..LOOKS {
             if now.says_the_same(&self.seen) {
                 return Ok(false);
             }
-            let patience = if now.is_cut_from(&self.seen) { SETTLE_CUT } else { SETTLE };
+            // What follows a file that was cut short may be the first part of another text.
+            cut |= now.is_cut_from(&self.seen);
+            let patience = if cut { SETTLE_CUT } else { SETTLE };
             match self.rests(&now, patience).await? {
                 Ok(()) => break,
                 Err(changed) => now = changed,

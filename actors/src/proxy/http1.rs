@@ -77,7 +77,7 @@ pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<
                 return Ok(());
             }
             End::Truncated => {
-                truncate(conn).await;
+                Box::pin(truncate(conn)).await;
                 return Ok(());
             }
             End::Tunnel(upgraded) => {

@@ -35,7 +35,7 @@ const APPLIED: u64 = 500;
 #[derive(Default)]
 pub(super) struct Service {
     /// By generation: the servers, or none for a service that was taken away.
-    versions: BTreeMap<u64, Option<BTreeSet<usize>>>,
+    pub(super) versions: BTreeMap<u64, Option<BTreeSet<usize>>>,
     /// Writers that are in the middle of it.
     writers: u32,
     /// Writes overlapped: nobody can say what came of them until it is written again.

@@ -69,7 +69,7 @@ struct Machine {
 pub struct Seen {
     pub asked: Vec<Asked>,
     /// Servers that a request came to, by its number.
-    arrivals: BTreeMap<u64, Vec<String>>,
+    pub(super) arrivals: BTreeMap<u64, Vec<String>>,
     /// What Fairlead promises and did not keep: oracle, and what was seen.
     pub broken: Vec<(&'static str, String)>,
     /// When the gateway got SIGTERM, in ms.
@@ -79,7 +79,7 @@ pub struct Seen {
     /// Incidents in the order in which they ended, as indices into the plan.
     pub struck: Vec<usize>,
     /// When the run was over, in ms.
-    ended: u64,
+    pub(super) ended: u64,
 }
 
 /// Runs a plan to its end.

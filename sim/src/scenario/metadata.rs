@@ -47,8 +47,7 @@ fn draw(draft: &mut Draft) {
     let calm = until + 600;
     for (service, of) in choice.iter().enumerate() {
         let servers = Some(some_of(draft, of));
-        let manner = manner(draft, source);
-        draft.write_all(calm + 200 * service as u64, vec![Unit { service, servers }], manner);
+        draft.write_all(calm + 200 * service as u64, vec![Unit { service, servers }], Manner::Whole);
     }
     draft.workload(calm + 3_000);
 }

@@ -20,6 +20,7 @@ use fairlead_net::{
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use std::{
+    collections::BTreeMap,
     future::poll_fn,
     io,
     net::SocketAddr,
@@ -51,7 +52,12 @@ struct Inner {
     managers: Vec<Mutex<Manager>>,
     led: AtomicBool,
     heard: Heard,
+    /// Lists as they were said last, by what was asked, and of which state.
+    said: Mutex<BTreeMap<String, (Of, String)>>,
 }
+
+/// Which state of the cluster: its last write, and how much is in it.
+type Of = (u64, usize, usize, usize);
 
 type Conn = ServerConn<Stream>;
 
@@ -67,6 +73,7 @@ impl Swarm {
             managers: (0..plan.managers).map(|index| Mutex::new(Manager::new(index))).collect(),
             led: AtomicBool::new(true),
             heard,
+            said: Mutex::default(),
         }))
     }
 
@@ -182,12 +189,12 @@ impl Swarm {
                 if !patient(conn, after).await {
                     return Ok(false);
                 }
-                let (status, body) = self.find(path, query, &view);
-                give(conn, status, JSON, body.to_string(), usize::MAX).await
+                let (status, body) = self.say(path, query, &view);
+                give(conn, status, JSON, body, usize::MAX).await
             }
             Answer::Cut { after_part: 0, .. } => Ok(false),
             Answer::Cut { view, after_part } => {
-                let body = self.find(path, query, &view).1.to_string();
+                let body = self.say(path, query, &view).1;
                 let most = body.len() * after_part as usize / 1_000;
                 give(conn, 200, JSON, body, most).await
             }
@@ -208,6 +215,21 @@ impl Swarm {
                 (JSON, json!({"ID": "engine", "Name": "manager", "ServerVersion": "27.5.1", "Swarm": swarm}).to_string())
             }
         }
+    }
+
+    /// What is found, as text. A cluster is asked far more often than it changes.
+    fn say(&self, path: &str, query: &str, view: &View) -> (u16, String) {
+        if !matches!(path, "/services" | "/nodes" | "/networks" | "/tasks") {
+            let (status, body) = self.find(path, query, view);
+            return (status, body.to_string());
+        }
+        let of = (view.index, view.services.len(), view.tasks.len(), view.nodes.len());
+        let mut said = self.0.said.lock();
+        let known = said.entry(format!("{path}?{query}")).or_default();
+        if known.0 != of || known.1.is_empty() {
+            *known = (of, self.find(path, query, view).1.to_string());
+        }
+        (200, known.1.clone())
     }
 
     fn find(&self, path: &str, query: &str, view: &View) -> (u16, Value) {

@@ -199,7 +199,12 @@ impl World {
         self.net.dns(&format!("server-{server}.test"), answer);
     }
 
-    pub(super) fn address(&self, server: usize) -> String {
+    /// Where a server is that is configured so.
+    pub(super) fn address_of(&self, host: &str) -> String {
+        server_named(host).map_or_else(|| host.to_owned(), |server| self.address(server))
+    }
+
+    fn address(&self, server: usize) -> String {
         match self.environment.moves.lock().get(&server).copied().unwrap_or(0) {
             0 => server_ip(server),
             n => format!("10.3.{server}.{n}"),

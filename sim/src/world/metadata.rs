@@ -53,6 +53,7 @@ impl Metadata {
             format!("--providers.rancher.endpoint=http://{ADDRESS}"),
             format!("--providers.rancher.intervalPoll={}", self.options.interval_poll),
             format!("--providers.rancher.refreshSeconds={}", self.options.refresh),
+            "--providers.rancher.labels=traefik".into(),
         ]
     }
 

@@ -1,6 +1,6 @@
 //! After the load: everything that requests took is given back, and the gateways go down in order.
 
-use super::{World, environment, gateway, instance::Instance, server};
+use super::{World, gateway, instance::Instance, server};
 use crate::{
     oracle::{Oracle, Verdict, broken},
     trace::{Mark, State},
@@ -8,7 +8,6 @@ use crate::{
 use fairlead_core::drain::Outcome;
 use fairlead_net::time::{Duration, after, now, sleep};
 use madsim::runtime::Handle;
-use std::collections::BTreeSet;
 
 /// How long connections and tasks may take to end after the last request.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -51,9 +50,12 @@ fn left(world: &World, instance: &Instance, before: usize) -> Option<String> {
     if open > 0 {
         return Some(format!("{open} connections of clients are open"));
     }
+    let counted = instance.running.lock().as_ref().map_or(0, |running| running.gateway().connections());
+    if counted > 0 {
+        return Some(format!("{counted} connections are counted and none is open"));
+    }
     let published = shared.published.load();
-    let at = |host: &str| environment::server_named(host).map_or_else(|| host.to_owned(), |server| world.address(server));
-    let wanted: BTreeSet<_> = published.backends().flat_map(|b| &b.endpoints).map(|e| at(&e.url.host)).collect();
+    let wanted: Vec<_> = published.backends().flat_map(|b| &b.endpoints).map(|e| world.address_of(&e.url.host)).collect();
     let withdrawn = |s: &&fairlead_net::sim::SocketInfo| {
         s.peer.port() == server::PORT && !wanted.contains(&s.peer.ip().to_string()) && s.state == "ESTABLISHED"
     };

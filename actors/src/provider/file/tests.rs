@@ -188,6 +188,27 @@ async fn a_file_cut_short_is_given_time() {
     assert_eq!(provider.look().await, Ok(true));
 }
 
+/// Found by a simulated world: a writer empties the file, writes the beginning of another text, and goes on later.
+#[tokio::test]
+async fn what_follows_a_file_cut_short_is_given_time_too() {
+    let dir = Dir::new();
+    dir.write("a.yml", &router("one"));
+    let mut provider = FileProvider::new(&Options { path: single(&dir, "a.yml"), watch: true });
+    assert_eq!(provider.look().await, Ok(true));
+    dir.write("a.yml", "");
+    let (looked, ()) = tokio::join!(provider.look(), async {
+        sleep(SETTLE * 5).await;
+        dir.write("a.yml", "http: {}\n");
+        sleep(SETTLE * 10).await;
+        dir.write("a.yml", &router("two"));
+    });
+    assert_eq!(looked, Ok(true));
+    assert!(
+        scan::look(&provider.path).await.expect("readable").says_the_same(&provider.seen),
+        "nothing but the whole was taken over"
+    );
+}
+
 /// Found by a simulated world: two writers in a row, each met with its file empty. The same twice is not the same all the time.
 #[tokio::test]
 async fn a_file_that_was_written_between_two_looks_has_not_rested() {

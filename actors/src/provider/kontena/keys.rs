@@ -9,10 +9,13 @@ use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::sync::Notify;
 
+/// All keys with their values, and the revision that they are of.
+type Read = (Vec<(Bytes, Bytes)>, String);
+
 /// The latest keys that were not looked at yet.
 #[derive(Default)]
 struct Slot {
-    keys: Mutex<Option<(Vec<(Bytes, Bytes)>, String)>>,
+    keys: Mutex<Option<Read>>,
     filled: Notify,
 }
 
