@@ -27,7 +27,10 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
-use unit::{Identity, Provider, Unit};
+use unit::{Identity, Provider, Router, Unit};
+
+/// Of so many requests, one is explained.
+const EXPLAINED: u64 = 8;
 
 #[derive(Clone, Debug)]
 pub(super) struct Knobs {
@@ -72,6 +75,9 @@ pub(super) struct Configs {
     read: BTreeMap<Identity, RawDynamic>,
     inputs: BTreeMap<String, RawDynamic>,
     served: Served,
+    /// The routers of these, by their full names.
+    routers: Vec<(String, Router)>,
+    asked: u64,
     config: Config,
     snapshot: Snapshot,
     number: u64,
@@ -138,6 +144,8 @@ impl Machine for Configs {
             static_,
             inputs: BTreeMap::new(),
             served: Served::default(),
+            routers: Vec::new(),
+            asked: 0,
             snapshot,
             number: 0,
         }
@@ -258,6 +266,7 @@ impl Configs {
         let routers = self.snapshot.routers().iter().map(|router| router.name.as_str());
         let whole = routers.eq(config.routers.keys().map(Name::as_str));
         judge.holds(Oracle::Atomic, whole, || "not every router of the configuration is in the snapshot".to_owned())?;
+        self.routers = reduced.routers().map(|(at, router)| (at.full(), router.clone())).collect();
         (self.inputs, self.config, self.served) = (inputs, config, reduced);
         Ok(())
     }
@@ -277,14 +286,18 @@ impl Configs {
     }
 
     fn ask(&mut self, ask: &Ask, judge: &mut Judge) -> Verdict {
-        let routers = self.served.routers().filter(|(_, router)| router.tls == ask.tls);
-        let names: BTreeMap<String, _> = routers.map(|(at, router)| (at.full(), router)).collect();
-        let ranks = names.iter().map(|(name, router)| Rank { priority: router.priority(), name, rule: &router.rule });
+        let side = self.routers.iter().filter(|(_, router)| router.tls == ask.tls);
+        let ranks = side.map(|(name, router)| Rank { priority: router.priority, name, rule: &router.rule });
         let expected = first(ranks, ask);
         let routed = routed(&self.snapshot, ask, 1);
         judge.moved(if expected.is_some() { "routed" } else { "no route" })?;
         judge
             .holds(Oracle::Removed, routed.as_deref() == expected, || format!("{routed:?} serves, and {expected:?} is right"))?;
+        // Some of them, as it costs more than all the rest.
+        self.asked += 1;
+        if self.asked % EXPLAINED != 0 {
+            return Ok(());
+        }
         let told = with_request(ask, |request| explain(&self.snapshot, EntryPointId(1), ask.tls, request));
         let winner = told.and_then(|told| told.winner).map(|winner| winner.router);
         judge.holds(Oracle::Admin, winner == routed, || format!("{routed:?} serves, and {winner:?} is told to"))

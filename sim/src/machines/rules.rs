@@ -116,11 +116,11 @@ impl Cond {
     }
 
     pub(super) fn holds(&self, ask: &Ask) -> bool {
-        let host = ask.host.to_ascii_lowercase();
-        let path = ask.path.1;
+        // In lower case: see `HOSTS`.
+        let (host, path) = (ask.host, ask.path.1);
         match self {
             Self::AnyHost => true,
-            Self::Host(wanted) => host == wanted.to_ascii_lowercase(),
+            Self::Host(wanted) => host.eq_ignore_ascii_case(wanted),
             Self::Under(suffix) => host.strip_suffix(suffix).is_some_and(|label| !label.is_empty() && !label.contains('.')),
             Self::HostEndsWith(suffix) => host.ends_with(suffix),
             Self::Path(wanted) => path == *wanted,

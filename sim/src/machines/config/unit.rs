@@ -82,6 +82,8 @@ pub(in crate::machines) struct Router {
     service: Reference,
     middlewares: Vec<Reference>,
     written_priority: i64,
+    /// The length of its rule unless written.
+    pub(super) priority: i64,
     pub(super) tls: bool,
 }
 
@@ -144,13 +146,6 @@ impl Reference {
     }
 }
 
-impl Router {
-    /// The length of its rule unless written.
-    pub(super) fn priority(&self) -> i64 {
-        if self.written_priority == 0 { self.rule.to_string().len() as i64 } else { self.written_priority }
-    }
-}
-
 #[cfg(test)]
 impl Reference {
     pub(super) fn local(name: usize) -> Self {
@@ -171,13 +166,14 @@ impl Unit {
             (0..chance.count(1, most)).map(|_| Reference::draw(lost, chance)).collect()
         };
         let what = match (kind, chance.within(0, 9)) {
-            (Kind::Router, _) => What::Router(Router {
-                rule: Cond::draw(chance, 1),
-                service: Reference::draw(lost, chance),
-                middlewares: if chance.percent(50) { Vec::new() } else { several(chance, 2) },
-                written_priority: chance.pick(&[0, 0, 1, 7]),
-                tls: chance.percent(30),
-            }),
+            (Kind::Router, _) => {
+                let rule = Cond::draw(chance, 1);
+                let service = Reference::draw(lost, chance);
+                let middlewares = if chance.percent(50) { Vec::new() } else { several(chance, 2) };
+                let written_priority = chance.pick(&[0, 0, 1, 7]);
+                let priority = if written_priority == 0 { rule.to_string().len() as i64 } else { written_priority };
+                What::Router(Router { rule, service, middlewares, written_priority, priority, tls: chance.percent(30) })
+            }
             (Kind::Service, 0..=5) => What::Balancer {
                 servers: (0..chance.count(0, 3)).map(|_| (chance.within(1, 9) as u8, chance.within(0, 3) as u32)).collect(),
             },
@@ -280,9 +276,9 @@ impl Unit {
         let all = |names: &[Reference]| names.iter().map(|name| name.full(provider)).collect::<Vec<_>>();
         match &self.what {
             What::Router(router) => {
-                let Router { rule, service, middlewares, tls, .. } = router;
+                let Router { rule, service, middlewares, priority, tls, .. } = router;
                 let (service, middlewares) = (service.full(provider), all(middlewares));
-                router_image(&rule.to_string(), router.priority(), &service, &middlewares, *tls)
+                router_image(&rule.to_string(), *priority, &service, &middlewares, *tls)
             }
             What::Balancer { servers } => {
                 let server = |(host, weight): &(u8, u32)| (format!("http://10.0.0.{host}"), *weight);
@@ -408,6 +404,7 @@ mod tests {
             service: reference,
             middlewares: vec![reference],
             written_priority: 7,
+            priority: 7,
             tls: true,
         });
         for provider in Provider::ALL {
