@@ -10,6 +10,8 @@ pub(super) struct Bounds {
     usual: u64,
     /// After something was.
     mended: u64,
+    /// What is written at once is served in two parts: Kontena's containers count at once, and settings when they have come to rest.
+    in_parts: bool,
 }
 
 impl Bounds {
@@ -17,13 +19,14 @@ impl Bounds {
     pub(super) fn of(source: Source, refresh: u64) -> Self {
         match source {
             // A look every 5 s where no change is told, and a second of patience with files that were cut.
-            Source::File => Self { usual: 8_000, mended: 8_000 },
+            Source::File => Self { usual: 8_000, mended: 8_000, in_parts: false },
             // A silent watch is found out after 20 to 32 s, and the longest pause between two attempts is 10 s.
             // A Swarm has a model of its own.
-            Source::Etcd | Source::Kontena | Source::Swarm => Self { usual: 2_000, mended: 60_000 },
+            Source::Etcd | Source::Swarm => Self { usual: 2_000, mended: 60_000, in_parts: false },
+            Source::Kontena => Self { usual: 2_000, mended: 60_000, in_parts: true },
             // A question each time that the longest pause between two is over, with what it takes to answer it; and where no version tells, a
             // look at everything each minute, or after the longest pause between two attempts.
-            Source::Rancher => Self { usual: 3_000 + 1_000 * refresh, mended: 90_000 },
+            Source::Rancher => Self { usual: 3_000 + 1_000 * refresh, mended: 90_000, in_parts: false },
         }
     }
 }
@@ -94,7 +97,7 @@ impl Judge {
             service.contested = service.writers > 0 || service.contested && write.manner != Manner::Whole;
             service.writers += 1;
             service.versions.insert(write.generation, unit.servers.as_ref().map(|servers| servers.iter().copied().collect()));
-            service.mixed |= write.manner != Manner::Whole;
+            service.mixed |= write.manner != Manner::Whole || self.bounds.in_parts;
             service.written_at = now;
         }
     }
