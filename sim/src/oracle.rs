@@ -138,7 +138,7 @@ impl Judge {
             servers: plan.servers.iter().map(server).collect(),
             services: (0..plan.services).map(|_| source::Service::default()).collect(),
             settle: if plan.gateway.health_check { PROBED } else { 0 },
-            bounds: source::Bounds::of(plan.gateway.source, refresh),
+            bounds: source::Bounds::of(plan.gateway.source, refresh, plan.gateway.torn_reads > 0),
             requests: BTreeMap::new(),
             number: 0,
             joint: BTreeMap::new(),

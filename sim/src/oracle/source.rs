@@ -16,10 +16,15 @@ pub(super) struct Bounds {
 
 impl Bounds {
     /// `refresh`: seconds between two questions, where the gateway has to ask.
-    pub(super) fn of(source: Source, refresh: u64) -> Self {
+    /// `torn`: looks may see a file that is being written.
+    pub(super) fn of(source: Source, refresh: u64, torn: bool) -> Self {
         match source {
             // A look every 5 s where no change is told, and a second of patience with files that were cut.
-            Source::File => Self { usual: 8_000, mended: 8_000, in_parts: false },
+            // Where looks are cut at random, three of them in a row may be.
+            Source::File => {
+                let bound = if torn { 8_000 + 3 * 6_000 } else { 8_000 };
+                Self { usual: bound, mended: bound, in_parts: false }
+            }
             // A silent watch is found out after 20 to 32 s, and the longest pause between two attempts is 10 s.
             // A Swarm has a model of its own.
             Source::Etcd | Source::Swarm => Self { usual: 2_000, mended: 60_000, in_parts: false },
