@@ -72,6 +72,8 @@ struct Server {
     running: bool,
     cuts: BTreeSet<Direction>,
     hindrances: BTreeSet<Hindrance>,
+    /// Checks of it fail, every one, since then.
+    ill_since: Option<u64>,
     /// Accepts and is reachable, since then.
     serving_since: Option<u64>,
     /// It once ended without its connections being closed: some in the pool are dead, and found so only when they are used.
@@ -126,6 +128,7 @@ impl Judge {
             running: false,
             cuts: BTreeSet::new(),
             hindrances: BTreeSet::new(),
+            ill_since: None,
             serving_since: None,
             vanished: false,
             was_cut: false,
@@ -138,7 +141,7 @@ impl Judge {
             servers: plan.servers.iter().map(server).collect(),
             services: (0..plan.services).map(|_| source::Service::default()).collect(),
             settle: if plan.gateway.health_check { PROBED } else { 0 },
-            bounds: source::Bounds::of(plan.gateway.source, refresh),
+            bounds: source::Bounds::of(plan.gateway.source, refresh, plan.gateway.torn_reads > 0),
             requests: BTreeMap::new(),
             number: 0,
             joint: BTreeMap::new(),
@@ -180,6 +183,24 @@ impl Judge {
             let detail =
                 format!("request {id} for s{} (host {host:?}) came to server {server} of s{}", request.service, it.service);
             return broken(Oracle::CrossTalk, detail);
+        }
+        // Found out after so long, and asked no more while another one is well. One that was given to the service since then is believed to
+        // be well until it was asked.
+        let began = request.began;
+        let known_since = it.ill_since.max(it.published_since).filter(|_| it.ill_since.is_some());
+        if let Some(since) = known_since.filter(|since| since + PROBED < began) {
+            self.counts.judges(now, Oracle::Legality);
+            let others = self.services[it.service].published.iter().flatten().filter(|other| **other != server);
+            let well = |other: &&usize| {
+                let other = &self.servers[**other];
+                other.steady_since(began, self.settle) && other.published_since.is_some_and(|since| since + PROBED < began)
+            };
+            if let Some(other) = others.copied().find(|other| well(&other)) {
+                let detail = format!(
+                    "server {server} fails its checks since {since}, server {other} is well, and the one got request {id}"
+                );
+                return broken(Oracle::Legality, detail);
+            }
         }
         if request.post {
             self.counts.judges(now, Oracle::Answer);
@@ -398,6 +419,12 @@ impl Judge {
         it.was_cut |= cut;
         let _changed = if cut { it.cuts.insert(direction) } else { it.cuts.remove(&direction) };
         it.moved(now);
+    }
+
+    /// All checks of a server fail from now on, or no longer.
+    pub fn ill(&mut self, now: u64, server: usize, ill: bool) {
+        let since = &mut self.servers[server].ill_since;
+        *since = ill.then(|| since.unwrap_or(now));
     }
 
     /// Something keeps a server that runs from being counted on, or no longer.

@@ -36,6 +36,8 @@ const PLANS: &[&str] = &[
     "stranger_at_an_old_address",
     "truncated_before_a_byte",
     "event_before_the_first_lists",
+    "certificate_that_ran_out",
+    "lists_of_two_moments",
 ];
 
 #[test]

@@ -10,20 +10,28 @@ pub(super) struct Bounds {
     usual: u64,
     /// After something was.
     mended: u64,
+    /// What is written at once is served in two parts: Kontena's containers count at once, and settings when they have come to rest.
+    in_parts: bool,
 }
 
 impl Bounds {
     /// `refresh`: seconds between two questions, where the gateway has to ask.
-    pub(super) fn of(source: Source, refresh: u64) -> Self {
+    /// `torn`: looks may see a file that is being written.
+    pub(super) fn of(source: Source, refresh: u64, torn: bool) -> Self {
         match source {
             // A look every 5 s where no change is told, and a second of patience with files that were cut.
-            Source::File => Self { usual: 8_000, mended: 8_000 },
+            // Where looks are cut at random, three of them in a row may be.
+            Source::File => {
+                let bound = if torn { 8_000 + 3 * 6_000 } else { 8_000 };
+                Self { usual: bound, mended: bound, in_parts: false }
+            }
             // A silent watch is found out after 20 to 32 s, and the longest pause between two attempts is 10 s.
             // A Swarm has a model of its own.
-            Source::Etcd | Source::Kontena | Source::Swarm => Self { usual: 2_000, mended: 60_000 },
+            Source::Etcd | Source::Swarm => Self { usual: 2_000, mended: 60_000, in_parts: false },
+            Source::Kontena => Self { usual: 2_000, mended: 60_000, in_parts: true },
             // A question each time that the longest pause between two is over, with what it takes to answer it; and where no version tells, a
             // look at everything each minute, or after the longest pause between two attempts.
-            Source::Rancher => Self { usual: 3_000 + 1_000 * refresh, mended: 90_000 },
+            Source::Rancher => Self { usual: 3_000 + 1_000 * refresh, mended: 90_000, in_parts: false },
         }
     }
 }
@@ -94,7 +102,7 @@ impl Judge {
             service.contested = service.writers > 0 || service.contested && write.manner != Manner::Whole;
             service.writers += 1;
             service.versions.insert(write.generation, unit.servers.as_ref().map(|servers| servers.iter().copied().collect()));
-            service.mixed |= write.manner != Manner::Whole;
+            service.mixed |= write.manner != Manner::Whole || self.bounds.in_parts;
             service.written_at = now;
         }
     }

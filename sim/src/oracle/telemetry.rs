@@ -25,7 +25,11 @@ pub struct Seen {
 pub struct Said {
     pub statuses: By<u16>,
     pub reasons: By<String>,
+    /// Requests that never were to be answered by a server: clear text where TLS is spoken, on an entry point of its own.
+    pub elsewhere: u64,
+    /// Lines of the entry point that clients ask, by status, and of others.
     pub lines: By<u16>,
+    pub lines_elsewhere: u64,
     pub dropped_lines: u64,
     pub spans: u64,
     pub dropped_spans: u64,
@@ -48,8 +52,9 @@ impl Seen {
         compare("requests with status", &self.statuses, &said.statuses, self.unsure)?;
         compare("responses with reason", &self.reasons, &said.reasons, self.unsure)?;
         let (counted, lines): (u64, u64) = (said.statuses.values().sum(), said.lines.values().sum());
-        if lines + said.dropped_lines != counted {
-            let detail = format!("{counted} requests were counted, {lines} lines read and {} dropped", said.dropped_lines);
+        let (all, read) = (counted + said.elsewhere, lines + said.lines_elsewhere);
+        if read + said.dropped_lines != all {
+            let detail = format!("{all} requests were counted, {read} lines read and {} dropped", said.dropped_lines);
             return broken(Oracle::Telemetry, detail);
         }
         for (status, lines) in &said.lines {
@@ -121,6 +126,8 @@ mod tests {
         assert!(seen().judge(&Said { lines: By::from([(200, 2)]), ..said() }).is_err());
         assert!(seen().judge(&Said { lines: By::from([(200, 2)]), dropped_lines: 1, ..said() }).is_ok());
         assert!(seen().judge(&Said { lines: By::from([(200, 3)]), ..said() }).is_err(), "of another status");
+        assert!(seen().judge(&Said { elsewhere: 2, lines_elsewhere: 1, dropped_lines: 1, ..said() }).is_ok());
+        assert!(seen().judge(&Said { elsewhere: 2, lines_elsewhere: 1, ..said() }).is_err());
         assert!(seen().judge(&Said { spans: 2, ..said() }).is_err());
         assert!(seen().judge(&Said { spans: 1, dropped_spans: 2, ..said() }).is_ok());
     }

@@ -247,3 +247,21 @@ fn what_is_written_is_served_within_its_bound_unless_the_source_cannot_be_read()
     published(&mut judge, 460_002, 2, &[(0, &[0]), (1, &[2])]).unwrap();
     assert!(judge.is_converged());
 }
+
+#[test]
+fn a_server_that_fails_its_checks_gets_no_request_while_another_is_well() {
+    let mut judge = judge();
+    judge.ill(1_000, 1, true);
+    judge.asked(4_000, 7, &ask(0, false));
+    judge.arrived(4_001, 1, 7, "s0.test").expect("it is not found out yet");
+    judge.asked(20_000, 8, &ask(0, false));
+    assert_eq!(oracle(judge.arrived(20_001, 1, 8, "s0.test")), Oracle::Legality);
+    judge.arrived(20_001, 0, 8, "s0.test").unwrap();
+    judge.runs(20_002, 0, false);
+    judge.asked(20_010, 9, &ask(0, false));
+    judge.arrived(20_011, 1, 9, "s0.test").expect("there is no other one");
+    judge.runs(20_020, 0, true);
+    judge.ill(20_020, 1, false);
+    judge.asked(40_000, 10, &ask(0, false));
+    judge.arrived(40_001, 1, 10, "s0.test").expect("it is well again");
+}

@@ -75,13 +75,26 @@ fn draw(draft: &mut Draft) {
     let settled = draft.plan.steps.iter().map(|step| step.at).max().unwrap_or(0).max(until);
     if source != Source::Swarm {
         // A last word on everything that may be contested.
-        let calm = settled + 600;
+        // Begun when all that is written key by key is written.
+        let calm = settled + 600.max(40 * longest_pause(draft) + 200);
         let units = (0..draft.plan.services).map(|service| Unit { service, servers: draft.desired[service].clone() }).collect();
         draft.write_all(calm, units, Manner::Whole);
     }
     draft.workload(settled.min(SPAN) + 1_500);
     draft.clients_of_gateways();
     draft.plan.quiet_at = settled + 2_500;
+}
+
+/// Between two keys of a torn write, in milliseconds.
+fn longest_pause(draft: &Draft) -> u64 {
+    let pauses = draft.plan.steps.iter().filter_map(|step| match &step.what {
+        What::Write(write) => match write.manner {
+            Manner::Torn { pause, .. } => Some(pause),
+            Manner::Whole => None,
+        },
+        _ => None,
+    });
+    pauses.max().unwrap_or(0)
 }
 
 // ---- a source of writes ----

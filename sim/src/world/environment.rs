@@ -66,6 +66,8 @@ impl World {
             Event::Health { server, manner } => {
                 self.environment.manners.lock().insert(*server, *manner);
                 let asked = self.plan.gateway.health_check || *manner == Manner::Lies;
+                let (now, ill) = (self.now(), self.plan.gateway.health_check && *manner == Manner::Ill);
+                self.each_source(|judge| judge.ill(now, *server, ill));
                 self.hinder(*server, Hindrance::Health, asked && *manner != Manner::Well);
                 if matches!(manner, Manner::Lies) {
                     self.closed_idle(*server);

@@ -91,6 +91,7 @@ impl Recorder {
                     let code = label("code").and_then(|code| code.parse().ok()).unwrap_or(0);
                     *said.statuses.entry(code).or_default() += count;
                 }
+                "traefik_entrypoint_requests_total" => said.elsewhere += count,
                 "fairlead_responses_total" if of_web && count > 0 => {
                     *said.reasons.entry(label("reason").unwrap_or_default()).or_default() += count;
                 }
@@ -99,7 +100,7 @@ impl Recorder {
                 _ => {}
             }
         }
-        said.lines = lines(&read.lines.text());
+        (said.lines, said.lines_elsewhere) = lines(&read.lines.text());
         Some(said)
     }
 }
@@ -111,17 +112,19 @@ fn sample(line: &str) -> Option<(&str, &str, u64)> {
     Some((name, labels, value.parse().ok()?))
 }
 
-/// Lines of the access log by status.
-fn lines(text: &str) -> By<u16> {
-    let mut by = By::new();
+/// Lines of the access log by status, and those of other entry points.
+fn lines(text: &str) -> (By<u16>, u64) {
+    let (mut by, mut elsewhere) = (By::new(), 0);
     for line in text.lines() {
         let fields: serde_json::Value = serde_json::from_str(line).unwrap_or_default();
         if fields["entryPointName"] == "web" {
             // A line that cannot be read counts under no status, and is missed there.
             *by.entry(fields["DownstreamStatus"].as_u64().unwrap_or(0) as u16).or_default() += 1;
+        } else {
+            elsewhere += 1;
         }
     }
-    by
+    (by, elsewhere)
 }
 
 impl World {

@@ -3,7 +3,7 @@
 use crate::rung::Rung;
 
 /// Planted bugs that are hunted in every verification: those whose hunt has been seen to end. `cargo planted hunt` alone hunts all.
-const HUNTED: [&str; 21] = [
+const HUNTED: [&str; 31] = [
     "withdrawn_stays",
     "post_retried",
     "half_revision",
@@ -25,6 +25,16 @@ const HUNTED: [&str; 21] = [
     "timeout_ignored",
     "sticky_forged_trusted",
     "length_trusted",
+    "expired_served",
+    "sni_fallback",
+    "rotation_ignored",
+    "metrics_miscounted",
+    "accept_stops",
+    "dns_cached_forever",
+    "actor_not_restarted",
+    "probe_never_recovers",
+    "resync_dropped",
+    "lists_mixed",
 ];
 
 /// Every rung; the slow ones smaller or left out when it has to be quick.
