@@ -128,9 +128,10 @@ impl FileProvider {
             if now.says_the_same(&self.seen) {
                 return Ok(false);
             }
-            // What follows a file that was cut short may be the first part of another text.
-            cut |= now.is_cut_from(&self.seen);
-            let patience = if cut { SETTLE_CUT } else { SETTLE };
+            // What follows a file that was cut short, and not just read too early, may be the first part of another text.
+            let is_cut = now.is_cut_from(&self.seen);
+            cut |= is_cut && !now.busy;
+            let patience = if cut || is_cut { SETTLE_CUT } else { SETTLE };
             match self.rests(&now, patience).await? {
                 Ok(()) => break,
                 Err(changed) => now = changed,

@@ -18,6 +18,9 @@ pub(super) const SCENARIO: Scenario = Scenario {
 /// Milliseconds in which things happen, at most.
 const SPAN: u64 = 9_000;
 
+/// Milliseconds between two keys of one write, at most. A write has fewer than thirty.
+const TORN: u64 = 20;
+
 /// Draws one fault that begins at a time and lasts a while.
 type Kind = fn(&mut Draft, u64, u64);
 
@@ -144,7 +147,7 @@ fn write(draft: &mut Draft, at: u64) {
 
 fn torn_write(draft: &mut Draft, at: u64, lasts: u64) {
     let (order, units) = (draft.chance.draw(), units(draft));
-    draft.write_all(at, units, Manner::Torn { order, pause: (lasts / 40).clamp(1, 100) });
+    draft.write_all(at, units, Manner::Torn { order, pause: (lasts / 40).clamp(1, TORN) });
 }
 
 fn store(draft: &mut Draft, at: u64, _: u64) {
