@@ -41,6 +41,7 @@ struct Failure {
 /// A process or a file was refused.
 pub fn shrink(plan: &Plan, options: &Options) -> anyhow::Result<ExitCode> {
     let runner = Runner::new(options.planted.clone())?;
+    let bare = options.planted.as_ref().map(|_| Runner::new(None)).transpose()?;
     let before: Value = serde_json::from_str(&plan.to_json()).context("a plan is JSON")?;
     let began = now();
     let Some(first) = runner.fails(&before, 0, MOST)? else {
@@ -50,19 +51,27 @@ pub fn shrink(plan: &Plan, options: &Options) -> anyhow::Result<ExitCode> {
     // A candidate that takes much longer than the whole plan has lost its way.
     let patience = (20 * began.elapsed()).clamp(LEAST, MOST);
     eprintln!("{}: {}", first.oracle, first.detail);
+    // A planted bug is to be what fails: without it the plan passes.
+    let blameless = |candidate: &Value, slot| match &bare {
+        Some(bare) => Ok(!bare.fails(candidate, slot, patience)?.is_some_and(|failure| failure.is_like(&first))),
+        None => anyhow::Ok(true),
+    };
     let alike = |candidates: &[Value]| -> anyhow::Result<Vec<bool>> {
         std::thread::scope(|scope| {
             let runs: Vec<_> = candidates
                 .iter()
                 .enumerate()
                 .map(|(slot, candidate)| {
-                    let runner = &runner;
-                    scope.spawn(move || runner.fails(candidate, slot, patience))
+                    let (runner, first, blameless) = (&runner, &first, &blameless);
+                    scope.spawn(move || {
+                        let fails = runner.fails(candidate, slot, patience)?.is_some_and(|failure| failure.is_like(first));
+                        anyhow::Ok(fails && blameless(candidate, slot)?)
+                    })
                 })
                 .collect();
             runs.into_iter()
                 .map(|run| match run.join() {
-                    Ok(failure) => Ok(failure?.is_some_and(|failure| failure.is_like(&first))),
+                    Ok(alike) => alike,
                     Err(_) => bail!("a try panicked"),
                 })
                 .collect()
@@ -251,7 +260,8 @@ struct Runner {
 
 impl Runner {
     fn new(planted: Option<String>) -> anyhow::Result<Self> {
-        let folder = std::env::temp_dir().join(format!("fairlead-shrink-{}", std::process::id()));
+        let kind = if planted.is_some() { "planted" } else { "bare" };
+        let folder = std::env::temp_dir().join(format!("fairlead-shrink-{kind}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         Ok(Self { exe: std::env::current_exe().context("where is this binary?")?, folder, planted })
     }

@@ -155,7 +155,9 @@ fn plainer(plan: &Value) -> Vec<Edit> {
         let plain = match value {
             Value::Bool(true) => vec![json!(false), Value::Null],
             Value::Number(number) if number.as_u64() == Some(0) => vec![Value::Null],
-            Value::Number(_) => vec![Value::Null, json!(0)],
+            // Where it may be absent, nothing at all is plainer than a zero, which is an extreme of its own.
+            Value::Number(_) if is_optional(plan, place) => vec![Value::Null],
+            Value::Number(_) => vec![json!(0)],
             Value::Array(pair) if is_range(place, pair) => vec![json!([0, 0])],
             // A variant with content, or a part of the plan that may be absent.
             Value::Object(_) => vec![Value::Null, json!("whole"), json!("none")],
@@ -189,7 +191,7 @@ fn numbers(plan: &Value, smaller: &dyn Fn(u64) -> Option<u64>) -> Vec<Edit> {
         }
         let smaller = |value: &Value| value.as_u64().and_then(smaller);
         let value = match value {
-            Value::Number(_) => smaller(value).map(Value::from),
+            Value::Number(_) => smaller(value).filter(|smaller| *smaller > 0 || !is_optional(plan, place)).map(Value::from),
             Value::Array(pair) if is_range(place, pair) => {
                 let both: Vec<_> = pair.iter().map(|end| smaller(end).map_or_else(|| end.clone(), Value::from)).collect();
                 (both != *pair).then_some(Value::Array(both))
@@ -205,10 +207,16 @@ fn is_range(place: &str, pair: &[Value]) -> bool {
     !INDEXED.contains(&last(place)) && matches!(pair, [low, high] if low.is_number() && high.as_u64() >= low.as_u64())
 }
 
-/// A name, or an index in a list of indices.
+/// A name, an index in a list of indices, or the index of what the world begins with.
 fn is_name(place: &str) -> bool {
     let of_list = place.rsplit('/').next().is_some_and(|part| part.parse::<usize>().is_ok());
-    NAMES.contains(&last(place)) || of_list && INDEXED.contains(&last(place))
+    let given = place.starts_with(GIVEN) && place.ends_with("/service");
+    given || NAMES.contains(&last(place)) || of_list && INDEXED.contains(&last(place))
+}
+
+/// Whether the value may be absent.
+fn is_optional(plan: &Value, place: &str) -> bool {
+    is_plan(&apply(plan, &[&Edit::Set { place: place.to_owned(), value: Value::Null }]))
 }
 
 /// Visits every value with its place; numbers of a range only as the range.
@@ -251,9 +259,25 @@ mod tests {
     }
 
     #[test]
+    fn what_may_be_absent_is_never_zero() {
+        let mut plan = crate::scenario::named("rolling_update").expect("a scenario").plan(1);
+        plan.servers[0].idle_close = Some(1);
+        let plan: Value = serde_json::from_str(&plan.to_json()).expect("plans are JSON");
+        let place = "/servers/0/idle_close";
+        let values = |edits: Vec<Edit>| {
+            let of_place = |edit| match edit {
+                Edit::Set { place: at, value } if at == place => Some(value),
+                _ => None,
+            };
+            edits.into_iter().filter_map(of_place).collect::<Vec<_>>()
+        };
+        assert_eq!(values(plainer(&plan)), [Value::Null]);
+        assert_eq!([values(halved(&plan)), values(lessened(&plan))].concat(), [Value::Null; 0]);
+    }
+
+    #[test]
     fn numbers_that_are_names_are_left_alone() {
-        let plan =
-            json!({"seed": 7, "network": {"latency": [100, 900], "short_io": 9}, "first": {"generation": 4, "servers": [1, 4]}});
+        let plan = json!({"seed": 7, "network": {"latency": [100, 900], "short_io": 9}, "first": {"generation": 4, "units": [{"service": 3, "servers": [1, 4]}]}});
         let places: Vec<_> = halved(&plan)
             .into_iter()
             .map(|edit| match edit {
