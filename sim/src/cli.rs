@@ -123,7 +123,11 @@ impl Arguments {
             ["replay", file] => {
                 let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
                 if rehearse::replays(&text) {
-                    return Ok(rehearse::main(&["--replay".to_owned(), file.to_owned()]));
+                    let path = |option: &str, file: &PathBuf| [option.to_owned(), file.display().to_string()];
+                    let mut args = path("--replay", &file.into()).to_vec();
+                    args.extend(self.trace.iter().flat_map(|file| path("--trace", file)));
+                    args.extend(self.pcap.iter().flat_map(|file| path("--pcap", file)));
+                    return Ok(rehearse::main(&args));
                 }
                 self.run(stored(file)?, Some(file.to_owned()))
             }

@@ -7,8 +7,9 @@ use super::{
     input,
     plan::{Assumed, KINDS, Plan, Texts},
     report::Report,
-    run::{self, Keep, Outcome},
+    run::{self, Outcome},
 };
+use crate::trace::Keep;
 use anyhow::{Context as _, bail};
 use std::{
     collections::BTreeSet,
@@ -86,7 +87,7 @@ impl Options {
             let mut value = || inline.or_else(|| rest.next()).with_context(|| format!("{name} needs a value"));
             let number = |text: &str| text.parse::<u64>().with_context(|| format!("{name} wants a number, and `{text}` is none"));
             let seconds = |text: &str| match text.trim_end_matches('s').parse::<f64>() {
-                Ok(n) if n >= 0.0 && n < 100_000.0 => Ok((n * 1000.0) as u64),
+                Ok(n) if (0.0..100_000.0).contains(&n) => Ok((n * 1000.0) as u64),
                 _ => bail!("{name} wants seconds, and `{text}` are none"),
             };
             let before = read.repeated.len();
@@ -177,7 +178,7 @@ impl Options {
             tracing_subscriber::fmt().with_env_filter(filter).without_time().with_writer(std::io::stderr).init();
         }
         let texts = plan.texts.clone();
-        let outcome = run::run(plan, Keep { trace: self.trace.is_some(), pcap: self.pcap.is_some() })?;
+        let outcome = run::run(plan, Keep { lines: self.trace.is_some(), packets: self.pcap.is_some(), marks: false })?;
         if let Some(file) = &self.trace {
             std::fs::write(file, &outcome.trace).with_context(|| format!("cannot write {}", file.display()))?;
         }

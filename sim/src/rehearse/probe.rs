@@ -258,8 +258,8 @@ fn reaches(blueprint: &Blueprint, probe: &Probe, method: &str, router: &Compiled
     }
 }
 
-fn with_request<'a, R>(
-    blueprint: &'a Blueprint,
+fn with_request<R>(
+    blueprint: &Blueprint,
     probe: &Probe,
     method: &str,
     with: impl FnOnce(fairlead_core::snapshot::EntryPointId, &Request<'_, VecFields>) -> R,

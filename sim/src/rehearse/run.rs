@@ -7,6 +7,7 @@ use super::{
     plan::Plan,
     world::{self, World},
 };
+use crate::trace::Keep;
 use madsim::runtime::Runtime;
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
@@ -37,13 +38,6 @@ pub struct Outcome {
     pub pcap: Vec<u8>,
 }
 
-/// What is to be kept of a run beside its outcome.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Keep {
-    pub trace: bool,
-    pub pcap: bool,
-}
-
 /// Runs a plan.
 ///
 /// # Errors
@@ -68,8 +62,8 @@ pub fn run(plan: Plan, keep: Keep) -> anyhow::Result<Outcome> {
         runtime.set_time_limit(LIMIT);
         let world: Mutex<Option<Arc<World>>> = Mutex::default();
         let played = panic::catch_unwind(AssertUnwindSafe(|| {
-            runtime.block_on(world::play(plan, keep.trace, |new| {
-                if keep.pcap {
+            runtime.block_on(world::play(plan, keep, |new| {
+                if keep.packets {
                     new.capture(CAPTURE);
                 }
                 *world.lock() = Some(new.clone());
@@ -82,7 +76,7 @@ pub fn run(plan: Plan, keep: Keep) -> anyhow::Result<Outcome> {
             outcome.virtual_ms = world.ended();
             outcome.hash = world.trace().hash();
             outcome.trace = world.trace().whole().unwrap_or_default().to_owned();
-            outcome.pcap = if keep.pcap { world.end_capture() } else { Vec::new() };
+            outcome.pcap = if keep.packets { world.end_capture() } else { Vec::new() };
         }
         (played.unwrap_or(Ok(())), outcome)
     };

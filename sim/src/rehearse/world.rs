@@ -86,16 +86,16 @@ pub struct Seen {
 ///
 /// # Errors
 /// The configuration is unusable.
-pub async fn play(plan: Plan, whole_trace: bool, look: impl FnOnce(&Arc<World>)) -> anyhow::Result<()> {
+pub async fn play(plan: Plan, keep: Keep, look: impl FnOnce(&Arc<World>)) -> anyhow::Result<()> {
     let blueprint = Blueprint::new(&plan.texts, &plan.assumed)?;
-    let world = World::new(plan, blueprint, whole_trace)?;
+    let world = World::new(plan, blueprint, keep)?;
     look(&world);
     world.run().await;
     Ok(())
 }
 
 impl World {
-    fn new(plan: Plan, blueprint: Blueprint, whole_trace: bool) -> anyhow::Result<Arc<Self>> {
+    fn new(plan: Plan, blueprint: Blueprint, keep: Keep) -> anyhow::Result<Arc<Self>> {
         let net = Net::start(Config::default());
         net.default_link(|link| link.latency = Duration::from_micros(plan.latency.0)..Duration::from_micros(plan.latency.1 + 1));
         let mut owners: BTreeMap<IpAddr, NodeHandle> = BTreeMap::new();
@@ -157,7 +157,7 @@ impl World {
             material,
             shared: OnceLock::new(),
             seen: Mutex::default(),
-            trace: Mutex::new(Trace::new(Keep { lines: whole_trace, ..Keep::default() })),
+            trace: Mutex::new(Trace::new(keep)),
             net,
             plan,
             blueprint,

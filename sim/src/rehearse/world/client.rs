@@ -89,7 +89,7 @@ fn ask(world: &Arc<World>, index: usize, n: u64, why: Why, kept: Kept) -> JoinHa
     let posts = probe.methods.iter().any(|method| method == "POST");
     let others: Vec<&String> = probe.methods.iter().filter(|method| *method != "POST").collect();
     let method = match (posts && why != Why::Long, others.first()) {
-        (true, Some(_)) if drawn % 4 == 0 => "POST",
+        (true, Some(_)) if drawn.is_multiple_of(4) => "POST",
         (_, Some(other)) => other.as_str(),
         (_, None) => "POST",
     };
@@ -99,7 +99,7 @@ fn ask(world: &Arc<World>, index: usize, n: u64, why: Why, kept: Kept) -> JoinHa
         Client::Crowd => crowd((drawn >> 8) as u8 % CROWD),
         Client::At(ip) => ip,
     };
-    let keeps = (drawn >> 16) % 2 == 0;
+    let keeps = (drawn >> 16).is_multiple_of(2);
     let node = &world.clients[&client];
     let world = world.clone();
     node.spawn(async move {
