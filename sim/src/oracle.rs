@@ -187,18 +187,18 @@ impl Judge {
         // Found out after so long, and asked no more while another one is well. One that was given to the service since then is believed to
         // be well until it was asked.
         let began = request.began;
-        let known_since = it.ill_since.max(it.published_since).filter(|_| it.ill_since.is_some());
-        if let Some(since) = known_since.filter(|since| since + PROBED < began) {
+        let known = |it: &Server| it.ill_since.is_some_and(|since| since.max(it.published_since.unwrap_or(0)) + PROBED < began);
+        if self.servers.iter().any(|other| other.service == it.service && known(other)) {
             self.counts.judges(now, Oracle::Legality);
+        }
+        if known(it) {
             let others = self.services[it.service].published.iter().flatten().filter(|other| **other != server);
             let well = |other: &&usize| {
                 let other = &self.servers[**other];
                 other.steady_since(began, self.settle) && other.published_since.is_some_and(|since| since + PROBED < began)
             };
             if let Some(other) = others.copied().find(|other| well(&other)) {
-                let detail = format!(
-                    "server {server} fails its checks since {since}, server {other} is well, and the one got request {id}"
-                );
+                let detail = format!("server {server} fails its checks, server {other} is well, and the one got request {id}");
                 return broken(Oracle::Legality, detail);
             }
         }
