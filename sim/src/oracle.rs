@@ -60,6 +60,8 @@ pub struct Judge {
     settle: u64,
     bounds: source::Bounds,
     requests: BTreeMap<u64, Request>,
+    /// The requests that have not ended, and when each began.
+    open: BTreeMap<u64, u64>,
     number: u64,
     /// Services of transactions over more than one, by their generations.
     joint: BTreeMap<u64, Vec<usize>>,
@@ -117,7 +119,6 @@ struct Request {
     /// The generation of the state that was in force then.
     in_force: Option<u64>,
     arrivals: u32,
-    ended: bool,
 }
 
 impl Judge {
@@ -143,6 +144,7 @@ impl Judge {
             settle: if plan.gateway.health_check { PROBED } else { 0 },
             bounds: source::Bounds::of(plan.gateway.source, refresh, plan.gateway.torn_reads > 0),
             requests: BTreeMap::new(),
+            open: BTreeMap::new(),
             number: 0,
             joint: BTreeMap::new(),
             source: source::Health::default(),
@@ -164,9 +166,9 @@ impl Judge {
             published: service.published.clone(),
             in_force: service.in_force,
             arrivals: 0,
-            ended: false,
         };
         self.requests.insert(id, request);
+        self.open.insert(id, now);
     }
 
     /// A server read a request's head.
@@ -235,9 +237,7 @@ impl Judge {
     /// What a client lost to the end of its gateway.
     pub fn excuse(&mut self, id: u64) {
         self.counts.excused += 1;
-        if let Some(request) = self.requests.get_mut(&id) {
-            request.ended = true;
-        }
+        self.open.remove(&id);
     }
 
     /// A client got a whole response.
@@ -245,13 +245,10 @@ impl Judge {
         self.counts.answered += 1;
         self.counts.judges(now, Oracle::Answer);
         self.counts.judges(now, Oracle::CrossTalk);
-        let service = match self.requests.get_mut(&id) {
-            Some(request) if !request.ended => {
-                request.ended = true;
-                request.service
-            }
-            _ => return broken(Oracle::Answer, format!("request {id} was answered and had ended before")),
-        };
+        if self.open.remove(&id).is_none() {
+            return broken(Oracle::Answer, format!("request {id} was answered and had ended before"));
+        }
+        let service = self.requests[&id].service;
         match &answer.reason {
             Some(reason) => self.invented(id, answer.status, reason),
             None if answer.status != 200 => {
@@ -266,9 +263,9 @@ impl Judge {
 
     /// A client's request ended without a whole response. `server`: the one whose response had begun.
     pub fn cut_off(&mut self, now: u64, id: u64, server: Option<usize>, how: &str) -> Verdict {
-        let Some(request) = self.requests.get_mut(&id) else { return Ok(()) };
-        request.ended = true;
-        let began = request.began;
+        self.open.remove(&id);
+        let Some(Request { began, .. }) = self.requests.get(&id) else { return Ok(()) };
+        let began = *began;
         self.counts.judges(now, Oracle::Answer);
         match server.and_then(|server| self.servers.get(server)) {
             // Its bytes were on their way to the client; the gateway cannot take them back.
@@ -283,14 +280,12 @@ impl Judge {
     /// A client left on purpose.
     pub fn left(&mut self, id: u64) {
         self.counts.aborted += 1;
-        if let Some(request) = self.requests.get_mut(&id) {
-            request.ended = true;
-        }
+        self.open.remove(&id);
     }
 
     /// Requests that have not ended.
     pub fn open(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.requests.iter().filter(|(_, r)| !r.ended).map(|(id, r)| (*id, r.began))
+        self.open.iter().map(|(id, began)| (*id, *began))
     }
 
     fn echoed(&self, id: u64, service: usize, answer: &Answer) -> Verdict {

@@ -152,8 +152,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_write_vectored(self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        let joined: Vec<u8> = bufs.iter().flat_map(|b| b.iter().copied()).collect();
-        self.poll_write(cx, &joined)
+        self.poll_write(cx, &bufs.iter().map(|buffer| &**buffer).collect::<Vec<&[u8]>>().concat())
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -71,7 +71,7 @@ pub(super) struct Configs {
     entry_points: [EntryPointSpec; 2],
     written: BTreeMap<Identity, Unit>,
     off: BTreeSet<Provider>,
-    /// Each unit as it was read when it was written; what is not written anew is not read anew, as with files and labels.
+    /// Each unit as it was read first; what is not written anew is not read anew, as with files and labels.
     read: BTreeMap<Identity, RawDynamic>,
     inputs: BTreeMap<String, RawDynamic>,
     served: Served,
@@ -184,9 +184,7 @@ impl Machine for Configs {
 
 impl Configs {
     fn write(&mut self, at: Identity, unit: Unit) {
-        if at.provider != Provider::Etcd {
-            self.read.insert(at, unit::read(&[(at, &unit)]));
-        }
+        self.read.remove(&at);
         self.written.insert(at, unit);
     }
 
@@ -219,6 +217,9 @@ impl Configs {
 
     fn publish(&mut self, twice: bool, judge: &mut Judge) -> Verdict {
         let declared = self.declared();
+        for (at, unit) in self.written.iter().filter(|(at, _)| at.provider != Provider::Etcd) {
+            self.read.entry(*at).or_insert_with(|| unit::read(&[(*at, unit)]));
+        }
         let inputs = self.gather(false);
         let (config, rejections) = resolve(&inputs, &self.static_, Some(&self.config));
         if twice {

@@ -47,6 +47,8 @@ pub struct Discovery {
     /// The gateway began to look.
     began: u64,
     requests: BTreeMap<u64, Request>,
+    /// The requests that have not ended, and when each began.
+    open: BTreeMap<u64, u64>,
     number: u64,
     pub counts: Counts,
 }
@@ -88,7 +90,6 @@ struct Request {
     post: bool,
     shown: Option<BTreeSet<usize>>,
     arrivals: u32,
-    ended: bool,
 }
 
 impl Discovery {
@@ -106,6 +107,7 @@ impl Discovery {
             empty: false,
             began: 0,
             requests: BTreeMap::new(),
+            open: BTreeMap::new(),
             number: 0,
             counts: Counts::default(),
         }
@@ -374,7 +376,8 @@ impl Discovery {
     pub fn asked(&mut self, now: u64, id: u64, ask: &Ask) {
         self.counts.asked += 1;
         let shown = self.hosts[ask.service].shown.as_ref().map(|shown| shown.keys().copied().collect());
-        self.requests.insert(id, Request { began: now, host: ask.service, post: ask.post, shown, arrivals: 0, ended: false });
+        self.requests.insert(id, Request { began: now, host: ask.service, post: ask.post, shown, arrivals: 0 });
+        self.open.insert(id, now);
     }
 
     /// A task read a request's head.
@@ -449,9 +452,8 @@ impl Discovery {
     pub fn answered(&mut self, now: u64, id: u64, answer: &Answer) -> Verdict {
         self.counts.answered += 1;
         [Oracle::Answer, Oracle::CrossTalk].into_iter().for_each(|oracle| self.counts.judges(now, oracle));
-        match self.requests.get_mut(&id) {
-            Some(request) if !request.ended => request.ended = true,
-            _ => return broken(Oracle::Answer, format!("request {id} was answered and had ended before")),
+        if self.open.remove(&id).is_none() {
+            return broken(Oracle::Answer, format!("request {id} was answered and had ended before"));
         }
         match &answer.reason {
             Some(reason) => {
@@ -473,9 +475,9 @@ impl Discovery {
 
     /// A client's request ended without a whole response.
     pub fn cut_off(&mut self, now: u64, id: u64, task: Option<usize>, how: &str) -> Verdict {
-        let Some(request) = self.requests.get_mut(&id) else { return Ok(()) };
-        request.ended = true;
-        let began = request.began;
+        self.open.remove(&id);
+        let Some(Request { began, .. }) = self.requests.get(&id) else { return Ok(()) };
+        let began = *began;
         self.counts.judges(now, Oracle::Answer);
         let told = format!("got no whole response: {how}");
         match task.and_then(|task| self.tasks.get(&task)) {
@@ -488,22 +490,18 @@ impl Discovery {
     /// What a client lost to the end of its gateway.
     pub fn excuse(&mut self, id: u64) {
         self.counts.excused += 1;
-        if let Some(request) = self.requests.get_mut(&id) {
-            request.ended = true;
-        }
+        self.open.remove(&id);
     }
 
     /// A client left on purpose.
     pub fn left(&mut self, id: u64) {
         self.counts.aborted += 1;
-        if let Some(request) = self.requests.get_mut(&id) {
-            request.ended = true;
-        }
+        self.open.remove(&id);
     }
 
     /// Requests that have not ended.
     pub fn open(&self) -> impl Iterator<Item = (u64, u64)> {
-        self.requests.iter().filter(|(_, r)| !r.ended).map(|(id, r)| (*id, r.began))
+        self.open.iter().map(|(id, began)| (*id, *began))
     }
 
     /// A response of the gateway's own making, or none: when may it be?

@@ -1,8 +1,14 @@
 //! The orchestrator: makes tasks until there are as many as operators want, and ends what is too much.
 
-use super::{Cluster, Desired, State, model::Task};
+use super::{
+    Cluster, Desired, State,
+    model::{Service, Task},
+};
 use crate::swarm::json::identity;
-use std::sync::Arc;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Ended tasks that are kept for each slot.
 const HISTORY: usize = 2;
@@ -10,14 +16,10 @@ const HISTORY: usize = 2;
 impl Cluster {
     /// Brings every service to its count.
     pub(super) fn orchestrate(&mut self, now: u64) {
-        let ids: Vec<_> = self.view.services.keys().cloned().collect();
-        for id in ids {
+        for id in self.unsettled() {
             let service = self.view.services[&id].clone();
             self.leave_lost_nodes(now, &id);
-            let slots = match service.replicas {
-                Some(count) => (1..=count as u64).collect::<Vec<_>>(),
-                None => self.nodes().map(|node| node as u64).collect(),
-            };
+            let slots = self.slots(&service);
             let stray: Vec<_> =
                 self.of(&id).filter(|task| task.is_wanted() && !slots.contains(&task.slot)).map(|t| t.id.clone()).collect();
             stray.into_iter().for_each(|task| self.want(now, &task, Desired::Remove));
@@ -34,14 +36,38 @@ impl Cluster {
         }
     }
 
+    /// The services that something is to be done for: nearly always none, which has to be seen cheaply.
+    fn unsettled(&self) -> Vec<String> {
+        let mut tasks = BTreeMap::<&str, Vec<&Task>>::new();
+        for task in self.view.tasks.values() {
+            tasks.entry(&task.service).or_default().push(task);
+        }
+        let is_settled = |(id, service): &(&String, &Arc<Service>)| {
+            let (tasks, slots) = (tasks.get(id.as_str()).map_or(&[][..], Vec::as_slice), self.slots(service));
+            let wanted: BTreeSet<u64> = tasks.iter().filter(|task| task.is_wanted()).map(|task| task.slot).collect();
+            !tasks.iter().any(|task| self.is_lost(task))
+                && wanted.is_subset(&slots)
+                && slots.iter().all(|slot| wanted.contains(slot) || self.is_updating(id, *slot))
+        };
+        self.view.services.iter().filter(|service| !is_settled(service)).map(|(id, _)| id.clone()).collect()
+    }
+
+    fn slots(&self, service: &Service) -> BTreeSet<u64> {
+        match service.replicas {
+            Some(count) => (1..=count as u64).collect(),
+            None => self.nodes().map(|node| node as u64).collect(),
+        }
+    }
+
     /// Tasks on nodes that are drained or down are to end; so are tasks that failed.
     fn leave_lost_nodes(&mut self, now: u64, service: &str) {
-        let lost = |task: &&Arc<Task>| {
-            let node = task.node.map(|node| &self.view.nodes[node]);
-            task.desired <= Desired::Running && (task.is_over() || node.is_some_and(|node| node.drained || !node.ready))
-        };
-        let lost: Vec<_> = self.of(service).filter(lost).map(|task| task.id.clone()).collect();
+        let lost: Vec<_> = self.of(service).filter(|task| self.is_lost(task)).map(|task| task.id.clone()).collect();
         lost.into_iter().for_each(|task| self.want(now, &task, Desired::Shutdown));
+    }
+
+    fn is_lost(&self, task: &Task) -> bool {
+        let node = task.node.map(|node| &self.view.nodes[node]);
+        task.desired <= Desired::Running && (task.is_over() || node.is_some_and(|node| node.drained || !node.ready))
     }
 
     /// A task in this slot, to be started at `due`, or once somebody says so.
@@ -104,7 +130,7 @@ impl Cluster {
     /// Forgets tasks that have ended: those that are to go, and the older ones of each slot.
     pub(super) fn reap(&mut self) {
         let over = |task: &&Arc<Task>| task.is_over();
-        let mut by_slot = std::collections::BTreeMap::<_, Vec<_>>::new();
+        let mut by_slot = BTreeMap::<_, Vec<_>>::new();
         for task in self.view.tasks.values().filter(over) {
             by_slot.entry((task.service.clone(), task.slot)).or_default().push((
                 task.created,

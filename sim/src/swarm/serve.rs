@@ -83,9 +83,10 @@ impl Swarm {
         self.0.cluster.lock().step(now)
     }
 
-    /// What is true now.
-    pub fn view(&self) -> View {
-        self.0.cluster.lock().view().clone()
+    /// What is true now, if it is not what it was at this index.
+    pub fn view_since(&self, index: u64) -> Option<View> {
+        let cluster = self.0.cluster.lock();
+        Some(cluster.view()).filter(|view| view.index != index).cloned()
     }
 
     /// A task's process has ended.

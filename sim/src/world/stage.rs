@@ -154,13 +154,16 @@ impl World {
         for action in stage.swarm.step() {
             self.act(&action);
         }
-        let view = stage.swarm.view();
-        let is_new = std::mem::replace(&mut stage.tasks.lock().told, view.index) != view.index;
+        let told = stage.tasks.lock().told;
+        let news = stage.swarm.view_since(told);
+        if let Some(view) = &news {
+            stage.tasks.lock().told = view.index;
+        }
         let excepted: &[usize] = if self.healed.load(Ordering::Relaxed) { &self.plan.broken.members } else { &[] };
         let well = stage.swarm.is_well(excepted);
         self.each_swarm(|judge| {
             judge.managers(now, well);
-            if is_new {
+            if let Some(view) = &news {
                 judge.emptied(view.services.is_empty());
                 judge.truth(now, view.routes());
             }
