@@ -54,8 +54,8 @@ pub(super) struct Host {
 }
 
 enum Event {
-    /// A packet sent by this host reaches the end of its wire.
-    Arrive(HostId, Packet),
+    /// A packet sent by this host reaches the end of its wire. Boxed, since the queue moves its events about.
+    Arrive(HostId, Box<Packet>),
     Timer(SockId),
 }
 
@@ -247,7 +247,7 @@ impl World {
             };
             self.stats.events += 1;
             match event {
-                Event::Arrive(from, packet) => self.arrive(now, from, packet),
+                Event::Arrive(from, packet) => self.arrive(now, from, *packet),
                 Event::Timer(id) => self.on_timer(id),
             }
         }

@@ -14,13 +14,13 @@ impl World {
         let host = &self.hosts[&from];
         let (src, dst) = (packet.src().ip(), packet.dst().ip());
         if dst.is_loopback() || host.addrs.contains(&dst) {
-            return self.push(now + LOOPBACK, Event::Arrive(from, packet));
+            return self.push(now + LOOPBACK, Event::Arrive(from, Box::new(packet)));
         }
         let speaks = host.up && host.addrs.contains(&src);
         let Some(to) = self.owner.get(&dst).copied().filter(|_| speaks) else {
             self.stats.unroutable += 1;
             if let (true, Some(wait), Some(told)) = (speaks, host.cfg.neighbour_timeout, packet.unreachable(false)) {
-                self.push(now + wait, Event::Arrive(from, told));
+                self.push(now + wait, Event::Arrive(from, Box::new(told)));
             }
             return;
         };
@@ -44,7 +44,7 @@ impl World {
             if verdict == Verdict::Reject {
                 self.stats.lost += 1;
                 if let Some(told) = packet.unreachable(false) {
-                    self.push(at, Event::Arrive(from, told));
+                    self.push(at, Event::Arrive(from, Box::new(told)));
                 }
                 return;
             }
@@ -53,7 +53,7 @@ impl World {
                 at = at.max(*last);
                 *last = at;
             }
-            self.push(at, Event::Arrive(from, packet.clone()));
+            self.push(at, Event::Arrive(from, Box::new(packet.clone())));
         }
     }
 
