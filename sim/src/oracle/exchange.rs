@@ -27,6 +27,7 @@ mod tests;
 use super::{Answer, Counts, Oracle, Verdict, Violation, broken, wire::Head};
 use crate::plan::{
     Ask, Plan, Server,
+    swarm::{App, Language},
     traffic::{Act, Cookie, Quirk},
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -80,6 +81,10 @@ pub struct Judge {
     services: usize,
     /// Nothing happens but traffic.
     calm: bool,
+    /// Addresses pass from one server to another.
+    inherited: bool,
+    /// Services whose clients are not bound, whatever the others are.
+    loose: BTreeSet<usize>,
     requests: BTreeMap<u64, Request>,
     /// Those that still matter when nothing happens to them.
     open: BTreeSet<u64>,
@@ -122,6 +127,8 @@ impl Judge {
             servers: plan.servers.clone(),
             services: plan.services,
             calm: plan.steps.is_empty() && plan.swarm.is_none() && plan.gateway.count == 1,
+            inherited: plan.swarm.is_some(),
+            loose: plan.swarm.iter().flat_map(|swarm| &swarm.apps).filter_map(loose).collect(),
             requests: BTreeMap::new(),
             open: BTreeSet::new(),
             failures: vec![0; plan.servers.len()],
@@ -352,11 +359,14 @@ impl Judge {
     /// A server's response.
     fn given(&self, id: u64, answer: &Answer) -> Result<Fate, Violation> {
         let request = &self.requests[&id];
-        let Some(visit) = request.visits.last().filter(|visit| Some(visit.server) == answer.server) else {
-            let last = request.visits.last().map(|visit| visit.server);
+        // What a network swallowed is repeated by kernels: an attempt that was given up may come to its server after the one that
+        // was answered.
+        let seen = if self.calm { request.visits.len().saturating_sub(1) } else { 0 };
+        let Some(visit) = request.visits[seen..].iter().rfind(|visit| Some(visit.server) == answer.server) else {
+            let visited: Vec<_> = request.visits.iter().map(|visit| visit.server).collect();
             return broken(
                 Oracle::CrossTalk,
-                format!("request {id} was last at server {last:?} and answered by {:?}", answer.server),
+                format!("request {id} was at servers {visited:?} and answered by {:?}", answer.server),
             );
         };
         if answer.echo != Some(id) {
@@ -421,16 +431,33 @@ impl Judge {
         others.peek().is_none() || spent >= RESERVE || others.any(|index| self.failures[index] >= EJECTED)
     }
 
+    /// Whether a request was at this server.
+    pub fn has_visited(&self, id: u64, server: usize) -> bool {
+        self.requests.get(&id).is_some_and(|request| request.visits.iter().any(|visit| visit.server == server))
+    }
+
+    /// Whether a request brings a cookie.
+    pub fn is_bound(&self, id: u64) -> bool {
+        self.requests.get(&id).is_some_and(|request| request.caller.cookie.is_some())
+    }
+
+    /// The server that a request's cookie leads to, as far as is known; where servers come and go, that depends on them.
+    pub fn leads_to(&self, id: u64) -> Option<usize> {
+        let request = self.requests.get(&id).filter(|request| !self.calm && request.ask.cookie == Cookie::Kept)?;
+        self.cookies.get(request.ask.service)?.get(request.caller.cookie.as_ref()?).copied()
+    }
+
     /// A cookie leads to its server; what nobody gave is as good as none.
     fn sticks(&mut self, now: u64, id: u64, answer: &Answer) -> Verdict {
         let request = &self.requests[&id];
         let (service, Some(server)) = (request.ask.service, answer.server) else { return Ok(()) };
-        if service >= self.services || !self.calm {
+        if service >= self.services || self.loose.contains(&service) {
             return Ok(());
         }
         if let Some(value) = &answer.set_cookie {
-            let known = *self.cookies[service].entry(value.clone()).or_insert(server);
-            if known != server {
+            let known = self.cookies[service].insert(value.clone(), server).unwrap_or(server);
+            // The value is its address's, which another task may have by now.
+            if known != server && !self.inherited {
                 return broken(
                     Oracle::Sticky,
                     format!("the cookie {value} leads to server {known}, and server {server} gave it"),
@@ -438,14 +465,16 @@ impl Judge {
             }
         }
         let Some(brought) = &request.caller.cookie else { return Ok(()) };
-        self.counts.judges(now, Oracle::Sticky);
+        if self.calm || request.ask.cookie == Cookie::Forged {
+            self.counts.judges(now, Oracle::Sticky);
+        }
         if request.ask.cookie == Cookie::Forged {
             return match answer.set_cookie {
                 Some(_) => Ok(()),
                 None => broken(Oracle::Sticky, format!("request {id} brought {brought}, which nobody gave, and it was believed")),
             };
         }
-        let Some(bound) = self.cookies[service].get(brought) else { return Ok(()) };
+        let Some(bound) = self.cookies[service].get(brought).filter(|_| self.calm) else { return Ok(()) };
         // One that failed is left for another, and may be ejected.
         let failed = request.visits.iter().any(|visit| visit.fails && visit.server == *bound) || self.failures[*bound] >= EJECTED;
         if server != *bound && !failed {
@@ -480,6 +509,11 @@ impl Request {
     fn visit(&mut self, server: usize) -> Option<&mut Visit> {
         self.visits.iter_mut().rev().find(|visit| visit.server == server)
     }
+}
+
+/// The host of an app whose labels cannot say that its clients are to be bound.
+fn loose(app: &App) -> Option<usize> {
+    app.host.filter(|_| app.language == Language::Interlock)
 }
 
 /// A field of a response that belongs to the connection between gateway and server.

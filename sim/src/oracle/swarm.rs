@@ -487,6 +487,20 @@ impl Discovery {
         }
     }
 
+    /// Whether a request that began then would have been served by this task, had it been asked.
+    pub fn is_sound(&self, began: u64, task: usize) -> bool {
+        self.blind.is_empty()
+            && self.tasks.get(&task).is_some_and(|it| {
+                let spoilt = |at: u64| at + super::SPOILT >= began;
+                !it.was_cut && !it.closed_at.is_some_and(spoilt) && it.serving_since.is_some_and(|since| !spoilt(since))
+            })
+    }
+
+    /// The task of this identity.
+    pub fn task_of(&self, id: &str) -> Option<usize> {
+        self.ids.get(id).copied()
+    }
+
     /// What a client lost to the end of its gateway.
     pub fn excuse(&mut self, id: u64) {
         self.counts.excused += 1;

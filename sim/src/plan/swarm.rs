@@ -22,6 +22,9 @@ pub struct Swarm {
     pub restart: u64,
     /// Milliseconds that a follower's events lag behind.
     pub lag: u64,
+    /// Services bind clients to tasks by a cookie.
+    #[serde(default)]
+    pub sticky: bool,
     pub apps: Vec<App>,
 }
 

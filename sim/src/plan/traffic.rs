@@ -90,6 +90,9 @@ pub enum Act {
     WebSocket { messages: u32, bytes: u64, pause: u64 },
 }
 
+/// The cookie that binds a client to a server.
+pub const COOKIE: &str = "bound";
+
 /// The cookie that a request brings.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

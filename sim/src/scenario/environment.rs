@@ -63,7 +63,10 @@ fn draw(draft: &mut Draft) {
         draft.write(at, service, Some(servers));
     }
     let until = draft.environment(span);
-    draft.workload(span.max(until.min(2 * span)) + 3_000);
+    let end = span.max(until.min(2 * span)) + 3_000;
+    draft.workload(end);
+    draft.cookies();
+    draft.slow_readers(end);
     if source == Source::File && draft.plan.gateway.torn_reads == 0 {
         draft.certificates(span.max(until));
     }

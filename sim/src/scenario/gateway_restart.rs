@@ -38,6 +38,7 @@ fn draw(draft: &mut Draft) {
         at = back + draft.chance.within(1, pace);
     }
     draft.workload(at + 1_500);
+    draft.cookies();
     draft.clients_of_gateways();
 }
 

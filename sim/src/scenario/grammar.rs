@@ -71,6 +71,49 @@ impl Draft {
     }
 }
 
+impl Draft {
+    /// In some seeds services bind clients to servers by a cookie, and most of the requests that are drawn by now bring theirs.
+    pub(super) fn cookies(&mut self) {
+        let chance = &mut Chance::new(self.plan.seed, "cookies");
+        if !chance.percent(40) {
+            return;
+        }
+        self.plan.gateway.sticky = true;
+        self.plan.swarm.iter_mut().for_each(|swarm| swarm.sticky = true);
+        for ask in self.plan.clients.iter_mut().flat_map(|client| &mut client.asks) {
+            ask.cookie = cookie(chance);
+        }
+    }
+
+    /// In some seeds servers write byte by byte, and there are clients that read slowly, so that it is seen what is held between them.
+    pub(super) fn slow_readers(&mut self, end: u64) {
+        let chance = &mut Chance::new(self.plan.seed, "slow readers");
+        if !chance.percent(35) {
+            return;
+        }
+        for server in &mut self.plan.servers {
+            server.habits = Some(Vec::new());
+            if chance.percent(50) {
+                server.body = chance.magnitude(500_000, 3_000_000);
+            }
+        }
+        for _ in 0..chance.count(1, 3) {
+            let (start, mean, slow) = (chance.within(0, 500), chance.magnitude(50, 2_000), chance.within(10, 90));
+            let (mut asks, mut at) = (Vec::new(), start);
+            while at < end && asks.len() < 40 {
+                let pause = chance.within(1, 2 * mean);
+                at += pause + 5;
+                let mut ask = Ask { pause, service: chance.count(0, self.plan.services - 1), keep: true, ..Ask::default() };
+                if chance.percent(slow) {
+                    act(chance, 0, &mut ask);
+                }
+                asks.push(ask);
+            }
+            self.plan.clients.push(Client { start, asks, conduct: Conduct::Pipelined { depth: 1 }, ..Client::default() });
+        }
+    }
+}
+
 /// What clients of a seed have in common.
 struct Customers {
     services: usize,
@@ -123,17 +166,21 @@ impl Customers {
             ..Ask::default()
         };
         if self.sticky {
-            ask.cookie = match chance.count(0, 9) {
-                0..=1 => Cookie::None,
-                2 => Cookie::Forged,
-                _ => Cookie::Kept,
-            };
+            ask.cookie = cookie(chance);
         }
         if !acts.is_empty() && chance.percent(self.acting) {
             let kind = chance.pick(acts);
             act(chance, kind, &mut ask);
         }
         ask
+    }
+}
+
+fn cookie(chance: &mut Chance) -> Cookie {
+    match chance.count(0, 9) {
+        0..=1 => Cookie::None,
+        2 => Cookie::Forged,
+        _ => Cookie::Kept,
     }
 }
 

@@ -48,6 +48,8 @@ fn draw(draft: &mut Draft) {
         draft.write(at, service, Some(servers));
     }
     draft.workload(span + 3_000);
+    draft.cookies();
+    draft.slow_readers(span + 3_000);
 }
 
 fn cut(draft: &mut Draft, other: Node, at: u64, lasts: u64) {

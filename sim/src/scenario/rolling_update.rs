@@ -41,6 +41,7 @@ fn draw(draft: &mut Draft) {
         }
     }
     draft.workload(at + 1_000);
+    draft.cookies();
 }
 
 /// The new server runs and is announced before the old one is withdrawn, and then told to end.

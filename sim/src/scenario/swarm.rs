@@ -25,6 +25,7 @@ impl Draft {
             stage: (slow / 4, slow),
             restart: chance.magnitude(50, 5_000),
             lag: chance.magnitude(1, 500),
+            sticky: false,
             apps: Vec::new(),
         };
         self.plan.swarm = Some(swarm);

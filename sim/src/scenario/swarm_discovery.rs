@@ -38,6 +38,7 @@ fn draw(draft: &mut Draft) {
     }
     let until = faults(draft, at).max(at);
     draft.workload(until + 4_000);
+    draft.cookies();
     draft.plan.quiet_at = until + 2_000;
 }
 

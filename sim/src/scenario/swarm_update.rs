@@ -42,6 +42,7 @@ fn draw(draft: &mut Draft) {
         at += draft.chance.within(1, pace);
     }
     draft.workload(at + 4_000);
+    draft.cookies();
     draft.plan.quiet_at = at + 3_000;
 }
 

@@ -84,6 +84,7 @@ fn draw(draft: &mut Draft) {
         draft.write_all(calm, units, Manner::Whole);
     }
     draft.workload(settled.min(SPAN) + 1_500);
+    draft.cookies();
     draft.clients_of_gateways();
     draft.plan.quiet_at = settled + 2_500;
 }

@@ -4,7 +4,10 @@ use super::{
     View,
     model::{Node, Service, Task},
 };
-use crate::{chance::mix, plan::swarm::Language};
+use crate::{
+    chance::mix,
+    plan::{swarm::Language, traffic::COOKIE},
+};
 use serde_json::{Map, Value, json};
 use std::{
     net::Ipv4Addr,
@@ -39,11 +42,40 @@ fn node_id(node: usize) -> String {
 /// Of objects, what lists give. `zero` is when the world began.
 pub(super) struct Words {
     pub zero: SystemTime,
+    /// Services bind clients to tasks by a cookie.
+    pub sticky: bool,
 }
 
 impl Words {
     pub(super) fn services(&self, view: &View) -> Value {
         view.services.values().map(|service| self.service(service)).collect()
+    }
+
+    fn labels(&self, service: &Service) -> Value {
+        let Some(host) = service.host else {
+            return json!({"com.example.team": "nobody's concern", "traefik.enable": "false"});
+        };
+        let name = format!("s{host}");
+        match service.language {
+            Language::Traefik => {
+                let balancer = format!("traefik.http.services.{name}.loadbalancer");
+                let mut labels = json!({
+                    "traefik.enable": "true",
+                    format!("traefik.http.routers.{name}.rule"): format!("Host(`{name}.test`)"),
+                    format!("{balancer}.server.port"): PORT.to_string(),
+                });
+                if self.sticky {
+                    labels[format!("{balancer}.sticky.cookie.name")] = COOKIE.into();
+                }
+                labels
+            }
+            // Its cookie is one that the application sets.
+            Language::Interlock => json!({
+                "com.docker.lb.hosts": format!("{name}.test"),
+                "com.docker.lb.port": PORT.to_string(),
+                "com.docker.lb.network": format!("net{}", service.network),
+            }),
+        }
     }
 
     pub(super) fn service(&self, service: &Service) -> Value {
@@ -54,7 +86,7 @@ impl Words {
         let network = network_id(service.network);
         let spec = json!({
             "Name": format!("app{}", service.app),
-            "Labels": labels(service),
+            "Labels": self.labels(service),
             "TaskTemplate": {
                 "ContainerSpec": {"Image": format!("app:{}", service.template.number), "Isolation": "default"},
                 "Networks": [{"Target": network, "Aliases": [format!("app{}", service.app)]}],
@@ -181,23 +213,6 @@ pub fn container_id(gateway: usize) -> String {
 /// Where a gateway is on an overlay network.
 pub fn gateway_address(network: usize, gateway: usize) -> Ipv4Addr {
     Ipv4Addr::new(10, 10, network as u8, 254 - gateway as u8)
-}
-
-fn labels(service: &Service) -> Value {
-    let Some(host) = service.host else { return json!({"com.example.team": "nobody's concern", "traefik.enable": "false"}) };
-    let name = format!("s{host}");
-    match service.language {
-        Language::Traefik => json!({
-            "traefik.enable": "true",
-            format!("traefik.http.routers.{name}.rule"): format!("Host(`{name}.test`)"),
-            format!("traefik.http.services.{name}.loadbalancer.server.port"): PORT.to_string(),
-        }),
-        Language::Interlock => json!({
-            "com.docker.lb.hosts": format!("{name}.test"),
-            "com.docker.lb.port": PORT.to_string(),
-            "com.docker.lb.network": format!("net{}", service.network),
-        }),
-    }
 }
 
 fn written(at: SystemTime) -> String {

@@ -66,7 +66,7 @@ impl Swarm {
     pub fn new(plan: &plan::Swarm, capacity: usize, zero: Instant, wall: SystemTime, heard: Heard) -> Self {
         Self(Arc::new(Inner {
             zero,
-            words: Words { zero: wall },
+            words: Words { zero: wall, sticky: plan.sticky },
             networks: plan.networks,
             lag: plan.lag,
             cluster: Mutex::new(Cluster::new(plan.clone(), capacity)),

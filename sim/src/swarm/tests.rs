@@ -39,6 +39,7 @@ impl Rig {
             stage: (10, 50),
             restart: 1_000,
             lag: 0,
+            sticky: false,
             apps,
         };
         let mut rig =

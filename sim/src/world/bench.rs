@@ -78,7 +78,11 @@ impl World {
         match fate {
             Err(violation) => self.judged(Err(violation)),
             Ok(Fate::Odd) => self.excuse(id),
-            Ok(Fate::Usual) => self.answered(id, answer),
+            Ok(Fate::Usual) => {
+                let Asked { gateway, began } = self.asked.lock().get(&id).copied().unwrap_or_default();
+                self.judged(self.stays(gateway, began, id, answer));
+                self.answered(id, answer);
+            }
         }
     }
 
@@ -174,6 +178,8 @@ impl World {
             Model::Swarm(judge) => judge.lock().arrived(now, server, id, host),
         };
         self.judged(verdict);
+        let Asked { gateway, began } = self.asked.lock().get(&id).copied().unwrap_or_default();
+        self.judged(self.may_be_given(gateway, began, server, id));
     }
 
     /// A server takes connections, or no longer. `since` is when its clients may count on it.

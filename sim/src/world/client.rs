@@ -13,7 +13,7 @@ use crate::{
     oracle::{Answer, exchange::Caller, lifecycle},
     plan::{
         Ask,
-        traffic::{Conduct, Cookie},
+        traffic::{COOKIE, Conduct, Cookie},
     },
 };
 use fairlead_net::{
@@ -33,8 +33,6 @@ use std::{
 const PROBES: usize = 6;
 /// How long after the plan's time clients go on with what is left.
 const LATE: u64 = 30_000;
-/// The cookie that binds a client to a server.
-pub(super) const COOKIE: &str = "bound";
 
 /// How long a connection may take to be made.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -75,14 +73,14 @@ pub(super) async fn run(world: &Arc<World>, index: usize) {
         Conduct::Http2 { streams } => return http2::run(world, index, streams).await,
         Conduct::Crowd { connections, holds } => return crowd::run(world, index, connections, holds).await,
     }
-    let (mut connection, mut who) = (None, Who { index, gateway: client.gateway });
+    let (mut connection, mut jar, mut who) = (None, Jar::default(), Who { index, gateway: client.gateway });
     let mut at = client.start;
     sleep_until(world.at(at)).await;
     for (n, ask) in client.asks.iter().enumerate() {
         at += ask.pause;
         sleep_until(world.at(at)).await;
         for attempt in 0..TRIES {
-            if one(world, who, n + attempt * AGAIN, ask, &mut connection).await {
+            if one(world, who, n + attempt * AGAIN, ask, &mut connection, &mut jar).await {
                 break;
             }
             if client.elsewhere {
@@ -98,11 +96,11 @@ pub(super) async fn run(world: &Arc<World>, index: usize) {
 /// After the last fault and the last change, every service that is written answers as the rules say, at this gateway.
 pub(super) async fn probe(world: &World, gateway: usize) {
     let who = Who { index: world.plan.clients.len() + gateway, gateway };
-    let mut connection = None;
+    let (mut connection, mut jar) = (None, Jar::default());
     for service in 0..world.plan.services {
         for n in 0..PROBES {
             let ask = Ask { service, keep: n % 2 == 1, ..Ask::default() };
-            one(world, who, service * PROBES + n, &ask, &mut connection).await;
+            one(world, who, service * PROBES + n, &ask, &mut connection, &mut jar).await;
         }
     }
 }
@@ -152,13 +150,14 @@ impl Jar {
 }
 
 /// One request; false if there was nobody to send it to.
-async fn one(world: &World, who: Who, n: usize, ask: &Ask, connection: &mut Option<Kept>) -> bool {
+async fn one(world: &World, who: Who, n: usize, ask: &Ask, connection: &mut Option<Kept>, jar: &mut Jar) -> bool {
     let id = id_of(who.index, n);
     let name = &world.clients[who.index].name;
     let method = if ask.post { "POST" } else { "GET" };
     world.note(name, &format!("asks {id} {method} s{} {}", ask.service, ask.body));
     world.look();
-    world.asked(who.gateway, id, ask, Caller { tells: false, ..request::caller(who.index, false, true, None) });
+    let cookie = jar.brings(ask, id);
+    world.asked(who.gateway, id, ask, Caller { tells: false, ..request::caller(who.index, false, true, cookie.clone()) });
     if !ask.keep {
         *connection = None;
     }
@@ -171,7 +170,7 @@ async fn one(world: &World, who: Who, n: usize, ask: &Ask, connection: &mut Opti
         }
         Err(Cut { server: None, how: "its gateway is silent".into() })
     };
-    let exchange = exchange(who, id, ask, connection, world, &mut way);
+    let exchange = exchange(who, id, (ask, cookie), connection, world, &mut way);
     let work = async {
         tokio::select! {
             biased;
@@ -197,6 +196,7 @@ async fn one(world: &World, who: Who, n: usize, ask: &Ask, connection: &mut Opti
                 (None, None) => "nobody".into(),
             };
             world.note(name, &format!("got {id} {} by {by} under {:?}", answer.status, answer.mark));
+            jar.takes(ask.service, &answer);
             world.answered_with(id, &answer, None);
         }
         Ok(Err(cut)) => {
@@ -212,7 +212,7 @@ async fn one(world: &World, who: Who, n: usize, ask: &Ask, connection: &mut Opti
 async fn exchange(
     who: Who,
     id: u64,
-    ask: &Ask,
+    (ask, cookie): (&Ask, Option<String>),
     kept: &mut Option<Kept>,
     world: &World,
     way: &mut lifecycle::Connection,
@@ -241,6 +241,9 @@ async fn exchange(
     };
     head.fields.append("Host", head.authority.as_bytes());
     head.fields.append("X-Request", id.to_string().as_bytes());
+    if let Some(value) = cookie {
+        head.fields.append("Cookie", format!("{COOKIE}={value}").as_bytes());
+    }
     let mut response = ResponseHead::default();
     connection.send_head(&head).map_err(|e| cut(None, &e))?;
     await_head(&mut connection, wire::upload_of(id, ask.body), &mut response).await.map_err(|e| cut(None, &e))?;
@@ -256,7 +259,7 @@ async fn exchange(
         echo: number("x-request"),
         mark: number("x-config"),
         request_mark: number("x-seen"),
-        set_cookie: None,
+        set_cookie: response.fields.get_str("set-cookie").and_then(Jar::value),
         body_is_right: server.is_some_and(|server| body == wire::body_of(server, id, most)),
     };
     *kept = connection.is_reusable().then_some((connection, made_at));

@@ -230,7 +230,7 @@ fn number(router: &CompiledRouter) -> Option<usize> {
     router.name.as_str().strip_prefix('s').and_then(|n| n.split('@').next()?.parse().ok())
 }
 
-fn server_at(host: &str) -> Option<usize> {
+pub(super) fn server_at(host: &str) -> Option<usize> {
     if let Some(server) = environment::server_named(host) {
         return Some(server);
     }

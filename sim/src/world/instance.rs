@@ -4,13 +4,14 @@
 //! judge whom it concerns; a request, its arrivals and its answer are told to the judge of the gateway that was asked. So no
 //! judge needs to know that there are others.
 
-use super::{Machine, World, api, gateway};
+use super::{Machine, World, api, gateway, standing::Watched};
 use crate::{
     oracle::{Counts, Judge, Verdict, admin::Admin, lifecycle::Lifecycle, swarm::Discovery},
     plan::{Plan, Source},
     trace::Mark,
 };
 use fairlead_actors::{
+    endpoint::Endpoint,
     gateway::{Crashes, Directory},
     worker::Shared,
 };
@@ -29,6 +30,7 @@ pub(super) struct Instance {
     pub(super) running: Mutex<Option<gateway::Running>>,
     pub(super) life: Mutex<Lifecycle>,
     pub(super) admin: Mutex<Admin>,
+    pub(super) watched: Mutex<Watched>,
     process: Mutex<Process>,
 }
 
@@ -72,6 +74,7 @@ impl Instance {
             running: Mutex::default(),
             life: Mutex::new(Lifecycle::new(gap)),
             admin: Mutex::default(),
+            watched: Mutex::default(),
             process: Mutex::new(Process { alive: true, ..Process::default() }),
         }
     }
@@ -138,6 +141,7 @@ impl Instance {
     /// Its judge begins anew with the process.
     pub(super) fn restarted(&self) {
         self.admin.lock().restarted();
+        *self.watched.lock() = Watched::default();
         match &self.model {
             Model::Source(judge) => judge.lock().restarted(),
             Model::Swarm(judge) => judge.lock().restarted(),
@@ -165,6 +169,22 @@ impl Instance {
         match &self.model {
             Model::Source(judge) => f(&mut judge.lock().counts),
             Model::Swarm(judge) => f(&mut judge.lock().counts),
+        }
+    }
+
+    /// Whether a request that began then would have been served by this server, had it been asked.
+    pub(super) fn is_sound(&self, began: u64, server: usize) -> bool {
+        match &self.model {
+            Model::Source(judge) => judge.lock().is_sound(began, server),
+            Model::Swarm(judge) => judge.lock().is_sound(began, server),
+        }
+    }
+
+    /// The server that an endpoint stands for.
+    pub(super) fn server_of(&self, endpoint: &Endpoint) -> Option<usize> {
+        match &self.model {
+            Model::Source(_) => gateway::server_at(&endpoint.url.host),
+            Model::Swarm(judge) => judge.lock().task_of(&endpoint.key.instance),
         }
     }
 

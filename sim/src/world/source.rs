@@ -1,9 +1,9 @@
 //! The writers: how a desired state comes to stand in a file or in the store, whole or torn.
 
-use super::{World, client::COOKIE, environment, secure, server, server_ip};
+use super::{World, environment, secure, server, server_ip};
 use crate::{
     chance::Chance,
-    plan::{Gateway, Manner, Source, Unit, Write},
+    plan::{Gateway, Manner, Source, Unit, Write, traffic::COOKIE},
     store::Change,
     trace::{Mark, State},
 };

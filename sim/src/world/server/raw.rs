@@ -48,7 +48,16 @@ pub(super) async fn serve(process: &Process, stream: Stream) {
         let id = head.number("x-request");
         let mut exchange = Exchange { process, line: &mut line, head: &head, id: id.unwrap_or(0), last };
         let then = match id {
-            None => exchange.line.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.map(|()| Then::Next),
+            // A health check.
+            None => {
+                let status = process.world.health_of(process.index).await;
+                let answer = format!("HTTP/1.1 {status} Whatever\r\nContent-Length: 0\r\n\r\n");
+                exchange.line.write(answer.as_bytes()).await.map(|()| Then::Next)
+            }
+            Some(id) if process.world.fails_requests(process.index) => {
+                process.world.note(&process.world.servers[process.index].name, &format!("drops {id}"));
+                return;
+            }
             Some(_) => exchange.run(served > 1).await,
         };
         if let Some(id) = id {
