@@ -99,7 +99,8 @@ impl Backend {
                 return other;
             }
         }
-        among(&usable).or_else(|| among(&suspected))
+        let picked = among(&usable).or_else(|| among(&suspected));
+        if planted!("nobody_panics") { picked.or(Some(self.endpoints.len())) } else { picked }
     }
 
     /// A server to ask beside those that are slow to answer: one that nothing speaks against, at another address.

@@ -1,7 +1,7 @@
 //! The planted bugs: defects in product code that the oracles must catch.
 //!
 //! Each stands behind a cfg of its own, `planted = "<name>"`, so no build for production holds one. `cargo planted` builds with all
-//! of these cfgs at once (`.cargo/planted.rs` makes them from the names below), into a folder of its own, and a run chooses its bug by
+//! of these cfgs at once (`.cargo/planted.rs` makes them from the names below), and a run chooses its bug by
 //! name: one build serves them all.
 
 use parking_lot::Mutex;
@@ -31,7 +31,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "idle_unchecked",
         about: "a kept connection is used without a look at whether it still lives",
-        scenarios: &["rolling_update"],
+        scenarios: &["swarm_update"],
     },
     Bug {
         name: "in_flight_leaked",
@@ -120,6 +120,16 @@ pub const BUGS: &[Bug] = &[
         about: "cookies are not followed while another server of the service is ejected or ill",
         scenarios: &["partition", "environment", "whole"],
     },
+    Bug {
+        name: "nobody_panics",
+        about: "a service without a server that can be asked is taken for one that has one more",
+        scenarios: &["partition", "rolling_update", "whole"],
+    },
+    Bug {
+        name: "manager_written",
+        about: "a manager is asked with another method than GET",
+        scenarios: &["swarm_update", "swarm_discovery"],
+    },
     Bug { name: "hop_by_hop_kept", about: "fields of the client's own connection are passed on", scenarios: &["traffic"] },
     Bug { name: "forwarded_spoofed", about: "any client is believed in what it says of itself", scenarios: &["traffic"] },
     Bug {
@@ -163,7 +173,7 @@ pub const BUGS: &[Bug] = &[
     Bug {
         name: "old_snapshot_admits",
         about: "workers look for a newer state five times a second only",
-        scenarios: &["config_race", "gateway_restart"],
+        scenarios: &["swarm_update"],
     },
     Bug {
         name: "api_stale",

@@ -107,6 +107,11 @@ impl Standings {
         self.known.values().any(|known| known.last.server == server && known.is_in(began))
     }
 
+    /// Whether both are of one service.
+    pub fn are_peers(&self, server: usize, other: usize) -> bool {
+        self.of(server).any(|known| known.last.server == other)
+    }
+
     /// A server got a request that began then and may go to any server. `could`: whether another one would surely have taken it.
     ///
     /// # Errors

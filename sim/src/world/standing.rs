@@ -110,8 +110,10 @@ impl World {
     pub(super) fn stays(&self, gateway: usize, began: u64, id: u64, answer: &Answer) -> Verdict {
         let (Some(bound), Some(server)) = (self.exchange.lock().leads_to(id), answer.server) else { return Ok(()) };
         let instance = &self.gateways[gateway];
-        let well = instance.watched.lock().standings.is_well(began, bound) && instance.is_sound(began, bound);
-        if !well || self.exchange.lock().has_visited(id, bound) && server != bound {
+        // One that another service has by now binds nobody.
+        let binds = |standings: &Standings| standings.is_well(began, bound) && standings.are_peers(bound, server);
+        let binds = binds(&instance.watched.lock().standings) && instance.is_sound(began, bound);
+        if !binds || self.exchange.lock().has_visited(id, bound) && server != bound {
             return Ok(());
         }
         self.judges_at(gateway, Oracle::Sticky);
