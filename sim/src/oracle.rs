@@ -12,6 +12,7 @@ pub mod exchange;
 mod identity;
 mod ledger;
 pub mod lifecycle;
+mod shares;
 mod source;
 pub mod swarm;
 pub mod telemetry;
@@ -66,11 +67,13 @@ pub struct Judge {
     /// Services of transactions over more than one, by their generations.
     joint: BTreeMap<u64, Vec<usize>>,
     source: source::Health,
+    shares: shares::Shares,
     pub counts: Counts,
 }
 
 struct Server {
     service: usize,
+    weight: u32,
     running: bool,
     cuts: BTreeSet<Direction>,
     hindrances: BTreeSet<Hindrance>,
@@ -126,6 +129,7 @@ impl Judge {
     pub fn new(plan: &Plan) -> Self {
         let server = |s: &crate::plan::Server| Server {
             service: s.service,
+            weight: s.weight,
             running: false,
             cuts: BTreeSet::new(),
             hindrances: BTreeSet::new(),
@@ -148,6 +152,7 @@ impl Judge {
             number: 0,
             joint: BTreeMap::new(),
             source: source::Health::default(),
+            shares: shares::Shares::new(plan),
             counts: Counts::default(),
         }
     }
@@ -169,6 +174,7 @@ impl Judge {
         };
         self.requests.insert(id, request);
         self.open.insert(id, now);
+        self.may_take_a_turn(now, id, ask.service);
     }
 
     /// A server read a request's head.
@@ -216,7 +222,8 @@ impl Judge {
         if let Some(left) = it.left_at.filter(|left| *left < request.began || late(*left)) {
             return broken(Oracle::Drain, format!("server {server} was withdrawn {} ms ago and got request {id}", now - left));
         }
-        self.admitted(now, server, id)
+        self.admitted(now, server, id)?;
+        self.takes_a_turn(now, server, id)
     }
 
     /// A request is with a server of some state that was in force since it began. While states are served that are mixtures, it cannot
@@ -235,9 +242,10 @@ impl Judge {
     }
 
     /// What a client lost to the end of its gateway.
-    pub fn excuse(&mut self, id: u64) {
+    pub fn excuse(&mut self, now: u64, id: u64) {
         self.counts.excused += 1;
         self.open.remove(&id);
+        self.turn_is_unsure(now, id);
     }
 
     /// A client got a whole response.
@@ -249,6 +257,7 @@ impl Judge {
             return broken(Oracle::Answer, format!("request {id} was answered and had ended before"));
         }
         let service = self.requests[&id].service;
+        self.shares.of(service).ended(id, answer.reason.is_none());
         match &answer.reason {
             Some(reason) => self.invented(id, answer.status, reason),
             None if answer.status != 200 => {
@@ -264,6 +273,7 @@ impl Judge {
     /// A client's request ended without a whole response. `server`: the one whose response had begun.
     pub fn cut_off(&mut self, now: u64, id: u64, server: Option<usize>, how: &str) -> Verdict {
         self.open.remove(&id);
+        self.turn_is_unsure(now, id);
         let Some(Request { began, .. }) = self.requests.get(&id) else { return Ok(()) };
         let began = *began;
         self.counts.judges(now, Oracle::Answer);
@@ -278,9 +288,10 @@ impl Judge {
     }
 
     /// A client left on purpose.
-    pub fn left(&mut self, id: u64) {
+    pub fn left(&mut self, now: u64, id: u64) {
         self.counts.aborted += 1;
         self.open.remove(&id);
+        self.turn_is_unsure(now, id);
     }
 
     /// Requests that have not ended.

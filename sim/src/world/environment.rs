@@ -92,6 +92,7 @@ impl World {
             Event::Names { delay } => {
                 self.net.dns_delay(Duration::from_millis(*delay));
                 if self.plan.gateway.names {
+                    self.each_source(|judge| judge.hurried(self.now(), "names", *delay > 0));
                     (0..self.servers.len()).for_each(|server| self.hinder(server, Hindrance::Names, *delay > SLOW_NAMES));
                 }
             }
