@@ -59,9 +59,7 @@ impl World {
             }
             Event::Clock { gateway, ahead } => {
                 self.net.skew(self.gateways[*gateway].machine.host, *ahead);
-                if let Some(secure) = &self.secure {
-                    secure.judges[*gateway].lock().clock(self.now(), *ahead);
-                }
+                self.tell_certificates(*gateway, |judge, now| judge.clock(now, *ahead));
             }
             Event::Health { server, manner } => {
                 self.environment.manners.lock().insert(*server, *manner);
@@ -77,9 +75,7 @@ impl World {
             Event::Disk { gateway, broken } => {
                 self.net.failing_disk(self.gateways[*gateway].machine.host, *broken);
                 self.source_of(*gateway, "disk", *broken);
-                if let Some(secure) = &self.secure {
-                    secure.judges[*gateway].lock().disk(self.now(), *broken);
-                }
+                self.tell_certificates(*gateway, |judge, now| judge.disk(now, *broken));
             }
             Event::Collector { gateway, stalled } => self.recorders[*gateway].stall(*stalled),
             Event::Crash { gateway, actor } => self.crash(*gateway, *actor),
