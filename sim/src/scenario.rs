@@ -207,7 +207,7 @@ impl Draft {
     /// Servers get shares of their own in some seeds, where their source can say so. Drawn from a chance of their own.
     fn weights(&mut self) {
         let mut chance = Chance::new(self.plan.seed, "weights");
-        if matches!(self.plan.gateway.source, Source::File | Source::Etcd) && chance.percent(25) {
+        if matches!(self.plan.gateway.source, Source::File | Source::Etcd) && chance.count(0, 3) == 3 {
             self.plan.servers.iter_mut().for_each(|server| server.weight = chance.pick(&[1, 1, 2, 3, 5]));
         }
     }
