@@ -257,7 +257,7 @@ impl Judge {
             return broken(Oracle::Answer, format!("request {id} was answered and had ended before"));
         }
         let service = self.requests[&id].service;
-        self.shares.of(service).ended(id, answer.reason.is_none());
+        self.took_its_turn(now, id, service, answer.reason.is_none())?;
         match &answer.reason {
             Some(reason) => self.invented(id, answer.status, reason),
             None if answer.status != 200 => {

@@ -76,10 +76,6 @@ impl Shares {
         }
     }
 
-    pub(super) fn of(&mut self, service: usize) -> &mut Turns {
-        &mut self.services[service]
-    }
-
     /// All windows end.
     pub(super) fn begin_anew(&mut self) {
         self.services.iter_mut().for_each(|turns| turns.window = None);
@@ -115,8 +111,7 @@ impl Turns {
         }
     }
 
-    /// A request has ended; `well`: by a server's answer.
-    pub(super) fn ended(&mut self, id: u64, well: bool) {
+    fn ended(&mut self, id: u64, well: bool) {
         let Some(open) = self.open.remove(&id) else { return };
         if !well || open.arrivals != 1 {
             self.window = None;
@@ -171,6 +166,16 @@ impl Judge {
     pub(super) fn takes_a_turn(&mut self, now: u64, server: usize, id: u64) -> Verdict {
         let service = self.servers[server].service;
         self.shares.services[service].arrived(server, id);
+        self.turns_are_right(now, service)
+    }
+
+    /// A request has ended; `well`: by a server's answer. Now it is known which turns it took.
+    pub(super) fn took_its_turn(&mut self, now: u64, id: u64, service: usize, well: bool) -> Verdict {
+        self.shares.services[service].ended(id, well);
+        self.turns_are_right(now, service)
+    }
+
+    fn turns_are_right(&mut self, now: u64, service: usize) -> Verdict {
         let Some(since) = self.shares.services[service].window.as_ref().map(|window| window.since) else { return Ok(()) };
         if !self.is_quiet_since(service, since) {
             self.shares.services[service].window = None;
