@@ -112,6 +112,10 @@ impl Backend {
 
     fn turn(&self, random: u64, client: balance::Key, admits: &dyn Fn(usize) -> bool) -> Option<usize> {
         let in_flight = |i: usize| self.endpoints[i].in_flight();
+        #[cfg(planted = "rotation_restarted")]
+        if fairlead_net::sim::is_planted("rotation_restarted") {
+            *self.balancer.lock() = Balancer::new(&self.config);
+        }
         self.balancer.lock().pick(&Pick { usable: admits, in_flight: &in_flight, tried: &[], random, key: client })
     }
 

@@ -12,6 +12,7 @@ pub mod exchange;
 mod identity;
 mod ledger;
 pub mod lifecycle;
+mod shares;
 mod source;
 pub mod standing;
 pub mod swarm;
@@ -69,11 +70,13 @@ pub struct Judge {
     /// Services of transactions over more than one, by their generations.
     joint: BTreeMap<u64, Vec<usize>>,
     source: source::Health,
+    shares: shares::Shares,
     pub counts: Counts,
 }
 
 struct Server {
     service: usize,
+    weight: u32,
     running: bool,
     cuts: BTreeSet<Direction>,
     hindrances: BTreeSet<Hindrance>,
@@ -129,6 +132,7 @@ impl Judge {
     pub fn new(plan: &Plan) -> Self {
         let server = |s: &crate::plan::Server| Server {
             service: s.service,
+            weight: s.weight,
             running: false,
             cuts: BTreeSet::new(),
             hindrances: BTreeSet::new(),
@@ -151,6 +155,7 @@ impl Judge {
             number: 0,
             joint: BTreeMap::new(),
             source: source::Health::default(),
+            shares: shares::Shares::new(plan),
             counts: Counts::default(),
         }
     }
@@ -172,6 +177,7 @@ impl Judge {
         };
         self.requests.insert(id, request);
         self.open.insert(id, now);
+        self.may_take_a_turn(now, id, ask.service);
     }
 
     /// A server read a request's head.
@@ -219,7 +225,8 @@ impl Judge {
         if let Some(left) = it.left_at.filter(|left| *left < request.began || late(*left)) {
             return broken(Oracle::Drain, format!("server {server} was withdrawn {} ms ago and got request {id}", now - left));
         }
-        self.admitted(now, server, id)
+        self.admitted(now, server, id)?;
+        self.takes_a_turn(now, server, id)
     }
 
     /// A request is with a server of some state that was in force since it began. While states are served that are mixtures, it cannot
@@ -247,9 +254,10 @@ impl Judge {
     }
 
     /// What a client lost to the end of its gateway.
-    pub fn excuse(&mut self, id: u64) {
+    pub fn excuse(&mut self, now: u64, id: u64) {
         self.counts.excused += 1;
         self.open.remove(&id);
+        self.turn_is_unsure(now, id);
     }
 
     /// A client got a whole response.
@@ -261,6 +269,7 @@ impl Judge {
             return broken(Oracle::Answer, format!("request {id} was answered and had ended before"));
         }
         let service = self.requests[&id].service;
+        self.took_its_turn(now, id, service, answer.reason.is_none())?;
         match &answer.reason {
             Some(reason) => self.invented(id, answer.status, reason),
             None if answer.status != 200 => {
@@ -276,6 +285,7 @@ impl Judge {
     /// A client's request ended without a whole response. `server`: the one whose response had begun.
     pub fn cut_off(&mut self, now: u64, id: u64, server: Option<usize>, how: &str) -> Verdict {
         self.open.remove(&id);
+        self.turn_is_unsure(now, id);
         let Some(Request { began, .. }) = self.requests.get(&id) else { return Ok(()) };
         let began = *began;
         self.counts.judges(now, Oracle::Answer);
@@ -290,9 +300,10 @@ impl Judge {
     }
 
     /// A client left on purpose.
-    pub fn left(&mut self, id: u64) {
+    pub fn left(&mut self, now: u64, id: u64) {
         self.counts.aborted += 1;
         self.open.remove(&id);
+        self.turn_is_unsure(now, id);
     }
 
     /// Requests that have not ended.

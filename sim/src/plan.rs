@@ -134,6 +134,9 @@ pub struct Server {
     pub idle_close: Option<u64>,
     /// Closes connections after so many requests, saying so with the last response.
     pub requests_per_connection: Option<u64>,
+    /// Its share of its service's requests, where the source can say so: files and the store.
+    #[serde(default = "one_part", skip_serializing_if = "is_one_part")]
+    pub weight: u32,
     /// It speaks HTTP/1.1 byte by byte, reads what it gets strictly, and has these habits; the first that a request meets counts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub habits: Option<Vec<traffic::Habit>>,
@@ -377,6 +380,15 @@ fn one() -> usize {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde gives")]
 fn is_one(count: &usize) -> bool {
     *count == 1
+}
+
+fn one_part() -> u32 {
+    1
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde gives")]
+fn is_one_part(weight: &u32) -> bool {
+    *weight == 1
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "what serde gives")]

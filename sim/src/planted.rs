@@ -181,6 +181,11 @@ pub const BUGS: &[Bug] = &[
         scenarios: &["gateway_restart", "whole"],
     },
     Bug {
+        name: "rotation_restarted",
+        about: "every request begins the rotation of its service anew, with the first server",
+        scenarios: &["environment", "rolling_update"],
+    },
+    Bug {
         name: "half_open_off_by_one",
         about: "a server on probation is ejected again at its second failure, not the first",
         scenarios: &["core:health"],

@@ -151,6 +151,7 @@ impl Draft {
             chunked: chance.percent(30),
             idle_close: chance.percent(20).then(|| chance.magnitude(50, 5_000)),
             requests_per_connection: chance.percent(15).then(|| chance.magnitude(1, 20)),
+            weight: 1,
             habits: None,
         };
         self.plan.servers.push(server);
@@ -203,7 +204,16 @@ impl Draft {
         }
     }
 
+    /// Servers get shares of their own in some seeds, where their source can say so. Drawn from a chance of their own.
+    fn weights(&mut self) {
+        let mut chance = Chance::new(self.plan.seed, "weights");
+        if matches!(self.plan.gateway.source, Source::File | Source::Etcd) && chance.count(0, 3) == 3 {
+            self.plan.servers.iter_mut().for_each(|server| server.weight = chance.pick(&[1, 1, 2, 3, 5]));
+        }
+    }
+
     fn finish(mut self) -> Plan {
+        self.weights();
         self.plan.steps.sort_by_key(|step| step.at);
         let mut last = 0;
         for step in &mut self.plan.steps {

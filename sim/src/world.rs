@@ -279,6 +279,7 @@ impl World {
         }));
         if self.plan.tls.is_some() {
             tasks.push(madsim::task::spawn(self.clone().rotate()));
+            tasks.push(madsim::task::spawn(self.clone().run_out()));
             tasks.push(madsim::task::spawn(self.clone().visit()));
         }
         let inspectors: Vec<_> = (0..if self.plan.gateway.api { self.gateways.len() } else { 0 })

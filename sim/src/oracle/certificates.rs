@@ -8,6 +8,9 @@
 //! the gateway's clock was set or its disk failed, no watch tells it to look again, and [`LOOKED`] is the bound. What happens during a
 //! handshake may or may not have been seen by it. A name for which every certificate has run out gets one of them rather than another
 //! name's.
+//!
+//! A process that begins has no good certificate of before: of a file that cannot be used it has none, and of one that is written while
+//! it begins it may have none for as long as a change may take. One that is stopped loads nothing, and goes on as after other trouble.
 
 use super::{Oracle, Verdict, broken};
 
@@ -47,6 +50,10 @@ pub struct Certificates {
     /// The gateway's clock is ahead by so many milliseconds.
     ahead: i64,
     disk_broken: bool,
+    /// The process is stopped.
+    stopped: bool,
+    /// It has begun and is not ready: what changes now it may have read before or after.
+    starting: bool,
     /// The last trouble of which no watch tells.
     troubled_at: Option<u64>,
     /// Clocks and loaded certificates before the last change of either, for handshakes that were under way.
@@ -61,6 +68,8 @@ struct File {
     since: u64,
     /// What may be loaded.
     loaded: Vec<Id>,
+    /// It may be that nothing is.
+    bare: bool,
 }
 
 /// What was so when a handshake began.
@@ -70,6 +79,7 @@ pub struct Before {
     ahead: i64,
     at: u64,
     loaded: Vec<Vec<Id>>,
+    bare: Vec<bool>,
 }
 
 impl Certificates {
@@ -78,9 +88,49 @@ impl Certificates {
         let known = files.iter().map(|(_, facts, _)| facts.clone()).collect();
         let files = files
             .iter()
-            .map(|(id, _, is_default)| File { is_default: *is_default, present: Some(*id), since: 0, loaded: vec![*id] })
+            .map(|(id, _, is_default)| {
+                let (present, loaded) = (Some(*id), vec![*id]);
+                File { is_default: *is_default, present, since: 0, loaded, bare: false }
+            })
             .collect();
-        Self { strict, known, files, ahead: 0, disk_broken: false, troubled_at: None, changes: 0 }
+        Self {
+            strict,
+            known,
+            files,
+            ahead: 0,
+            disk_broken: false,
+            stopped: false,
+            starting: false,
+            troubled_at: None,
+            changes: 0,
+        }
+    }
+
+    /// Another process begins: it knows what stands in the files, and nothing else.
+    pub fn restarted(&mut self, now: u64) {
+        self.changes += 1;
+        (self.stopped, self.starting) = (false, true);
+        for index in 0..self.files.len() {
+            let surely = self.files[index].present.is_some_and(|id| self.is_loadable(id, now, -SECOND));
+            let it = &mut self.files[index];
+            (it.since, it.bare) = (now, !surely);
+            it.loaded.clear();
+        }
+        self.join(now);
+    }
+
+    /// That process is ready.
+    pub fn ready(&mut self, now: u64) {
+        self.settle(now);
+        self.starting = false;
+    }
+
+    /// The process is stopped, or goes on.
+    pub fn stops(&mut self, now: u64, stopped: bool) {
+        self.settle(now);
+        self.changes += 1;
+        self.stopped = stopped;
+        self.trouble(now);
     }
 
     /// Another certificate exists; its number.
@@ -95,6 +145,7 @@ impl Certificates {
         self.changes += 1;
         let it = &mut self.files[file];
         (it.present, it.since) = (present, now);
+        it.bare |= self.starting;
         self.join(now);
     }
 
@@ -116,7 +167,10 @@ impl Certificates {
 
     fn trouble(&mut self, now: u64) {
         self.troubled_at = Some(now);
-        self.files.iter_mut().for_each(|file| file.since = now);
+        for file in &mut self.files {
+            file.since = now;
+            file.bare |= self.starting;
+        }
         self.join(now);
     }
 
@@ -139,6 +193,9 @@ impl Certificates {
     /// What has stood long enough is loaded, and nothing else.
     fn settle(&mut self, now: u64) {
         self.join(now);
+        if self.stopped {
+            return;
+        }
         for index in 0..self.files.len() {
             let File { present, since, .. } = self.files[index];
             let bound = if self.troubled_at.is_some_and(|at| at + LOOKED + USUAL > since) { LOOKED } else { USUAL };
@@ -147,6 +204,7 @@ impl Certificates {
                 && self.is_loadable(id, now, -SECOND)
             {
                 self.files[index].loaded = vec![id];
+                self.files[index].bare = false;
             }
         }
     }
@@ -155,7 +213,8 @@ impl Certificates {
     pub fn begins(&mut self, now: u64) -> Before {
         self.settle(now);
         let loaded = self.files.iter().map(|file| file.loaded.clone()).collect();
-        Before { changes: self.changes, ahead: self.ahead, at: now, loaded }
+        let bare = self.files.iter().map(|file| file.bare).collect();
+        Before { changes: self.changes, ahead: self.ahead, at: now, loaded, bare }
     }
 
     /// A handshake for this name is over.
@@ -173,7 +232,10 @@ impl Certificates {
         let surely = |id: &Id| self.known[*id].from + SECOND <= first && last <= self.known[*id].until - SECOND;
         let maybe = |id: &Id| self.known[*id].from - SECOND <= last && first <= self.known[*id].until + SECOND;
         let own = |ids: &&Vec<Id>| !ids.is_empty() && ids.iter().all(covers);
-        let named = self.files.iter().zip(&loaded).filter(|(file, _)| !file.is_default).map(|(_, ids)| ids);
+        let is_there = |(index, file): &(usize, &File)| !file.bare && !before.bare[*index];
+        let (of_names, defaults): (Vec<_>, Vec<_>) = self.files.iter().enumerate().partition(|(_, file)| !file.is_default);
+        let named = of_names.into_iter().filter(is_there).map(|(index, _)| &loaded[index]);
+        let has_default = defaults.iter().any(is_there);
         let has_own = named.clone().any(|ids| own(&ids));
         let has_valid = named.clone().any(|ids| own(&ids) && ids.iter().all(surely));
         let told = |id: Id| {
@@ -193,7 +255,7 @@ impl Certificates {
             Shown::Known(id) if self.strict && !covers(&id) => {
                 broken(Oracle::Certificates, format!("{name} was shown {} under sniStrict; {clocks}", told(id)))
             }
-            Shown::Stranger if has_own || self.strict || self.files.iter().any(|file| file.is_default) => {
+            Shown::Stranger if has_own || self.strict || has_default => {
                 broken(Oracle::Certificates, format!("{name} was shown a certificate that the gateway made; {clocks}"))
             }
             Shown::Refused if has_own || !self.strict => {

@@ -130,6 +130,8 @@ impl Judge {
             return broken(Oracle::Atomic, format!("snapshot {number} was published after {}", self.number));
         }
         self.number = number;
+        // Whoever builds a service anew may build its rotation anew, and copies where it stood a moment before.
+        self.shares.begin_anew();
         for (index, service) in self.services.iter_mut().enumerate() {
             let servers = routes.remove(&index);
             if !service.mixed && !service.versions.values().any(|written| *written == servers) {
@@ -184,6 +186,7 @@ impl Judge {
     /// Another process of the gateway begins: it knows nothing, and its snapshots count from the beginning.
     pub fn restarted(&mut self) {
         self.number = 0;
+        self.shares.begin_anew();
         for service in &mut self.services {
             (service.published, service.routed_since, service.in_force) = (None, None, None);
         }
@@ -235,6 +238,9 @@ impl Judge {
 
     /// Something is wrong with the source from now on, or no longer.
     pub fn source(&mut self, now: u64, fault: &str, present: bool) {
+        if fault == "starvation" || BLIND.contains(&fault) {
+            self.hurried(now, fault, present);
+        }
         let Health { faults, ever, well_since } = &mut self.source;
         *ever |= present;
         let changed = if present { faults.insert(fault.to_owned()) } else { faults.remove(fault) };

@@ -65,6 +65,19 @@ pub struct Visit {
 }
 
 impl Tls {
+    /// When certificates begin to be valid or run out, those that nobody comes to see any more aside. In milliseconds, in order.
+    pub fn turns(&self) -> Vec<u64> {
+        let last = self.visits.iter().map(|visit| visit.at).max().unwrap_or(0);
+        let first = self.files.iter().map(|file| (0, file.first));
+        let all = first.chain(self.changes.iter().map(|change| (change.at, change.validity)));
+        let of = |(since, validity): (u64, Validity)| [validity.from, validity.until].map(|at| (since, at));
+        let within =
+            |(since, seconds)| u64::try_from(seconds).ok().map(|at: u64| at * 1_000).filter(|at| (since..last).contains(at));
+        let mut turns: Vec<_> = all.flat_map(of).filter_map(within).collect();
+        turns.sort_unstable();
+        turns
+    }
+
     pub(super) fn is_sound(&self, gateways: usize) -> bool {
         self.changes.iter().all(|change| change.file < self.files.len())
             && self.visits.iter().all(|visit| visit.gateway < gateways)

@@ -40,6 +40,9 @@ fn draw(draft: &mut Draft) {
     draft.workload(at + 1_500);
     draft.cookies();
     draft.clients_of_gateways();
+    if source == Source::File && draft.plan.gateway.torn_reads == 0 {
+        draft.certificates(at);
+    }
 }
 
 /// Some services get or lose their spare server, in one transaction.

@@ -1,7 +1,7 @@
 //! Where events go to be judged: to the model of exchanges, and to the judge of the gateway that they concern, or of every gateway.
 
 use super::{
-    World, client,
+    World, client, gateway,
     instance::{Instance, Model},
 };
 use crate::{
@@ -41,7 +41,7 @@ impl World {
     /// How a request ended was judged, or is nobody's fault.
     fn excuse(&self, id: u64) {
         match self.judge_of(id) {
-            Model::Source(judge) => judge.lock().excuse(id),
+            Model::Source(judge) => judge.lock().excuse(self.now(), id),
             Model::Swarm(judge) => judge.lock().excuse(id),
         }
     }
@@ -64,7 +64,10 @@ impl World {
         self.exchange.lock().asked(now, id, ask, caller);
         self.asked.lock().insert(id, Asked { gateway, began: now });
         match &self.gateways[gateway].model {
-            Model::Source(judge) => judge.lock().asked(now, id, ask),
+            Model::Source(judge) => {
+                self.tell_picks(gateway, ask.service);
+                judge.lock().asked(now, id, ask);
+            }
             Model::Swarm(judge) => judge.lock().asked(now, id, ask),
         }
     }
@@ -165,7 +168,7 @@ impl World {
         self.mark(self.client_of(id), || Mark::Aborted { id });
         self.exchange.lock().left(self.now(), id);
         match self.judge_of(id) {
-            Model::Source(judge) => judge.lock().left(id),
+            Model::Source(judge) => judge.lock().left(self.now(), id),
             Model::Swarm(judge) => judge.lock().left(id),
         }
     }
@@ -173,6 +176,8 @@ impl World {
     pub(super) fn arrived(&self, server: usize, id: u64, host: &str) {
         let now = self.now();
         self.mark(&self.servers[server].name, || Mark::Arrived { id });
+        let asked = self.asked.lock().get(&id).copied().unwrap_or_default();
+        self.tell_picks(asked.gateway, self.plan.servers[server].service);
         let verdict = match self.judge_of(id) {
             Model::Source(judge) => judge.lock().arrived(now, server, id, host),
             Model::Swarm(judge) => judge.lock().arrived(now, server, id, host),
@@ -180,6 +185,13 @@ impl World {
         self.judged(verdict);
         let Asked { gateway, began } = self.asked.lock().get(&id).copied().unwrap_or_default();
         self.judged(self.may_be_given(gateway, began, server, id));
+    }
+
+    /// Whether the gateway may pick every server of a service. Told before each event by which shares are judged.
+    fn tell_picks(&self, gateway: usize, service: usize) {
+        let instance = &self.gateways[gateway];
+        let (Model::Source(judge), Some(shared)) = (&instance.model, instance.shared()) else { return };
+        judge.lock().picks(service, || gateway::may_be_picked(&shared.published.load(), service));
     }
 
     /// A server takes connections, or no longer. `since` is when its clients may count on it.

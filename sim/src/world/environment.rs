@@ -59,9 +59,7 @@ impl World {
             }
             Event::Clock { gateway, ahead } => {
                 self.net.skew(self.gateways[*gateway].machine.host, *ahead);
-                if let Some(secure) = &self.secure {
-                    secure.judges[*gateway].lock().clock(self.now(), *ahead);
-                }
+                self.tell_certificates(*gateway, |judge, now| judge.clock(now, *ahead));
             }
             Event::Health { server, manner } => {
                 self.environment.manners.lock().insert(*server, *manner);
@@ -77,9 +75,7 @@ impl World {
             Event::Disk { gateway, broken } => {
                 self.net.failing_disk(self.gateways[*gateway].machine.host, *broken);
                 self.source_of(*gateway, "disk", *broken);
-                if let Some(secure) = &self.secure {
-                    secure.judges[*gateway].lock().disk(self.now(), *broken);
-                }
+                self.tell_certificates(*gateway, |judge, now| judge.disk(now, *broken));
             }
             Event::Collector { gateway, stalled } => self.recorders[*gateway].stall(*stalled),
             Event::Crash { gateway, actor } => self.crash(*gateway, *actor),
@@ -92,6 +88,7 @@ impl World {
             Event::Names { delay } => {
                 self.net.dns_delay(Duration::from_millis(*delay));
                 if self.plan.gateway.names {
+                    self.each_source(|judge| judge.hurried(self.now(), "names", *delay > 0));
                     (0..self.servers.len()).for_each(|server| self.hinder(server, Hindrance::Names, *delay > SLOW_NAMES));
                 }
             }

@@ -213,6 +213,14 @@ pub(super) fn routes(published: &Published) -> BTreeMap<usize, BTreeSet<usize>> 
     routes
 }
 
+/// Whether nothing keeps any server of a service from being picked: ill, ejected and suspected ones are passed over.
+pub(super) fn may_be_picked(published: &Published, service: usize) -> bool {
+    let router = published.snapshot.routers().iter().find(|router| number(router) == Some(service));
+    let name = router.and_then(|router| published.snapshot.service(router.service)).map(|service| service.name.as_str());
+    let backend = published.backends().find(|backend| Some(backend.name.as_str()) == name);
+    backend.is_some_and(|backend| backend.endpoints.iter().all(|endpoint| endpoint.takes_new()))
+}
+
 /// The generations that requests of services are marked with.
 pub(super) fn marks(published: &Published) -> BTreeMap<usize, u64> {
     let mark = |router: &CompiledRouter| {

@@ -2,7 +2,7 @@
 
 use super::{World, gateway, instance::Instance};
 use crate::{
-    oracle::Verdict,
+    oracle::{Verdict, certificates::Certificates},
     plan::gateway::Event,
     trace::{Mark, State},
 };
@@ -34,6 +34,7 @@ impl World {
                 if instance.is_alive() {
                     instance.life.lock().stops(self.now());
                     instance.blind(self.now(), "stopped", true);
+                    self.tell_certificates(index, |judge, now| judge.stops(now, true));
                     Handle::current().pause(instance.machine.node.id());
                 }
             }
@@ -41,6 +42,7 @@ impl World {
                 Handle::current().resume(instance.machine.node.id());
                 instance.life.lock().goes_on(self.now());
                 instance.blind(self.now(), "stopped", false);
+                self.tell_certificates(index, |judge, now| judge.stops(now, false));
             }
         }
     }
@@ -107,6 +109,7 @@ impl World {
         self.net.power_on(instance.machine.host);
         Handle::current().restart(instance.machine.node.id());
         instance.restarted();
+        self.tell_certificates(index, Certificates::restarted);
         instance.blind(started, "gone", false);
         let outcome = gateway::start(self, index).await;
         if instance.process() != process {
@@ -114,6 +117,7 @@ impl World {
             return Ok(());
         }
         outcome?;
+        self.tell_certificates(index, Certificates::ready);
         self.look();
         instance.is_ready(self.now(), started)
     }

@@ -8,6 +8,7 @@ use crate::{
     oracle::{
         Oracle, Verdict, broken,
         certificates::{Certificates, Facts, Id, Shown},
+        lifecycle::Connection,
     },
     plan::{
         Plan,
@@ -121,14 +122,30 @@ impl World {
         self.gateways.iter().map(|instance| instance.machine.host)
     }
 
-    /// Changes of certificate files, each at its time.
+    /// Changes of certificate files, each at its time: a certificate and its key are two files, so every one of them is written by halves.
     pub(super) async fn rotate(self: Arc<Self>) {
         let Some(tls) = &self.plan.tls else { return };
         for change in &tls.changes {
             sleep_until(self.at(change.at)).await;
             self.note("certificates", &format!("{change:?}"));
-            self.strikes(Fault::Clock, Phase::Once);
+            self.strikes(Fault::Writers, Phase::Once);
             self.change_certificate(tls, change).await;
+        }
+    }
+
+    /// Certificates begin to be valid, and run out, while somebody may still ask for them.
+    pub(super) async fn run_out(self: Arc<Self>) {
+        let Some(tls) = &self.plan.tls else { return };
+        for at in tls.turns() {
+            sleep_until(self.at(at)).await;
+            self.strikes(Fault::Clock, Phase::Once);
+        }
+    }
+
+    /// Tells the judge of a gateway's certificates.
+    pub(super) fn tell_certificates(&self, gateway: usize, tell: impl FnOnce(&mut Certificates, u64)) {
+        if let Some(secure) = &self.secure {
+            tell(&mut secure.judges[gateway].lock(), self.now());
         }
     }
 
@@ -197,9 +214,20 @@ impl World {
         let Some(secure) = &self.secure else { return Ok(()) };
         let Visit { gateway, name, clear, .. } = visit;
         let address = std::net::SocketAddr::new(gateway::address(*gateway).ip(), gateway::SECURE_PORT);
+        let (instance, began) = (&self.gateways[*gateway], self.now());
+        let mut way = Connection { made_at: None, fresh: true };
         let Ok(Ok(stream)) = timeout(PATIENCE, Stream::connect(address)).await else {
-            return broken(Oracle::Certificates, format!("visit {number}: the gateway takes no connection"));
+            return match instance.life.lock().may_lose(self.now(), began, way) {
+                true => Ok(()),
+                false => broken(Oracle::Certificates, format!("visit {number}: the gateway takes no connection")),
+            };
         };
+        way.made_at = Some(self.now());
+        let process = instance.process();
+        if instance.shared().is_none() {
+            // It listens, and does not say yet that it is ready.
+            return Ok(());
+        }
         if *clear {
             self.note("visitor", &format!("{number} asks for {name} in clear text"));
             return in_clear_text(self, stream, name).await;
@@ -214,6 +242,8 @@ impl World {
                 let known = shown.and_then(|der| made.iter().position(|material| material.der == der.as_ref()));
                 known.map_or(Shown::Stranger, Shown::Known)
             }
+            // With the process a handshake ends, and one that lasts beyond its drain.
+            _ if instance.process() != process || instance.life.lock().may_lose(self.now(), began, way) => return Ok(()),
             Ok(Err(_)) => Shown::Refused,
             Err(_) => return broken(Oracle::Certificates, format!("visit {number}: a handshake has no end")),
         };

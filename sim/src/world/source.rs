@@ -3,7 +3,7 @@
 use super::{World, environment, secure, server, server_ip};
 use crate::{
     chance::Chance,
-    plan::{Gateway, Manner, Source, Unit, Write, traffic::COOKIE},
+    plan::{Gateway, Manner, Plan, Source, Unit, Write, traffic::COOKIE},
     store::Change,
     trace::{Mark, State},
 };
@@ -52,7 +52,7 @@ impl World {
                     None => desired.remove(&unit.service),
                 };
             }
-            document(&desired, &self.plan.gateway)
+            document(&desired, &self.plan)
         };
         let document = document + &self.plan.tls.as_ref().map(secure::section).unwrap_or_default();
         if let Manner::Torn { order, pause } = write.manner {
@@ -94,7 +94,7 @@ impl World {
             Some(servers) if self.plan.gateway.source == Source::Kontena => {
                 kontena(&name, generation, servers, self.plan.gateway.health_check).into_iter().collect()
             }
-            Some(servers) => keys(&name, generation, servers, &self.plan.gateway).into_iter().collect(),
+            Some(servers) => keys(&name, generation, servers, &self.plan).into_iter().collect(),
             None => BTreeMap::new(),
         };
         let own = [
@@ -133,7 +133,8 @@ fn kontena(name: &str, generation: u64, servers: &[usize], health_check: bool) -
     keys
 }
 
-fn keys(name: &str, generation: u64, servers: &[usize], gateway: &Gateway) -> Vec<(String, String)> {
+fn keys(name: &str, generation: u64, servers: &[usize], plan: &Plan) -> Vec<(String, String)> {
+    let gateway = &plan.gateway;
     let mark = format!("{ROOT}/middlewares/mark-{name}/headers");
     let balancer = format!("{ROOT}/services/{name}/loadbalancer");
     let mut keys = vec![
@@ -146,6 +147,8 @@ fn keys(name: &str, generation: u64, servers: &[usize], gateway: &Gateway) -> Ve
         (format!("{mark}/customResponseHeaders/X-Config"), generation.to_string()),
     ];
     keys.extend(servers.iter().enumerate().map(|(i, server)| (format!("{balancer}/servers/{i}/url"), url(*server, gateway))));
+    let weighted = servers.iter().enumerate().filter(|(_, server)| plan.servers[**server].weight != 1);
+    keys.extend(weighted.map(|(i, server)| (format!("{balancer}/servers/{i}/weight"), plan.servers[*server].weight.to_string())));
     if gateway.sticky {
         keys.push((format!("{balancer}/sticky/cookie/name"), COOKIE.to_owned()));
     }
@@ -156,7 +159,8 @@ fn keys(name: &str, generation: u64, servers: &[usize], gateway: &Gateway) -> Ve
     keys
 }
 
-fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, gateway: &Gateway) -> String {
+fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, plan: &Plan) -> String {
+    let gateway = &plan.gateway;
     let (mut routers, mut marks, mut services) = (String::new(), String::new(), String::new());
     for (service, (generation, servers)) in desired {
         let name = format!("s{service}");
@@ -183,6 +187,10 @@ fn document(desired: &BTreeMap<usize, (u64, Vec<usize>)>, gateway: &Gateway) -> 
         let _ = writeln!(services, "        servers:{}", if servers.is_empty() { " []" } else { "" });
         for server in servers {
             let _ = writeln!(services, "          - url: {}", url(*server, gateway));
+            let weight = plan.servers[*server].weight;
+            if weight != 1 {
+                let _ = writeln!(services, "            weight: {weight}");
+            }
         }
     }
     if routers.is_empty() {

@@ -71,3 +71,41 @@ fn what_the_gateways_clock_shows_decides_and_trouble_takes_a_look() {
     judge.written(91_000, 0, Some(third));
     assert!(shown(&mut judge, 99_000, "a.test", Shown::Known(next)), "the disk is gone");
 }
+
+#[test]
+fn a_process_that_begins_has_nothing_to_fall_back_on() {
+    let mut judge = judge(false);
+    judge.written(10_000, 0, None);
+    judge.written(10_000, 2, None);
+    assert!(shown(&mut judge, 11_000, "a.test", Shown::Known(0)), "the last good one");
+    judge.restarted(12_000);
+    judge.ready(12_100);
+    assert!(!shown(&mut judge, 13_000, "a.test", Shown::Known(0)), "the one before knew it");
+    assert!(shown(&mut judge, 13_000, "a.test", Shown::Known(1)) && !shown(&mut judge, 13_000, "a.test", Shown::Refused));
+    assert!(shown(&mut judge, 13_000, "else.where", Shown::Stranger), "there is no default");
+    let next = judge.made(facts("a.test", 0, 300));
+    judge.written(20_000, 0, Some(next));
+    assert!(shown(&mut judge, 20_001, "a.test", Shown::Known(1)), "not read yet");
+    assert!(shown(&mut judge, 20_002 + USUAL, "a.test", Shown::Known(next)));
+}
+
+#[test]
+fn what_is_written_while_a_process_begins_it_may_have_missed_or_not() {
+    let mut judge = judge(true);
+    judge.restarted(10_000);
+    judge.written(10_010, 1, None);
+    judge.ready(10_100);
+    assert!(shown(&mut judge, 10_200, "b.test", Shown::Refused) && shown(&mut judge, 10_200, "b.test", Shown::Known(1)));
+    assert!(!shown(&mut judge, 10_200, "a.test", Shown::Refused), "nobody touched that one");
+}
+
+#[test]
+fn a_process_that_was_stopped_takes_another_look() {
+    let mut judge = judge(false);
+    judge.stops(10_000, true);
+    let next = judge.made(facts("a.test", 0, 300));
+    judge.written(11_000, 0, Some(next));
+    judge.stops(20_000, false);
+    assert!(shown(&mut judge, 20_001, "a.test", Shown::Known(0)), "it could not see it");
+    assert!(!shown(&mut judge, 20_002 + LOOKED, "a.test", Shown::Known(0)));
+}
