@@ -29,6 +29,7 @@ cargo sim sweep [SCENARIO] --fresh N                N seeds that nobody has trie
 cargo sim figures                                   how fast worlds and state machines are on this machine
 cargo sim meta [SCENARIO] --seeds A..B [--jobs N]   each seed in two processes: equal traces
 cargo sim rehearse --configFile FILE …              your own configuration in the simulated world; --help says more
+cargo sim help                                      this
 cargo planted hunt [BUG] [--seeds A..B] [--jobs N]  the first seed that catches each planted bug
 ";
 
@@ -38,6 +39,10 @@ pub fn main() -> ExitCode {
     if let Some(("rehearse", rest)) = args.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         return rehearse::main(rest);
     }
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") || args == ["help"] {
+        print!("{USAGE}{}", machines::cli::USAGE);
+        return ExitCode::SUCCESS;
+    }
     let outcome = match args.split_first() {
         Some((word, rest)) if word == "core" => machines::cli::main(rest),
         _ => Arguments::read(&args).and_then(|arguments| arguments.obey()),
@@ -45,7 +50,7 @@ pub fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         Err(e) => {
-            eprintln!("{e:#}\n\n{USAGE}{}", machines::cli::USAGE);
+            eprintln!("{e:#}\n`cargo sim help` lists the commands and their options");
             ExitCode::from(64)
         }
     }
@@ -105,11 +110,11 @@ impl Arguments {
         let words: Vec<&str> = self.words.iter().map(String::as_str).collect();
         match words[..] {
             ["list"] => {
-                scenario::ALL.iter().for_each(|s| println!("{:<20} {}", s.name, s.about));
+                scenario::ALL.iter().for_each(|s| println!("{:<24} {}", s.name, s.about));
                 println!("\nstate machines of core (cargo sim core):");
-                machines::ALL.iter().for_each(|kind| println!("{:<20} {}", kind.name, kind.about));
+                machines::ALL.iter().for_each(|kind| println!("{:<24} {}", kind.name, kind.about));
                 println!("\nplanted bugs (cargo planted hunt):");
-                planted::BUGS.iter().for_each(|bug| println!("{:<20} {}", bug.name, bug.about));
+                planted::BUGS.iter().for_each(|bug| println!("{:<24} {}", bug.name, bug.about));
                 Ok(ExitCode::SUCCESS)
             }
             ["run", name] => {

@@ -81,15 +81,23 @@ impl Reached {
         (all.len(), all.into_iter().filter(|cell| !self.0.contains_key(cell)).collect())
     }
 
-    /// What was never reached, in a line for each mark.
-    pub fn told(&self) -> String {
+    /// What was never reached, in a line for each mark. `whole`: all scenarios ran; of fewer, most cells are none of their business.
+    pub fn told(&self, whole: bool) -> String {
         let line = |wanted, what: &str| {
             let (all, never) = self.never(wanted);
             let never: Vec<_> = never.iter().map(|(fault, oracle)| format!("{}:{}", fault.id(), oracle.id())).collect();
-            let names = if never.is_empty() { "none".into() } else { never.join(" ") };
-            format!("cells {what}: {} of {all} reached; never reached: {names}", all - never.len())
+            let names = match never.len() {
+                0 => "none".into(),
+                n if !whole => format!("{n}, some of them for other scenarios"),
+                _ => never.join(" "),
+            };
+            format!("{what} be judged: {} of {all} reached; never: {names}", all - never.len())
         };
-        format!("{}\n{}", line(Mark::Must, "that must be"), line(Mark::Also, "that may be "))
+        format!(
+            "cells of the table of faults and oracles (--table prints it; F5:O1: O1 under F5)\n  {}\n  {}",
+            line(Mark::Must, "that must"),
+            line(Mark::Also, "that may")
+        )
     }
 }
 
@@ -111,6 +119,10 @@ impl fmt::Display for Reached {
             }
             writeln!(f, "  {}", fault.about())?;
         }
+        writeln!(
+            f,
+            "a number: seeds in which it was judged; #: must be, and was not; -: may be, and was not; blank: nothing to see"
+        )?;
         WAITING.iter().try_for_each(|(fault, part)| writeln!(f, "{} waits for {part}", fault.id()))
     }
 }
@@ -133,7 +145,7 @@ mod tests {
         assert_eq!(all, never.len());
         reached.add("F5:O1,F5:O2,F99:O1,nonsense");
         assert_eq!(reached.never(Mark::Must).1.len(), all - 1);
-        assert!(!reached.told().contains("F5:O1 ") && reached.told().contains("F5:O4"));
+        assert!(!reached.told(true).contains("F5:O1 ") && reached.told(true).contains("F5:O4"));
         assert!(!never.iter().any(|(fault, _)| *fault == Fault::Authority), "what waits for its part is not asked for");
     }
 }

@@ -25,6 +25,7 @@ use std::{
 
 const USAGE: &str = "\
 cargo sim rehearse --configFile FILE [--flag=value …]   the static configuration, exactly as `fairlead run` takes it
+    [--in DIR]               read files as if started in this folder
     [--dynamic FILE|DIR]     the dynamic configuration, in place of every provider
     [--faults kind,kind]     all (the default), none, or some:
 {kinds}
@@ -44,6 +45,8 @@ exit codes: 0 no finding, 1 findings, 64 unusable input";
 /// What was asked for.
 #[derive(Debug, Default)]
 struct Options {
+    /// Where `fairlead run` would be started.
+    folder: Option<PathBuf>,
     dynamic: Option<PathBuf>,
     faults: Option<String>,
     seeds: Option<Range<u64>>,
@@ -64,6 +67,10 @@ struct Options {
 
 /// Rehearses. `args` are those after the word `rehearse`.
 pub fn main(args: &[String]) -> ExitCode {
+    if args.iter().any(|arg| arg == "--help" || arg == "-h") {
+        println!("{}", usage());
+        return ExitCode::SUCCESS;
+    }
     match Options::read(args).and_then(Options::obey) {
         Ok(code) => code,
         Err(e) => {
@@ -97,6 +104,7 @@ impl Options {
                 Ok(given.clone())
             };
             match name {
+                "--in" => read.folder = Some(take(value())?.into()),
                 "--dynamic" => read.dynamic = Some(take(value())?.into()),
                 "--faults" => read.faults = Some(take(value())?),
                 "--load" => {
@@ -125,7 +133,6 @@ impl Options {
                 "--plan" => read.plan = true,
                 "--json" => read.json = true,
                 "--one" => read.one = true,
-                "--help" | "-h" => bail!("{}", usage()),
                 _ => {
                     read.product.push(arg.to_owned());
                     read.repeated.push(quoted(arg));
@@ -153,10 +160,10 @@ impl Options {
             return self.one_run(&blueprint, plan);
         }
         if self.product.is_empty() && self.dynamic.is_none() {
-            bail!("{}", usage());
+            bail!("which configuration? Give --configFile FILE; `cargo sim rehearse --help` says more");
         }
         let kinds = self.kinds()?;
-        let texts = input::read(&self.product, self.dynamic.as_deref())?;
+        let texts = self.texts()?;
         let blueprint = Blueprint::new(&texts, &self.assumed)?;
         if let Some(seed) = self.seed {
             let plan = draw::plan(&texts, &self.assumed, &blueprint, &kinds, seed);
@@ -171,6 +178,18 @@ impl Options {
         let outcomes = all(plans, self.jobs, !self.json)?;
         let all: Vec<String> = draw::shared(&blueprint, &kinds).iter().map(super::plan::What::told).collect();
         self.tell(&blueprint, &texts, outcomes, &all)
+    }
+
+    /// The configuration, read from the folder that was named.
+    fn texts(&self) -> anyhow::Result<Texts> {
+        let here = std::env::current_dir().context("where is this?")?;
+        let enter = |folder: &PathBuf| {
+            std::env::set_current_dir(folder).with_context(|| format!("--in {}: cannot go there", folder.display()))
+        };
+        self.folder.as_ref().map_or(Ok(()), enter)?;
+        let texts = input::read(&self.product, self.dynamic.as_deref())?;
+        enter(&here)?;
+        Ok(texts)
     }
 
     fn one_run(&self, blueprint: &Blueprint, plan: Plan) -> anyhow::Result<ExitCode> {

@@ -68,7 +68,7 @@ pub struct Judged {
 /// Judges a run.
 pub fn judge(blueprint: &Blueprint, plan: &Plan, seen: &Seen) -> Judged {
     let mut judged = Judged::default();
-    let mut failures: BTreeMap<(Option<usize>, &str, &str), Vec<&Asked>> = BTreeMap::new();
+    let mut failures: BTreeMap<(Option<usize>, bool, &str, &str), Vec<&Asked>> = BTreeMap::new();
     for asked in &seen.asked {
         let probe = &blueprint.probes[asked.probe];
         if comes_too_late(asked, plan, seen) {
@@ -82,12 +82,14 @@ pub fn judge(blueprint: &Blueprint, plan: &Plan, seen: &Seen) -> Judged {
             continue;
         }
         let incident = during(blueprint, plan, asked);
+        let limited = is_limited(asked, incident.map(|index| &plan.incidents[index].what));
+        let incident = incident.filter(|_| !limited);
         if incident.is_some_and(|index| is_unavoidable(asked, &plan.incidents[index].what)) {
             tally.unavoidable += 1;
             continue;
         }
         tally.failed += 1;
-        failures.entry((incident, &probe.router, &probe.service)).or_default().push(asked);
+        failures.entry((incident, limited, &probe.router, &probe.service)).or_default().push(asked);
     }
     let context = rule::Context { blueprint, plan };
     for ((incident, ..), failed) in &failures {
@@ -148,6 +150,11 @@ fn during(blueprint: &Blueprint, plan: &Plan, asked: &Asked) -> Option<usize> {
     plan.incidents
         .iter()
         .rposition(|incident| asked.until() >= incident.at && asked.at <= incident.at + incident.lasts + recovery)
+}
+
+/// Refused by a rate limit, and not in a crowd: a limit looks at the load only, so whatever else goes wrong has nothing to do with it.
+fn is_limited(asked: &Asked, what: Option<&What>) -> bool {
+    !matches!(what, Some(What::ConnectionBurst { .. })) && asked.ended.word() == "rate_limited"
 }
 
 /// Requests of this router during an incident.

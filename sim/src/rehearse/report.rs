@@ -152,7 +152,13 @@ impl fmt::Display for Report {
         }
         section(f, "Tried")?;
         let minutes = self.virtual_ms as f64 / 60_000.0;
-        item(f, &format!("{} seeds, {minutes:.1} minutes of the world's time; seed 0 is without incidents", self.seeds))?;
+        item(
+            f,
+            &match self.seeds {
+                1 => format!("1 seed, {minutes:.1} minutes of the world's time"),
+                n => format!("{n} seeds, {minutes:.1} minutes of the world's time; seed 0 is without incidents"),
+            },
+        )?;
         let mut kinds: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for (what, times) in &self.tried {
             let (kind, target) = what.split_once(' ').unwrap_or((what, ""));
@@ -204,7 +210,13 @@ impl fmt::Display for Report {
                 paragraph(f, &format!("Remedy: {remedy}"))?;
             }
             if let Some(first) = group.first {
-                paragraph(f, &format!("Seen in {} of {} seeds, first in seed {first}:", group.seeds, self.seeds))?;
+                paragraph(
+                    f,
+                    &match self.seeds {
+                        1 => format!("Seen in seed {first}:"),
+                        n => format!("Seen in {} of {n} seeds, first in seed {first}:", group.seeds),
+                    },
+                )?;
                 writeln!(f, "       {}", group.replay)?;
             }
         }

@@ -9,7 +9,7 @@ function make(tag, words, parent, kind) {
 function head() {
   document.title = `${data.scenario} ${data.seed}: ${data.verdict}`;
   element("scenario").textContent = data.scenario;
-  element("seed").textContent = `seed ${data.seed} · ${seconds(END, 1)} of virtual time`;
+  element("seed").textContent = `seed ${data.seed} · ${seconds(END, END < 1e6 ? 3 : 1)} of virtual time`;
   element("verdict").textContent = data.verdict === "pass" ? "passes" : data.verdict;
   element("verdict").className = data.verdict === "pass" ? "pass" : "fail";
   for (const [name, figure] of data.figures) {

@@ -9,7 +9,10 @@ use crate::rehearse::{
     record::{Asked, Ended},
 };
 use fairlead_core::{
-    config::{dynamic::MiddlewareKind, dynamic::ServiceKind, static_::LifeCycle},
+    config::{
+        dynamic::{HealthCheck, MiddlewareKind, ServiceKind},
+        static_::LifeCycle,
+    },
     snapshot::CompiledRouter,
 };
 use std::collections::BTreeSet;
@@ -67,8 +70,8 @@ impl Context<'_> {
                 code: "limits-refuse",
                 severity: Severity::Warning,
                 what: format!(
-                    "At a load of {} requests a second from 4 clients, with nothing going wrong: {seen}.",
-                    self.plan.rate
+                    "At a load of {} requests a second from 4 clients, whatever else went on: {seen}.",
+                    (self.plan.rate * 10.0).round() / 10.0
                 ),
                 place: self.middleware(limit.as_deref().unwrap_or_default(), &["rateLimit", "average"]),
                 remedy: "Raise rateLimit.average or burst above what one client legitimately asks; or tell the rehearsal the real load (--load)."
@@ -228,8 +231,13 @@ impl Context<'_> {
                     severity: Severity::Warning,
                     what: format!("{server} answered 500 and kept its share of the requests although others were well: {seen}."),
                     place: self.service(leaf, &["loadBalancer", "healthCheck"]),
-                    remedy: "Add a healthCheck on a path that fails when the server does, with interval × fall below 10 s."
-                        .into(),
+                    remedy: match self.health_check(leaf) {
+                        None => "Add a healthCheck on a path that fails when the server does, with interval × fall below 10 s.".into(),
+                        Some(check) => format!(
+                            "The healthCheck needs up to {:?} × {} to notice: bring that below 10 s, on a path that fails when the server does.",
+                            check.interval, check.fall
+                        ),
+                    },
                 })
             }
             // By the operator's own time-out.
@@ -271,7 +279,7 @@ impl Context<'_> {
 
     fn deploy(&self, service: &str, seen: &str) -> Verdict {
         let grace = self.plan.assumed.stop_grace / 1000;
-        let check = self.blueprint.balancer(service).and_then(|balancer| balancer.health_check.as_ref());
+        let check = self.health_check(service);
         let (what, remedy) = match check {
             None => (
                 format!(
@@ -295,7 +303,7 @@ impl Context<'_> {
     }
 
     fn flap(&self, service: &str, seen: &str) -> Verdict {
-        let fall = self.blueprint.balancer(service).and_then(|b| b.health_check.as_ref()).map_or(1, |check| check.fall);
+        let fall = self.health_check(service).map_or(1, |check| check.fall);
         Verdict {
             code: "health-takes-all",
             severity: Severity::Warning,
@@ -303,7 +311,10 @@ impl Context<'_> {
                 "Every health check failed once, as when what all servers depend on stutters, and fall is {fall}: {seen}."
             ),
             place: self.service(service, &["loadBalancer", "healthCheck", "fall"]),
-            remedy: "Set fall to 2 or 3, so that one failed probe takes nobody out.".into(),
+            remedy: match fall {
+                0 | 1 => "Set fall to 2 or 3, so that one failed probe takes nobody out.".into(),
+                _ => "Raise fall, so that so few failed probes take nobody out.".into(),
+            },
         }
     }
 
@@ -389,6 +400,10 @@ impl Context<'_> {
 
     fn compiled(&self, probe: &Probe) -> Option<&CompiledRouter> {
         self.blueprint.snapshot.routers().iter().find(|router| router.name.as_str() == probe.router)
+    }
+
+    fn health_check(&self, service: &str) -> Option<&HealthCheck> {
+        self.blueprint.balancer(service).and_then(|balancer| balancer.health_check.as_ref())
     }
 
     fn rate_limit(&self, probe: &Probe) -> Option<String> {

@@ -114,3 +114,15 @@ fn an_open_door_is_a_defect_and_a_crowd_that_is_limited_is_not() {
     let crowd = Asked { why: Why::Burst, ..asked(6_000, true, by_gateway(429, "rate_limited")) };
     assert_eq!(found(TWO, burst, vec![crowd, asked(6_000, true, by_gateway(429, "rate_limited"))]), [""; 0]);
 }
+
+#[test]
+fn a_limit_that_is_too_low_is_put_down_to_nothing_else() {
+    let refused = || vec![asked(6_000, true, by_gateway(429, "rate_limited"))];
+    let crash = What::ServerCrashes { server: "10.1.0.1:8080".into() };
+    for what in [What::Reload, What::GatewayStops, crash, What::HealthFlaps { service: "shop@file".into() }] {
+        assert_eq!(found(TWO, what, refused()), ["limits-refuse"]);
+    }
+    let both = [refused(), vec![asked(6_000, true, by_gateway(502, "connect_failed"))]].concat();
+    let crash = What::ServerCrashes { server: "10.1.0.1:8080".into() };
+    assert_eq!(found(TWO, crash, both), ["limits-refuse", "no-retry"]);
+}
