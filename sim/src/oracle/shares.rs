@@ -11,9 +11,9 @@
 //! A request's first arrival is its turn. What cannot be seen is granted to whichever server lacks it: turns of requests that are under way,
 //! and of those that began before the window. Where no request is under way, the rule is exact.
 //!
-//! Never judged, and why: worlds with sticky cookies, whose holders take no turn; worlds in which a connection may take longer than the
-//! gateway's shortest patience, after which it asks another server as well; services with a server that was ever cut off or lost, whose
-//! kernels repeat for minutes what nobody waits for.
+//! Never judged, and why: what is written key by key, until it stands whole; worlds with sticky cookies, whose holders take no turn;
+//! worlds in which a connection may take longer than the gateway's shortest patience, after which it asks another server as well; services
+//! with a server that was ever cut off or lost, whose kernels repeat for minutes what nobody waits for.
 
 use super::{Judge, Oracle, UNDER_WAY, Verdict, broken};
 use crate::plan::Plan;
@@ -203,9 +203,10 @@ impl Judge {
 
     /// Whether the rotation of a service can be followed since then.
     fn is_quiet_since(&self, service: usize, then: u64) -> bool {
-        let Some(published) = self.services[service].published.as_ref().filter(|published| published.len() > 1) else {
-            return false;
-        };
+        // A mixture may have a server twice, or with another's weight.
+        let it = Some(&self.services[service]).filter(|service| service.is_whole_since(then));
+        let published = it.and_then(|service| service.published.as_ref()).filter(|published| published.len() > 1);
+        let Some(published) = published else { return false };
         let is_well = |server: &usize| {
             let server = &self.servers[*server];
             let unheard_of = server.vanished || server.was_cut || server.ill_since.is_some();
