@@ -4,9 +4,10 @@ use crate::rung::Rung;
 
 /// Every rung; the slow ones smaller or left out when it has to be quick.
 ///
-/// All of them use three builds: development, simulation, and simulation with planted bugs.
+/// All of them use three builds: development, simulation, and simulation with planted bugs, which shares dependencies with the second.
 pub fn rungs(quick: bool) -> Vec<Rung> {
-    let seeds = if quick { "0..15" } else { "0..200" };
+    // Of a scenario, and of a machine.
+    let (seeds, fresh, cores) = if quick { ("0..10", "20", "0..200") } else { ("0..200", "200", "0..1000") };
     let mut rungs = vec![
         Rung::cargo("format", "the formatter has nothing to say", &["fmt", "--all", "--check"]),
         Rung::cargo("clippy", "the law of the house", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
@@ -35,9 +36,9 @@ pub fn rungs(quick: bool) -> Vec<Rung> {
             "one seed, two processes, one trace",
             &["sim", "meta", "--seeds", if quick { "0..3" } else { "0..50" }],
         ),
-        Rung::cargo("sweep", "every scenario on some seeds", &["sim", "sweep", "--seeds", "0..20"]),
-        Rung::cargo("whole", "everything at once, on many seeds", &["sim", "sweep", "whole", "--seeds", seeds]),
-        Rung::cargo("machines", "core's state machines on more seeds", &["sim", "core", "--seeds", "0..500"]),
+        Rung::cargo("sweep", "every scenario, and every cell of faults and oracles", &["sim", "sweep", "--seeds", seeds]),
+        Rung::cargo("fresh", "everything at once, on seeds that nobody has tried", &["sim", "sweep", "whole", "--fresh", fresh]),
+        Rung::cargo("machines", "core's state machines on more seeds", &["sim", "core", "--seeds", cores]),
     ];
     if !quick {
         let swarm = ["test", "--package", "fairlead-tests", "--test", "swarm", "--no-fail-fast"];
