@@ -17,8 +17,8 @@ use crate::{
     trace::{Mark, State},
 };
 
-/// How long a request may take, whatever happens.
-const REQUEST_BOUND: u64 = 60_000;
+/// How long a request may take, whatever happens: a minute for a kernel to give up what nobody acknowledges, and what is around it.
+const REQUEST_BOUND: u64 = 75_000;
 
 /// To whom a request went, and when.
 #[derive(Clone, Copy, Default)]
