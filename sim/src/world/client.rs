@@ -77,6 +77,9 @@ pub(super) async fn run(world: &Arc<World>, index: usize) {
     let mut at = client.start;
     sleep_until(world.at(at)).await;
     for (n, ask) in client.asks.iter().enumerate() {
+        if is_over(world) {
+            break;
+        }
         at += ask.pause;
         sleep_until(world.at(at)).await;
         for attempt in 0..TRIES {

@@ -7,7 +7,7 @@ use super::{World, instance::Model, server_ip};
 use crate::{
     oracle::Hindrance,
     plan::{
-        Gateway, Node,
+        Gateway, Node, What,
         environment::{Actor, Event, Manner, Name},
     },
 };
@@ -161,6 +161,16 @@ impl World {
                 200
             }
         }
+    }
+
+    /// Whether accepting was to fail at a gateway by now.
+    pub(super) fn lacks_descriptors(&self, gateway: usize) -> bool {
+        let now = self.now() - self.ready.get().copied().unwrap_or(0);
+        self.plan
+            .steps
+            .iter()
+            .take_while(|step| step.at <= now)
+            .any(|step| matches!(step.what, What::Environment(Event::Descriptors { gateway: at, accepts: 1.. }) if at == gateway))
     }
 
     /// Whether a server closes the connection on which a request comes.

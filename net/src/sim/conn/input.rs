@@ -58,6 +58,10 @@ impl Conn {
             self.rto = min(self.rto * 2, self.cfg.rto_max);
             self.recover = self.snd_nxt;
             self.resend(now, out);
+            // As Linux does since 4.19: patience ends when it is over, and not at the next repetition.
+            if let (Some(limit), Some(next)) = (self.user_timeout, self.rexmit_at) {
+                self.rexmit_at = Some(min(next, stuck + limit));
+            }
         }
         if due(self.probe_at()) {
             if self.probes >= self.keep_alive.map_or(0, |k| k.2) {
