@@ -108,7 +108,12 @@ impl World {
         self.seen_of(id, |seen| seen.unsure += 1);
         let now = self.now();
         let (instance, began) = self.asked_at(id);
-        if instance.life.lock().may_lose(now, began, connection) {
+        let life = instance.life.lock();
+        // A connection that waited for a descriptor is lost when its listener closes.
+        let waited = || !life.is_up() && connection.fresh && self.lacks_descriptors(self.asked.lock()[&id].gateway);
+        let is_excused = life.may_lose(now, began, connection) || waited();
+        drop(life);
+        if is_excused {
             self.exchange.lock().left(now, id);
             return self.excuse(id);
         }
