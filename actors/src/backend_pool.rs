@@ -244,6 +244,11 @@ impl State {
         // A copy: requests go on picking from the backend before by the places of its own servers.
         let mut balancer = before.map_or_else(|| Balancer::new(config), |b| b.balancer.lock().clone());
         balancer.update(config);
+        if planted!("balancer_shared")
+            && let Some(before) = before
+        {
+            before.balancer.lock().clone_from(&balancer);
+        }
         let budget = before.map_or_else(|| Arc::new(Mutex::new(Budget::new(BudgetConfig::default(), now))), |b| b.budget.clone());
         let connect_times = before.map_or_else(Arc::default, |b| b.connect_times.clone());
         Backend {

@@ -15,7 +15,7 @@ use crate::{
 };
 use fairlead_core::config::static_::StaticConfig;
 use fairlead_net::time::Duration;
-use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, RpcReplyPort, SpawnErr, SupervisionEvent};
+use ractor::{Actor, ActorCell, ActorId, ActorProcessingErr, ActorRef, ActorStatus, RpcReplyPort, SpawnErr, SupervisionEvent};
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
@@ -182,6 +182,11 @@ impl State {
                 let arguments = config_watch::Arguments {
                     make: Box::new(move || make()),
                     forward: Arc::new(move |event| {
+                        if planted!("word_lost")
+                            && directory.router().is_none_or(|router| router.get_status() != ActorStatus::Running)
+                        {
+                            return;
+                        }
                         // Without a Router it waits in the inputs, from which the next one begins.
                         if directory.inputs.hear(event)
                             && let Some(router) = directory.router()

@@ -130,6 +130,26 @@ pub const BUGS: &[Bug] = &[
         about: "a manager is asked with another method than GET",
         scenarios: &["swarm_update", "swarm_discovery"],
     },
+    Bug {
+        name: "balancer_shared",
+        about: "the balancer of a state that is being served is told of the next state's servers",
+        scenarios: &["partition", "rolling_update", "config_race"],
+    },
+    Bug {
+        name: "word_lost",
+        about: "what a provider says while the Router is down is lost",
+        scenarios: &["environment", "rolling_update", "whole"],
+    },
+    Bug {
+        name: "dead_unprobed",
+        about: "nobody asks whether the host of a silent server still lives",
+        scenarios: &["partition", "environment", "whole"],
+    },
+    Bug {
+        name: "unread_kept",
+        about: "an answer to a long request that nobody reads does not say that the connection ends",
+        scenarios: &["config_race", "whole"],
+    },
     Bug { name: "hop_by_hop_kept", about: "fields of the client's own connection are passed on", scenarios: &["traffic"] },
     Bug { name: "forwarded_spoofed", about: "any client is believed in what it says of itself", scenarios: &["traffic"] },
     Bug {

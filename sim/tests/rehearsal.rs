@@ -38,6 +38,12 @@ const PLANS: &[&str] = &[
     "event_before_the_first_lists",
     "certificate_that_ran_out",
     "lists_of_two_moments",
+    "turns_of_a_state_to_come",
+    "change_while_the_router_is_down",
+    "silent_host",
+    "answer_to_a_long_request",
+    // The one that docs/simulation.md walks through: it never failed without its planted bug.
+    "kept_connection",
 ];
 
 #[test]

@@ -298,8 +298,10 @@ async fn dial(endpoint: &Endpoint, port: u16) -> io::Result<tcp::Stream> {
         };
         match connected {
             Ok(stream) => {
-                stream.set_keepalive(Some(PING_AFTER))?;
-                stream.set_user_timeout(Some(UNACKNOWLEDGED))?;
+                if !planted!("dead_unprobed") {
+                    stream.set_keepalive(Some(PING_AFTER))?;
+                    stream.set_user_timeout(Some(UNACKNOWLEDGED))?;
+                }
                 return Ok(stream);
             }
             Err(e) => last = e,
