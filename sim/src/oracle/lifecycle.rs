@@ -213,9 +213,10 @@ mod tests {
         cut.terminated(10_000, 0, 5_000);
         assert_eq!(cut.ended(11_000, false).unwrap_err().oracle, Oracle::Answer);
         assert!(!cut.may_lose(11_100, 9_000, made(9_000)), "it was accepted and did not last long");
-        life.overdue(17_900).unwrap();
-        assert_eq!(life.overdue(18_001).unwrap_err().oracle, Oracle::Liveness);
-        life.ended(18_001, true).unwrap();
+        let bound = 16_000 + ENDED;
+        life.overdue(bound).unwrap();
+        assert_eq!(life.overdue(bound + 1).unwrap_err().oracle, Oracle::Liveness);
+        life.ended(bound + 1, true).unwrap();
         life.overdue(30_000).unwrap();
     }
 
