@@ -101,7 +101,7 @@ impl Machine for Routes {
 
     fn knobs(chance: &mut Chance) -> Knobs {
         Knobs {
-            mix: Mix::draw(chance, 5, 2).rarer(1, 40).rarer(2, 100).rarer(3, 40).rarer(4, 100),
+            mix: Mix::draw(chance, 5, 2).rarer(1, 10).rarer(2, 30).rarer(3, 20).rarer(4, 30),
             priorities: chance.pick(&[1, 2, 5, 1_000]),
             depth: chance.within(0, 3) as u32,
             alike: chance.pick(&[0, 0, 80]),

@@ -2,6 +2,9 @@
 //!
 //! A unit that refers to what is not there falls back; that may leave another without what it refers to, and so on until all is quiet. Each round
 //! judges all units by the same state, so the outcome does not depend on their order; each unit falls at most twice, so there is an end.
+//!
+//! What is written decides over what was: where units contain themselves by way of versions that were fallen back to, those are given up first.
+//! So what is served does not change when the same is said again.
 
 use super::{Settled, memo::Entry};
 use crate::{
@@ -148,7 +151,11 @@ pub(super) fn settle<T>(
             }
             dirty = demote_all(&mut candidates, faults, &users);
         }
-        let faults = entangled(&edges(&candidates, &references), expansion);
+        let mut faults = entangled(&edges(&candidates, &references), expansion);
+        let has_fallen = |name: &Name| candidates.get(name).is_some_and(|candidate| candidate.new.is_none());
+        if faults.iter().any(|(name, _)| has_fallen(name)) {
+            faults.retain(|(name, _)| has_fallen(name));
+        }
         if faults.is_empty() {
             break;
         }

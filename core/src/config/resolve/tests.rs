@@ -344,6 +344,27 @@ fn whoever_leads_from_one_circle_into_another_contains_itself_no_more_than_anybo
 }
 
 #[test]
+fn a_circle_by_way_of_an_old_version_costs_nobody_else_a_new_one() {
+    let with =
+        |a: &str, b: &str, c: &str| inputs([("file", yaml(&format!("http: {{middlewares: {{a: {a}, b: {b}, c: {c}}}}}")))]);
+    let chain = |of: &str| format!("{{chain: {{middlewares: [{of}]}}}}");
+    let prefix = "{addPrefix: {prefix: /x}}";
+    let (good, rejections) = resolve(&with(&chain("b"), prefix, prefix), &web(), None);
+    assert_eq!((names(&good.middlewares), rejections.len()), (vec!["a@file", "b@file", "c@file"], 0));
+    // The new `a` leads nowhere, and the old one closes the circle a → b → c → a.
+    let tangled = with(&chain("missing"), &chain("c"), &chain("a"));
+    let (config, _) = resolve(&tangled, &web(), Some(&good));
+    // And said again.
+    let (again, _) = resolve(&tangled, &web(), Some(&config));
+    for served in [&config, &again] {
+        assert_eq!(names(&served.middlewares), ["b@file", "c@file"]);
+        let is_chain = |name: &str| matches!(served.middlewares[name].kind, MiddlewareKind::Chain { .. });
+        assert!(is_chain("b@file"), "what is written of b is well once a is gone");
+        assert!(!is_chain("c@file"), "c keeps its version");
+    }
+}
+
+#[test]
 fn a_chain_of_chains_does_not_grow_without_bound() {
     let mut text = "http:\n  middlewares:\n    c0: {addPrefix: {prefix: /x}}\n".to_owned();
     for level in 1..40 {

@@ -52,6 +52,11 @@ pub(super) fn reduce(declared: &BTreeMap<Identity, Unit>, last: &Served) -> Serv
             if faulty.is_empty() {
                 faulty = entangled(&versions);
                 served.circles |= !faulty.is_empty();
+                // What is written decides over what was.
+                let has_fallen = |at: &Identity| versions[at].first() != Some(&&declared[at]);
+                if faulty.iter().any(has_fallen) {
+                    faulty.retain(has_fallen);
+                }
             }
             if faulty.is_empty() {
                 break;

@@ -7,7 +7,7 @@ use crate::rung::Rung;
 /// All of them use three builds: development, simulation, and simulation with planted bugs, which shares dependencies with the second.
 pub fn rungs(quick: bool) -> Vec<Rung> {
     // Of a scenario, and of a machine.
-    let (seeds, fresh, cores) = if quick { ("0..10", "20", "0..200") } else { ("0..200", "200", "0..900") };
+    let (seeds, fresh, cores) = if quick { ("0..10", "20", "0..200") } else { ("0..200", "200", "0..1000") };
     let mut rungs = vec![
         Rung::cargo("format", "the formatter has nothing to say", &["fmt", "--all", "--check"]),
         Rung::cargo("clippy", "the law of the house", &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]),
