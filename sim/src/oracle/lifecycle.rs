@@ -17,9 +17,8 @@ use super::{Oracle, Verdict, broken};
 
 /// From a process's going on to the end of what its stop may have spoilt.
 const RECOVERED: u64 = 6_000;
-/// A drain ends so soon after its deadline: nothing is left for clients, but actors finish what they are at, as an attempt at a
-/// connection.
-const ENDED: u64 = 5_000;
+/// A drain ends so soon after its deadline.
+const ENDED: u64 = 2_000;
 
 /// A client's connection.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -67,7 +67,7 @@ async fn ask(world: &World, index: usize) -> Verdict {
     let Some((ready, status, shown)) = answers else {
         let is_excused = instance.life.lock().may_lose(now, asked_at, Connection { made_at, fresh: true });
         // A connection that waited for a descriptor is lost when its listener closes.
-        if is_excused || world.lacks_descriptors(index) {
+        if is_excused || !is_up && world.lacks_descriptors(index) {
             return Ok(());
         }
         return broken(Oracle::Admin, format!("the API of {} does not answer, or not with JSON", instance.machine.name));

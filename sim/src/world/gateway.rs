@@ -140,9 +140,16 @@ fn configuration(world: &World) -> StaticConfig {
     .map(str::to_owned)
     .into();
     let plan = &world.plan.gateway;
-    args.push(format!("--entryPoints.web.transport.lifeCycle.graceTimeOut={}ms", plan.grace));
-    if plan.lame_duck > 0 {
-        args.push(format!("--entryPoints.web.transport.lifeCycle.requestAcceptGraceTimeout={}ms", plan.lame_duck));
+    let is_secure = plan.secure || world.plan.tls.is_some();
+    // A gateway waits as long as the most patient of its entry points.
+    for (entry_point, present) in [("web", true), ("traefik", plan.api), ("websecure", is_secure)] {
+        let life_cycle = format!("--entryPoints.{entry_point}.transport.lifeCycle");
+        if present {
+            args.push(format!("{life_cycle}.graceTimeOut={}ms", plan.grace));
+        }
+        if present && plan.lame_duck > 0 {
+            args.push(format!("{life_cycle}.requestAcceptGraceTimeout={}ms", plan.lame_duck));
+        }
     }
     if plan.api {
         args.extend([
@@ -151,7 +158,7 @@ fn configuration(world: &World) -> StaticConfig {
             format!("--entryPoints.traefik.address=0.0.0.0:{}", api::PORT),
         ]);
     }
-    if plan.secure || world.plan.tls.is_some() {
+    if is_secure {
         args.extend(["--entryPoints.websecure.address=0.0.0.0:443", "--entryPoints.websecure.http.tls=true"].map(str::to_owned));
     }
     match plan.source {
