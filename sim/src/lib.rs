@@ -29,3 +29,7 @@ mod timeline;
 pub mod trace;
 mod words;
 pub mod world;
+
+/// A world is many small things that come and go.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -2,11 +2,6 @@
 
 #![forbid(unsafe_code)]
 
-/// A world is many small things that come and go.
-#[cfg(madsim)]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[cfg(madsim)]
 fn main() -> std::process::ExitCode {
     fairlead_sim::cli::main()

@@ -3,10 +3,6 @@
 #![forbid(unsafe_code)]
 
 #[cfg(madsim)]
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
-#[cfg(madsim)]
 fn main() -> std::process::ExitCode {
     fairlead_sim::cli::main()
 }
