@@ -78,6 +78,7 @@ pub struct Worker {
     /// Requests that went over a kept connection, not yet told to the metrics: all workers share that counter.
     pub reuses: AtomicU64,
     idle_seen: AtomicI64,
+    tasks_seen: AtomicI64,
 }
 
 impl Worker {
@@ -90,6 +91,7 @@ impl Worker {
             accepting: AtomicUsize::new(0),
             reuses: AtomicU64::new(0),
             idle_seen: AtomicI64::new(0),
+            tasks_seen: AtomicI64::new(0),
         }
     }
 
@@ -240,6 +242,10 @@ async fn sweep(worker: Arc<Worker>) {
         }
         let process = worker.telemetry.process();
         process.upstream_idle.add(idle - worker.idle_seen.swap(idle, Ordering::Relaxed));
+        if let Some(tasks) = task::alive() {
+            let tasks = tasks as i64;
+            process.worker_tasks.add(tasks - worker.tasks_seen.swap(tasks, Ordering::Relaxed));
+        }
         process.upstream_reuses.add(worker.reuses.swap(0, Ordering::Relaxed));
     }
 }

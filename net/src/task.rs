@@ -31,6 +31,11 @@ pub async fn spawn_blocking<T: Send + 'static>(f: impl FnOnce() -> T + Send + 's
     crate::arm::task::spawn_blocking(f).await
 }
 
+/// Tasks of this thread's runtime that have not ended; `None` where that is not counted.
+pub fn alive() -> Option<usize> {
+    crate::arm::task::alive()
+}
+
 /// Lets other tasks run first.
 pub async fn yield_now() {
     let mut yielded = false;

@@ -31,13 +31,20 @@ pub fn eventually<T, E: Debug>(what: &str, attempt: impl FnMut() -> Result<T, E>
 /// # Panics
 /// There is no value in time.
 #[track_caller]
-pub fn within<T, E: Debug>(patience: Duration, what: &str, mut attempt: impl FnMut() -> Result<T, E>) -> T {
+pub fn within<T, E: Debug>(patience: Duration, what: &str, attempt: impl FnMut() -> Result<T, E>) -> T {
+    self::attempt(patience, attempt).unwrap_or_else(|last| panic!("not within {patience:?}: {what}; last: {last:?}"))
+}
+
+/// Polls until `attempt` gives a value.
+///
+/// # Errors
+/// There is none in time: what the last attempt said.
+pub fn attempt<T, E>(patience: Duration, mut attempt: impl FnMut() -> Result<T, E>) -> Result<T, E> {
     let deadline = Instant::now() + patience;
     loop {
         match attempt() {
-            Ok(value) => return value,
-            Err(last) if Instant::now() > deadline => panic!("not within {patience:?}: {what}; last: {last:?}"),
-            Err(_) => pause(),
+            Err(_) if Instant::now() <= deadline => pause(),
+            outcome => return outcome,
         }
     }
 }

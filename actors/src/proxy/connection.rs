@@ -12,8 +12,8 @@ use fairlead_net::{
     time,
     tls::{self, Prefixed, ServerConfig},
 };
-use std::{io, net::SocketAddr, sync::Arc};
-use tokio::io::{AsyncReadExt, ReadBuf};
+use std::{io, mem::MaybeUninit, net::SocketAddr, pin::Pin, sync::Arc, task::Poll};
+use tokio::io::{AsyncRead as _, ReadBuf};
 
 /// The client's side of a connection: what every exchange on it knows.
 pub struct Client {
@@ -21,7 +21,6 @@ pub struct Client {
     pub entry: Arc<EntryPoint>,
     /// After PROXY protocol.
     pub peer: SocketAddr,
-    pub local: SocketAddr,
     pub tls: Option<Tls>,
     pub token: Arc<Token>,
 }
@@ -100,8 +99,7 @@ async fn serve(
     peer: SocketAddr,
     token: Arc<Token>,
 ) -> io::Result<()> {
-    let local = stream.local_addr()?;
-    let mut client = Client { worker, entry, peer, local, tls: None, token };
+    let mut client = Client { worker, entry, peer, tls: None, token };
     let mut first = BytesMut::new();
     let hello = time::after(client.worker.shared.limits.header_timeout);
     if client.entry.expects_proxy_header(peer.ip()) {
@@ -161,28 +159,25 @@ pub async fn handshake(
 
 /// Waits for the first bytes without holding memory meanwhile; `false`: the client left, fell silent, or the gateway drains and nothing came.
 pub async fn await_first_byte(client: &Client, stream: &mut Stream, first: &mut BytesMut) -> io::Result<bool> {
-    let mut peeked = [0; 1];
     let mut deadline = time::Deadline::new();
     deadline.set(time::after(client.worker.shared.limits.header_timeout));
     let mut late = false;
-    let waited = std::future::poll_fn(|cx| {
-        let mut buf = ReadBuf::new(&mut peeked);
-        if let std::task::Poll::Ready(outcome) = stream.poll_peek(cx, &mut buf) {
-            return std::task::Poll::Ready(outcome.map(Some));
+    std::future::poll_fn(|cx| {
+        // On the stack, where it costs an idle connection nothing.
+        let mut room = [const { MaybeUninit::uninit() }; 2048];
+        let mut read = ReadBuf::uninit(&mut room);
+        if let Poll::Ready(outcome) = Pin::new(&mut *stream).poll_read(cx, &mut read) {
+            first.extend_from_slice(read.filled());
+            return Poll::Ready(outcome.map(|()| !first.is_empty()));
         }
         // Whoever has connected before the way down, or on it, may have a request under way: it is waited for, but not long.
         if !late && client.token.poll_drain(cx) {
             late = true;
             deadline.set(time::after(LATE));
         }
-        deadline.poll_expired(cx).map(|()| Ok(None))
+        deadline.poll_expired(cx).map(|()| Ok(false))
     })
-    .await?;
-    if !matches!(waited, Some(1..)) {
-        return Ok(false);
-    }
-    first.reserve(2048);
-    Ok(stream.read_buf(first).await? > 0)
+    .await
 }
 
 /// How long a connection has for its first byte once the gateway drains.

@@ -46,6 +46,10 @@ pub(crate) async fn spawn_blocking<T: Send + 'static>(f: impl FnOnce() -> T + Se
     tokio::task::spawn_blocking(f).await.map_err(told)
 }
 
+pub(crate) fn alive() -> Option<usize> {
+    Some(runtime::Handle::try_current().ok()?.metrics().num_alive_tasks())
+}
+
 /// CPUs this process may use, after affinity masks and control-group quotas; at least 1.
 pub fn available_cpus() -> usize {
     thread::available_parallelism().map_or(1, usize::from)

@@ -31,6 +31,11 @@ impl<T> Joined<T> {
     }
 }
 
+/// Not counted.
+pub(crate) fn alive() -> Option<usize> {
+    None
+}
+
 impl<T> Future for Joined<T> {
     type Output = Result<T, JoinError>;
 

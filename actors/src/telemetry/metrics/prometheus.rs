@@ -53,6 +53,12 @@ impl Registry {
             p.upstream_idle.get(),
         );
         out.one(
+            "fairlead_worker_tasks",
+            "gauge",
+            "Tasks of the workers: about one for each connection of a client.",
+            p.worker_tasks.get(),
+        );
+        out.one(
             "fairlead_upstream_connects_total",
             "counter",
             "Connections to servers that were opened.",

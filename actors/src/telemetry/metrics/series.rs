@@ -302,6 +302,8 @@ pub struct Process {
     pub upstream_open: Gauge,
     /// Connections to servers that wait for a request.
     pub upstream_idle: Gauge,
+    /// Tasks of data-plane workers.
+    pub worker_tasks: Gauge,
     /// Connections to servers that were opened.
     pub upstream_connects: Counter,
     /// Requests that went over a connection that was there already.
