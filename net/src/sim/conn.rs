@@ -63,8 +63,6 @@ pub struct Conn {
     snd_una: u64,
     snd_nxt: u64,
     snd_wnd: usize,
-    /// The largest window that the peer ever offered.
-    snd_wnd_max: usize,
     fin: Option<u64>,
     closed_first: bool,
     retries: u32,
@@ -107,7 +105,7 @@ impl Conn {
     pub fn accept(cfg: &Config, now: Instant, syn: &Segment, isn: u64, out: &mut Vec<Segment>) -> Conn {
         let mut c = Conn::new(cfg, now, syn.dst, syn.src, isn, State::SynReceived);
         c.rcv_nxt = syn.seq + 1;
-        (c.snd_wnd, c.snd_wnd_max) = (syn.window, syn.window);
+        c.snd_wnd = syn.window;
         c.resend(now, out);
         c
     }
@@ -128,7 +126,6 @@ impl Conn {
             snd_una: isn,
             snd_nxt: isn + 1,
             snd_wnd: 0,
-            snd_wnd_max: 0,
             fin: None,
             closed_first: false,
             retries: 0,

@@ -116,14 +116,13 @@ impl Conn {
         } else if seg.data.is_empty() && !seg.fin && seg.window == self.snd_wnd && self.snd_nxt > self.snd_una {
             self.dup_acks += 1;
         }
-        if self.snd_nxt == self.snd_una {
+        if self.snd_wnd == 0 && self.snd_nxt == self.snd_una {
             self.retries = 0; // a window probe was answered: the peer lives
-            if seg.window > self.snd_wnd {
+            if seg.window > 0 {
                 self.rexmit_at = None;
             }
         }
         self.snd_wnd = seg.window;
-        self.snd_wnd_max = self.snd_wnd_max.max(seg.window);
         if news && self.snd_una < self.recover && self.snd_nxt > self.snd_una {
             self.resend(now, out); // the next hole (NewReno)
         } else if self.dup_acks == 3 && self.snd_una >= self.recover {

@@ -12,10 +12,8 @@ impl Conn {
             let flying = (self.snd_nxt - self.snd_una) as usize;
             let unsent = self.send.len() - min(flying, self.send.len());
             let room = self.snd_wnd - min(self.snd_wnd, flying);
-            // As Linux: what the window cuts short waits, of segments that are half the largest window at most.
-            let whole = min(self.cfg.mss, self.snd_wnd_max.div_ceil(2));
-            let n = min(min(unsent, room), whole);
-            let silly = n < min(unsent, whole);
+            let n = min(min(unsent, room), self.cfg.mss);
+            let silly = flying > 0 && n < min(unsent, self.cfg.mss);
             if n > 0 && !silly {
                 let data = Bytes::copy_from_slice(&self.send[flying..flying + n]);
                 self.emit(self.snd_nxt, Flag::Ack, data, out);
@@ -56,7 +54,7 @@ impl Conn {
     }
 
     pub(super) fn emit(&mut self, seq: u64, flag: Flag, data: Bytes, out: &mut Vec<Segment>) {
-        let window = self.offer();
+        let window = self.window();
         self.rcv_edge = self.rcv_nxt + window as u64;
         (self.unacked, self.ack_at) = (0, None);
         out.push(Segment {
@@ -78,23 +76,15 @@ impl Conn {
 
     /// Tells the peer of free space once it is worth a segment (Linux: twice what it knows of).
     pub(super) fn reopen_window(&mut self, out: &mut Vec<Segment>) {
-        let known = self.promised();
-        if self.state == State::Open && !self.eof && self.window() >= 2 * known && self.offer() > known {
+        let known = (self.rcv_edge - min(self.rcv_nxt, self.rcv_edge)) as usize;
+        let free = self.window();
+        if self.state == State::Open
+            && !self.eof
+            && free >= 2 * known
+            && free - known >= min(self.cfg.mss, self.cfg.recv_buffer / 2)
+        {
             self.ack_now(out);
         }
-    }
-
-    /// What the peer may still send, as it knows.
-    fn promised(&self) -> usize {
-        self.rcv_edge.saturating_sub(self.rcv_nxt) as usize
-    }
-
-    /// The window to tell: free room, once there is so much more of it that it is worth a segment (RFC 1122, 4.2.3.3). Told byte by
-    /// byte, room would be used byte by byte ever after.
-    fn offer(&self) -> usize {
-        let (free, promised) = (self.window(), self.promised());
-        let worth = min(self.cfg.mss, self.cfg.recv_buffer / 2);
-        if free >= promised + worth { free } else { min(free, promised) }
     }
 
     pub(super) fn window(&self) -> usize {
