@@ -15,6 +15,8 @@ const SILENCE: Duration = Duration::from_secs(10);
 pub struct Client {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// The last head and what it says: most answers begin as the one before did, and need not be read again.
+    last: Option<(Vec<u8>, Frame)>,
 }
 
 /// An answer, while its bytes stand in the connection's buffer.
@@ -46,7 +48,7 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SILENCE))?;
         stream.set_write_timeout(Some(SILENCE))?;
-        Ok(Self { stream, buffer: vec![0; 16 << 10] })
+        Ok(Self { stream, buffer: vec![0; 16 << 10], last: None })
     }
 
     /// Asks, and reads the whole answer.
@@ -58,7 +60,7 @@ impl Client {
         let mut filled = 0;
         let frame = loop {
             filled += self.more(filled)?;
-            if let Some(frame) = frame(&self.buffer[..filled])? {
+            if let Some(frame) = self.frame(filled)? {
                 break frame;
             }
         };
@@ -74,6 +76,16 @@ impl Client {
         let looked = self.stream.set_nonblocking(true).and_then(|()| self.stream.peek(&mut [0]));
         let silent = matches!(looked, Err(e) if e.kind() == ErrorKind::WouldBlock);
         !silent || self.stream.set_nonblocking(false).is_err()
+    }
+
+    fn frame(&mut self, filled: usize) -> io::Result<Option<Frame>> {
+        let bytes = &self.buffer[..filled];
+        if let Some((_, frame)) = self.last.as_ref().filter(|(head, _)| bytes.starts_with(head)) {
+            return Ok(Some(*frame));
+        }
+        let frame = frame(bytes)?;
+        self.last = frame.map(|frame| (bytes[..frame.head].to_vec(), frame));
+        Ok(frame)
     }
 
     fn more(&mut self, filled: usize) -> io::Result<usize> {

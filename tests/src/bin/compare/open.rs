@@ -22,7 +22,7 @@ pub struct Open {
     pub port: u16,
     pub host: String,
     pub path: String,
-    /// Requests a second.
+    /// Requests a second. An infinite rate is a closed loop.
     pub rate: f64,
     /// Open at most; a request that is due waits while all are busy.
     pub connections: usize,

@@ -64,16 +64,20 @@ pub enum Routes {
 /// A running proxy.
 pub struct Proxy {
     pub name: String,
-    /// Ports: in the clear, over TLS with a full handshake each time, over TLS with tickets.
     pub ports: Ports,
     process: Process,
 }
 
 #[derive(Clone, Copy, Debug)]
 pub struct Ports {
+    /// In the clear.
     pub plain: u16,
+    /// A full handshake each time.
     pub tls: u16,
+    /// With tickets.
     pub resuming: u16,
+    /// Fairlead's administration.
+    pub admin: u16,
 }
 
 /// What a configuration is written from.
@@ -122,15 +126,13 @@ impl Proxy {
     pub fn start(plan: &Plan, dir: &Dir, cpu: &str) -> Self {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let tag = format!("{}-{}", plan.name, NEXT.fetch_add(1, Ordering::Relaxed));
-        let plain = free_port();
-        let ports = match plan.kind {
+        let (plain, tls, admin) = (free_port(), free_port(), free_port());
+        let resuming = match plan.kind {
             // One TLS port with tickets on it, as it comes: a client without a session gets a full handshake there, and a ticket.
-            Kind::Caddy | Kind::Fairlead => {
-                let tls = free_port();
-                Ports { plain, tls, resuming: tls }
-            }
-            Kind::Nginx | Kind::Haproxy => Ports { plain, tls: free_port(), resuming: free_port() },
+            Kind::Caddy | Kind::Fairlead => tls,
+            Kind::Nginx | Kind::Haproxy => free_port(),
         };
+        let ports = Ports { plain, tls, resuming, admin };
         let place = Place { plan, dir, tag: &tag, ports };
         let words = match plan.kind {
             Kind::Nginx => words(&["nginx", "-c", &dir.put(&format!("{tag}.conf"), &nginx::conf(&place))]),

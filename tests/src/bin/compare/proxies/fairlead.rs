@@ -1,7 +1,6 @@
 //! Fairlead's configuration. JSON is YAML.
 
 use super::{Place, Routes};
-use fairlead_tests::free_port;
 use serde_json::{Map, Value, json};
 
 /// The path of the static configuration. The router that is used is the last one in the file.
@@ -38,7 +37,7 @@ pub fn yaml(place: &Place<'_>) -> String {
         },
     });
     let dynamic = dir.put(&format!("{}-dynamic.yaml", place.tag), &dynamic.to_string());
-    let mut config = fixed(ports.plain);
+    let mut config = fixed(ports.plain, ports.admin);
     config["entryPoints"]["websecure"] = json!({ "address": format!("127.0.0.1:{}", ports.tls) });
     config["providers"] = json!({ "file": { "filename": dynamic } });
     for (name, section) in &plan.sections {
@@ -48,11 +47,11 @@ pub fn yaml(place: &Place<'_>) -> String {
 }
 
 /// What every static configuration has: an entry point in the clear, the administration, metrics, one worker.
-pub fn fixed(plain: u16) -> Value {
+pub fn fixed(plain: u16, admin: u16) -> Value {
     json!({
         "entryPoints": {
             "web": { "address": format!("127.0.0.1:{plain}") },
-            "traefik": { "address": format!("127.0.0.1:{}", free_port()) },
+            "traefik": { "address": format!("127.0.0.1:{admin}") },
         },
         "metrics": { "prometheus": {} },
         "fairlead": { "workers": 1 },

@@ -1,7 +1,7 @@
 //! What a proxy adds to the time of a request at half load.
 //!
-//! One rate is offered to all: half of what the slowest carries in a closed loop of as many connections, measured just before.
-//! Times count from when a request was due (see [`crate::open`]). In every round the backend is asked directly first; what a
+//! One rate is offered to all: half of what the slowest carries in a closed loop of as many connections, measured just before by
+//! the same clients. Times count from when a request was due (see [`crate::open`]). In every round the backend is asked directly first; what a
 //! proxy's percentiles have above those of the backend is what it adds.
 
 use crate::{
@@ -9,12 +9,11 @@ use crate::{
     open::Open,
     options::Options,
     outcome::{Base, FAILED, Outcome, Round},
-    scenario::closed::wrk,
     turns,
 };
 use std::time::Duration;
 
-const CONNECTIONS: u32 = 64;
+const CONNECTIONS: usize = 64;
 
 /// Percentile, its name, and the name of what is added to it.
 const PERCENTILES: &[(f64, &str, &str)] =
@@ -23,11 +22,10 @@ const PERCENTILES: &[(f64, &str, &str)] =
 /// Measures the field.
 pub fn run(bench: &Bench, options: &Options) -> Outcome {
     let mut takers: Vec<_> = bench.takers(false).into_iter().map(|(name, proxy)| (name, proxy.ports.plain)).collect();
-    let carried = |port: u16| {
-        let url = format!("http://127.0.0.1:{port}/");
-        f64::from(u32::try_from(wrk(CONNECTIONS, options.seconds, &[], &url).requests).unwrap_or(u32::MAX))
-            / f64::from(options.seconds)
-    };
+    let seconds = options.seconds;
+    // At an infinite rate, all requests are due at once: a closed loop.
+    let carried =
+        |port: u16| load(port, f64::INFINITY).last(Duration::from_secs(seconds.into())).answered() as f64 / f64::from(seconds);
     let slowest = takers.iter().map(|(_, port)| carried(*port)).min_by(f64::total_cmp).unwrap_or_default();
     if slowest < 1.0 {
         let mut outcome = Outcome::new(Base::BestPeer, Vec::new());
@@ -42,12 +40,15 @@ pub fn run(bench: &Bench, options: &Options) -> Outcome {
 }
 
 fn sample(port: u16, rate: f64, seconds: u32, direct: Option<&Round>) -> Round {
-    let load = Open { port, host: "localhost".into(), path: "/".into(), rate, connections: CONNECTIONS as usize };
-    let tally = load.last(Duration::from_secs(seconds.into()));
+    let tally = load(port, rate).last(Duration::from_secs(seconds.into()));
     let mut round = added(|percent| tally.micros(percent), direct);
     round.push(("perSecond", tally.answered() as f64 / f64::from(seconds)));
     round.push((FAILED, tally.failed() as f64));
     round
+}
+
+fn load(port: u16, rate: f64) -> Open {
+    Open { port, host: "localhost".into(), path: "/".into(), rate, connections: CONNECTIONS }
 }
 
 /// What is added goes first, where there is something to take it from.

@@ -9,7 +9,7 @@ use crate::{
     scenario::closed::{round, wrk},
     turns,
 };
-use fairlead_tests::otlp::Receiver;
+use fairlead_tests::{get, otlp::Receiver};
 use serde_json::{Value, json};
 
 /// A JSON access log in a file.
@@ -41,8 +41,26 @@ fn off_and_on(bench: &Bench, options: &Options, section: (&'static str, Value)) 
     let plans = plans.into_iter().filter(|_| bench.has_fairlead());
     let takers: Vec<_> = plans.map(|plan| (plan.name.clone(), bench.launch(&plan))).collect();
     let columns = turns::take(&takers, options, |proxy, seconds| {
-        let meter = Meter::start(proxy.id());
-        round(&wrk(64, seconds, &[], &format!("http://127.0.0.1:{}/", proxy.ports.plain)), &meter)
+        let (meter, dropped) = (Meter::start(proxy.id()), dropped(proxy.ports.admin));
+        let tally = wrk(64, seconds, &[], &format!("http://127.0.0.1:{}/", proxy.ports.plain));
+        let mut figures = round(&tally, &meter);
+        figures.push(("dropped", self::dropped(proxy.ports.admin) - dropped));
+        figures
     });
-    Outcome::new(Base::First, columns)
+    let mut outcome = Outcome::new(Base::First, columns);
+    let dropped = outcome.columns.iter().flat_map(|column| &column.rounds).flatten().filter(|(name, _)| *name == "dropped");
+    let dropped: f64 = dropped.map(|(_, count)| count).sum();
+    if dropped > 0.0 {
+        // What is not written costs nothing.
+        outcome.wrong.push(format!("{dropped} lines or spans were dropped"));
+    }
+    outcome
+}
+
+/// Lines and spans that found no room so far.
+fn dropped(admin: u16) -> f64 {
+    let metrics = get(admin, "/metrics").text();
+    let names = ["fairlead_access_log_dropped_lines_total", "fairlead_trace_dropped_spans_total"];
+    let samples = metrics.lines().filter_map(|line| line.split_once(' ')).filter(|(name, _)| names.contains(name));
+    samples.filter_map(|(_, value)| value.parse::<f64>().ok()).sum()
 }

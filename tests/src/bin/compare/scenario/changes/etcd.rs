@@ -33,7 +33,7 @@ impl Following {
         let pairs: Vec<_> = (0..services).flat_map(|service| keys(service, bench.backends[0])).collect();
         pairs.chunks(BATCH).for_each(|batch| store.put_all(batch));
         let port = free_port();
-        let mut config = fairlead::fixed(port);
+        let mut config = fairlead::fixed(port, free_port());
         config["providers"] = json!({ "etcd": { "endpoints": [etcd.endpoint()] } });
         let tag = format!("etcd-{services}");
         let file = bench.dir.put(&format!("{tag}.yaml"), &config.to_string());
