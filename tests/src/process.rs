@@ -130,7 +130,7 @@ pub fn use_profile(profile: &str) {
     BINARY.set(build(profile)).expect("chosen before it is first used");
 }
 
-/// Seconds of CPU that a process and its children have used.
+/// Seconds of CPU that a process and its children have used, children that have ended included.
 pub fn cpu_seconds(id: u32) -> f64 {
     // The unit of /proc is a hundredth of a second on every Linux there is.
     tree(id).iter().map(|id| ticks(*id)).sum::<u64>() as f64 / 100.0
@@ -139,8 +139,8 @@ pub fn cpu_seconds(id: u32) -> f64 {
 fn ticks(id: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
     let after_name = stat.rsplit(')').next().unwrap_or_default();
-    // User and system time: fields 14 and 15 of the line, 12 and 13 behind the name.
-    after_name.split_whitespace().skip(11).take(2).filter_map(|n| n.parse::<u64>().ok()).sum()
+    // User and system time, its own and that of children it has waited for: fields 14 to 17 of the line, 12 to 15 behind the name.
+    after_name.split_whitespace().skip(11).take(4).filter_map(|n| n.parse::<u64>().ok()).sum()
 }
 
 /// A process and all below it.

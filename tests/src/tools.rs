@@ -32,8 +32,15 @@ pub const FOR_SWARM: &[Tool] = &[
 ];
 
 /// What the benchmark runs besides.
-pub const FOR_COMPARISON: &[Tool] =
-    &[("h2load", "nghttp2-client"), ("haproxy", "haproxy"), ("nginx", "nginx-light"), ("taskset", "util-linux"), ("wrk", "wrk")];
+pub const FOR_COMPARISON: &[Tool] = &[
+    ("etcd", "etcd-server"),
+    ("etcdctl", "etcd-client"),
+    ("h2load", "nghttp2-client"),
+    ("haproxy", "haproxy"),
+    ("nginx", "nginx-light"),
+    ("taskset", "util-linux"),
+    ("wrk", "wrk"),
+];
 
 /// Whether a program can be run, or, for a path, a file is there.
 pub fn is_there(program: &str) -> bool {

@@ -1,255 +1,187 @@
-//! The field: a backend, and each proxy in front of it with the same work to do: HTTP/1.1 upstream with kept connections,
-//! round robin over two servers, `X-Forwarded-*`, no access log. Fairlead routes, counts metrics and checks fields besides.
+//! Each proxy with the same work to do: HTTP/1.1 upstream with kept connections, round robin over two servers, `X-Forwarded-*`,
+//! no access log. Fairlead routes, counts metrics and checks fields besides.
+//!
+//! A plan says what is to be started; the files below write it as each proxy wants to read it.
+
+pub mod caddy;
+pub mod fairlead;
+pub mod haproxy;
+pub mod nginx;
 
 use fairlead_tests::{
     Connection,
-    certs::Authority,
     dir::Dir,
     free_port,
-    process::Process,
-    tools::{is_there, search_path},
-    wait::{eventually, until},
+    process::{self, Process},
+    tools::search_path,
+    wait,
 };
-use rustls::pki_types::{CertificateDer, pem::PemObject};
-use serde_json::json;
-use std::{path::Path, process::Command, sync::Arc};
+use serde_json::Value;
+use std::{
+    process::Command,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+/// Fairlead once more, with 10,000 routers. It is compared where routing is most of the work.
+pub const MANY_ROUTES: &str = "fairlead-10k";
+
+/// How long a configuration of any size may take to be read.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// What is to be started.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub kind: Kind,
+    pub name: String,
+    pub backends: [u16; 2],
+    /// Open at once, at clients and servers together.
+    pub connections: usize,
+    /// Whether requests may become something else, WebSocket say.
+    pub upgrades: bool,
+    pub routes: Routes,
+    /// More of Fairlead's static configuration.
+    pub sections: Vec<(&'static str, Value)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Nginx,
+    Haproxy,
+    Caddy,
+    Fairlead,
+}
+
+/// Fairlead's routers for plain HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Routes {
+    /// One for everything, behind so many others.
+    All(usize),
+    /// So many with a host and a path each, ten to a host, and no other.
+    Distinct(usize),
+}
 
 /// A running proxy.
 pub struct Proxy {
-    pub name: &'static str,
-    /// Ports.
-    pub plain: u16,
-    pub tls: u16,
+    pub name: String,
+    pub ports: Ports,
     process: Process,
 }
 
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// In the clear.
+    pub plain: u16,
+    /// A full handshake each time.
+    pub tls: u16,
+    /// With tickets.
+    pub resuming: u16,
+    /// Fairlead's administration.
+    pub admin: u16,
+}
+
+/// What a configuration is written from.
+pub struct Place<'a> {
+    pub plan: &'a Plan,
+    pub dir: &'a Dir,
+    /// Names of files begin with it.
+    pub tag: &'a str,
+    pub ports: Ports,
+}
+
+impl Plan {
+    /// One of the field.
+    pub fn named(name: &str, backends: [u16; 2]) -> Self {
+        let kind = match name {
+            "nginx" => Kind::Nginx,
+            "haproxy" => Kind::Haproxy,
+            "caddy" => Kind::Caddy,
+            _ => Kind::Fairlead,
+        };
+        let routes = Routes::All(if name == MANY_ROUTES { 10_000 } else { 1 });
+        Self { kind, name: name.to_owned(), backends, connections: 8000, upgrades: false, routes, sections: Vec::new() }
+    }
+}
+
+impl Routes {
+    /// Host and path of a request that the last router answers.
+    pub fn last(self) -> (String, String) {
+        match self {
+            Self::All(_) => ("localhost".to_owned(), "/".to_owned()),
+            Self::Distinct(count) => Self::distinct(count.saturating_sub(1)),
+        }
+    }
+
+    /// Host and path of the router of this number.
+    pub fn distinct(number: usize) -> (String, String) {
+        (format!("host-{}.example", number / 10), format!("/path-{}", number % 10))
+    }
+}
+
 impl Proxy {
+    /// Starts it on a CPU, and waits until it answers.
+    ///
+    /// # Panics
+    /// It does not.
+    pub fn start(plan: &Plan, dir: &Dir, cpu: &str) -> Self {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let tag = format!("{}-{}", plan.name, NEXT.fetch_add(1, Ordering::Relaxed));
+        let (plain, tls, admin) = (free_port(), free_port(), free_port());
+        let resuming = match plan.kind {
+            // One TLS port with tickets on it, as it comes: a client without a session gets a full handshake there, and a ticket.
+            Kind::Caddy | Kind::Fairlead => tls,
+            Kind::Nginx | Kind::Haproxy => free_port(),
+        };
+        let ports = Ports { plain, tls, resuming, admin };
+        let place = Place { plan, dir, tag: &tag, ports };
+        let words = match plan.kind {
+            Kind::Nginx => words(&["nginx", "-c", &dir.put(&format!("{tag}.conf"), &nginx::conf(&place))]),
+            Kind::Haproxy => words(&["haproxy", "-db", "-f", &dir.put(&format!("{tag}.cfg"), &haproxy::cfg(&place))]),
+            Kind::Caddy => {
+                let config = dir.put(&format!("{tag}.caddyfile"), &caddy::file(&place));
+                words(&["env", "GOMAXPROCS=1", "caddy", "run", "--adapter", "caddyfile", "--config", &config])
+            }
+            Kind::Fairlead => fairlead_words(&fairlead::yaml(&place)),
+        };
+        let (host, path) = plan.routes.last();
+        let process = pinned(dir, &tag, cpu, &words, (plain, &host, &path));
+        Self { name: plan.name.clone(), ports, process }
+    }
+
     /// Its process.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 }
 
-/// Everything that runs during the benchmark.
-pub struct Field {
-    pub proxies: Vec<Proxy>,
-    pub load_cpu: String,
-    /// For clients that trust the field's authority.
-    pub tls: Arc<rustls::ClientConfig>,
-    _backend: Process,
-    dir: Dir,
-}
-
-/// Where proxies run.
-const PROXY_CPU: &str = "0";
-
-impl Field {
-    /// Starts the backend and the proxies of these names.
-    pub fn start(exe: &Path, wanted: &[String]) -> Self {
-        let dir = Dir::new();
-        let cpus = std::thread::available_parallelism().map_or(1, usize::from);
-        if cpus < 2 {
-            println!("one CPU only: load and proxy disturb each other, and requests a second mean little");
-        }
-        let load_cpu = (cpus - 1).to_string();
-        let authority = Authority::new();
-        authority.file(&dir);
-        let leaf = authority.issue(&["localhost"]);
-        leaf.files(&dir, "leaf");
-        dir.put("both.pem", &format!("{}{}", leaf.cert, leaf.key));
-        std::fs::create_dir(dir.path().join("www")).expect("the directory is writable");
-        dir.overwrite("www/big", &"x".repeat(100 << 10));
-
-        let backends = [free_port(), free_port()];
-        let config = dir.put("backend.conf", &backend_conf(&dir, backends));
-        let backend = start(&dir, "backend", &load_cpu, &["nginx", "-c", &config]);
-        until("the backend listens", || backends.iter().all(|port| Connection::try_open(*port).is_ok()));
-        let mut field = Self { proxies: Vec::new(), load_cpu, tls: client_config(&dir), _backend: backend, dir };
-        for name in ["nginx", "haproxy", "caddy", "fairlead", "fairlead-10k"] {
-            if !wanted.iter().any(|w| w == name) || name == "caddy" && !is_there("caddy") {
-                continue;
-            }
-            let proxy = field.proxy(name, exe, backends);
-            eventually(&format!("{name} answers"), || {
-                match Connection::try_open(proxy.plain).and_then(|mut c| {
-                    c.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
-                    c.try_answer("GET")
-                }) {
-                    Ok(answer) if answer.status == 200 => Ok(()),
-                    Ok(answer) => Err(answer.text()),
-                    Err(e) => Err(format!("{e}: {}", proxy.process.output())),
-                }
-            });
-            field.proxies.push(proxy);
-        }
-        field
-    }
-
-    fn proxy(&self, name: &'static str, exe: &Path, backends: [u16; 2]) -> Proxy {
-        let (dir, plain, tls) = (&self.dir, free_port(), free_port());
-        let exe = exe.display().to_string();
-        let process = match name {
-            "nginx" => {
-                let config = dir.put("nginx.conf", &nginx_conf(dir, backends, plain, tls));
-                start(dir, name, PROXY_CPU, &["nginx", "-c", &config])
-            }
-            "haproxy" => {
-                let config = dir.put("haproxy.cfg", &haproxy_cfg(dir, backends, plain, tls));
-                start(dir, name, PROXY_CPU, &["haproxy", "-db", "-f", &config])
-            }
-            "caddy" => {
-                let config = dir.put("Caddyfile", &caddyfile(dir, backends, plain, tls));
-                start(
-                    dir,
-                    name,
-                    PROXY_CPU,
-                    &["env", "GOMAXPROCS=1", "caddy", "run", "--adapter", "caddyfile", "--config", &config],
-                )
-            }
-            _ => {
-                let routes = if name == "fairlead-10k" { 10_000 } else { 1 };
-                let config = fairlead_yaml(dir, name, backends, plain, tls, routes);
-                start(dir, name, PROXY_CPU, &[&exe, "run", "--configFile", &config])
-            }
-        };
-        Proxy { name, plain, tls, process }
-    }
-}
-
-fn start(dir: &Dir, name: &str, cpu: &str, words: &[&str]) -> Process {
+/// Starts a proxy on one CPU, and waits until it answers a request for this host and path with 200.
+///
+/// # Panics
+/// It does not.
+pub fn pinned(dir: &Dir, tag: &str, cpu: &str, words: &[String], (port, host, path): (u16, &str, &str)) -> Process {
     let mut command = Command::new("taskset");
     command.args(["-c", cpu]).args(words).env("PATH", search_path());
-    Process::start(&mut command, &dir.path().join(format!("{name}.log")))
-}
-
-fn client_config(dir: &Dir) -> Arc<rustls::ClientConfig> {
-    let mut roots = rustls::RootCertStore::empty();
-    let authority = CertificateDer::from_pem_file(dir.path().join("ca.pem")).expect("the authority was written");
-    roots.add(authority).expect("the authority is one");
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let builder =
-        rustls::ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("they are supported");
-    Arc::new(builder.with_root_certificates(roots).with_no_client_auth())
-}
-
-fn nginx_head(dir: &Dir, name: &str) -> String {
-    let at = dir.path().display();
-    let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-        .map(|kind| format!("{kind}_temp_path {at}/{name}-{kind}; "))
-        .concat();
-    format!(
-        "worker_processes 1; worker_rlimit_nofile 20000; daemon off; pid {at}/{name}.pid; error_log {at}/{name}.err;
-events {{ worker_connections 8192; }}
-http {{ access_log off; keepalive_requests 100000000; keepalive_timeout 300s; {temporary}
-"
-    )
-}
-
-fn backend_conf(dir: &Dir, [a, b]: [u16; 2]) -> String {
-    let (head, at) = (nginx_head(dir, "backend"), dir.path().display());
-    // Workers of a master that is root become `nobody`, who may not look into the test's directory.
-    let user =
-        if Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.trim_ascii() == b"0") { "user root; " } else { "" };
-    format!(
-        "{user}{head} default_type text/plain; sendfile on; tcp_nopush on; open_file_cache max=10;
-server {{ listen 127.0.0.1:{a} reuseport; listen 127.0.0.1:{b} reuseport; root {at}/www;
-location / {{ return 200 \"hello from the backend, 0123456789 0123456789 0123456789 0123456789\\n\"; }} location /big {{ }} }} }}"
-    )
-}
-
-fn nginx_conf(dir: &Dir, [a, b]: [u16; 2], plain: u16, tls: u16) -> String {
-    let (head, at) = (nginx_head(dir, "nginx"), dir.path().display());
-    let location = "location / { proxy_pass http://b; proxy_http_version 1.1; proxy_set_header Connection \"\"; \
-                    proxy_set_header Host $host; proxy_set_header X-Forwarded-For $remote_addr; proxy_set_header X-Forwarded-Proto $scheme; }";
-    format!(
-        "{head} proxy_buffers 16 16k; proxy_buffer_size 16k;
-upstream b {{ server 127.0.0.1:{a}; server 127.0.0.1:{b}; keepalive 256; keepalive_requests 100000000; }}
-server {{ listen 127.0.0.1:{plain} reuseport; {location} }}
-server {{ listen 127.0.0.1:{tls} reuseport ssl http2; ssl_certificate {at}/leaf.crt; ssl_certificate_key {at}/leaf.key;
-ssl_session_tickets off; ssl_session_cache off; ssl_protocols TLSv1.3; {location} }} }}"
-    )
-}
-
-fn haproxy_cfg(dir: &Dir, [a, b]: [u16; 2], plain: u16, tls: u16) -> String {
-    let at = dir.path().display();
-    format!(
-        "global
-  nbthread 1
-  maxconn 8000
-  ssl-default-bind-options ssl-min-ver TLSv1.3 no-tls-tickets
-  tune.ssl.cachesize 0
-defaults
-  mode http
-  timeout client 300s
-  timeout server 300s
-  timeout connect 5s
-frontend f
-  option forwardfor
-  bind 127.0.0.1:{plain}
-  bind 127.0.0.1:{tls} ssl crt {at}/both.pem alpn h2,http/1.1
-  default_backend b
-backend b
-  http-reuse always
-  balance roundrobin
-  server s1 127.0.0.1:{a}
-  server s2 127.0.0.1:{b}
-"
-    )
-}
-
-fn caddyfile(dir: &Dir, [a, b]: [u16; 2], plain: u16, tls: u16) -> String {
-    let at = dir.path().display();
-    let proxy = format!("reverse_proxy 127.0.0.1:{a} 127.0.0.1:{b} {{\n    lb_policy round_robin\n  }}");
-    format!(
-        "{{
-  admin off
-  auto_https off
-  default_sni localhost
-}}
-http://127.0.0.1:{plain} {{
-  {proxy}
-}}
-https://localhost:{tls} {{
-  bind 127.0.0.1
-  tls {at}/leaf.crt {at}/leaf.key
-  {proxy}
-}}
-"
-    )
-}
-
-/// The static configuration's path. The route that is used is the last of `routes`.
-fn fairlead_yaml(dir: &Dir, name: &str, backends: [u16; 2], plain: u16, tls: u16, routes: usize) -> String {
-    let file = |end: &str| dir.file(&format!("leaf.{end}"));
-    let mut routers = serde_json::Map::new();
-    for number in 1..routes {
-        let rule = format!("Host(`host-{}.example`) && PathPrefix(`/path-{number}`)", number % 1000);
-        routers.insert(format!("other-{number}"), json!({ "rule": rule, "service": "b", "entryPoints": ["web"] }));
-    }
-    routers.insert("web".into(), json!({ "rule": "PathPrefix(`/`)", "service": "b", "entryPoints": ["web"] }));
-    routers.insert(
-        "websecure".into(),
-        json!({ "rule": "PathPrefix(`/`)", "service": "b", "entryPoints": ["websecure"], "tls": {} }),
-    );
-    let servers = backends.map(|port| json!({ "url": format!("http://127.0.0.1:{port}") }));
-    let dynamic = json!({
-        "http": { "routers": routers, "services": { "b": { "loadBalancer": { "servers": servers } } } },
-        "tls": {
-            "options": { "default": { "minVersion": "VersionTLS13" } },
-            "stores": { "default": { "defaultCertificate": { "certFile": file("crt"), "keyFile": file("key") } } },
-        },
+    let process = Process::start(&mut command, &dir.path().join(format!("{tag}.log")));
+    wait::within(PATIENCE, &format!("{tag} answers"), || {
+        let answer = Connection::try_open(port).and_then(|mut connection| {
+            connection.send(format!("GET {path} HTTP/1.1\r\nHost: {host}\r\n\r\n"));
+            connection.try_answer("GET")
+        });
+        match answer {
+            Ok(answer) if answer.status == 200 => Ok(()),
+            Ok(answer) => Err(answer.text()),
+            Err(e) => Err(format!("{e}: {}", process.output())),
+        }
     });
-    let dynamic = dir.put(&format!("{name}-dynamic.yaml"), &dynamic.to_string());
-    let admin = format!("127.0.0.1:{}", free_port());
-    let config = json!({
-        "entryPoints": {
-            "web": { "address": format!("127.0.0.1:{plain}") },
-            "websecure": { "address": format!("127.0.0.1:{tls}") },
-            "traefik": { "address": admin },
-        },
-        "metrics": { "prometheus": {} },
-        "providers": { "file": { "filename": dynamic } },
-        "fairlead": { "workers": 1 },
-    });
-    dir.put(&format!("{name}.yaml"), &config.to_string())
+    process
+}
+
+/// The command line of Fairlead with a static configuration.
+pub fn fairlead_words(config: &str) -> Vec<String> {
+    words(&[&process::fairlead().display().to_string(), "run", "--configFile", config])
+}
+
+/// A command line.
+pub fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }
