@@ -12,8 +12,8 @@ use fairlead_net::{
     time,
     tls::{self, Prefixed, ServerConfig},
 };
-use std::{io, mem::MaybeUninit, net::SocketAddr, pin::Pin, sync::Arc, task::Poll};
-use tokio::io::{AsyncRead as _, ReadBuf};
+use std::{io, net::SocketAddr, sync::Arc};
+use tokio::io::{AsyncReadExt, ReadBuf};
 
 /// The client's side of a connection: what every exchange on it knows.
 pub struct Client {
@@ -21,6 +21,7 @@ pub struct Client {
     pub entry: Arc<EntryPoint>,
     /// After PROXY protocol.
     pub peer: SocketAddr,
+    pub local: SocketAddr,
     pub tls: Option<Tls>,
     pub token: Arc<Token>,
 }
@@ -99,7 +100,8 @@ async fn serve(
     peer: SocketAddr,
     token: Arc<Token>,
 ) -> io::Result<()> {
-    let mut client = Client { worker, entry, peer, tls: None, token };
+    let local = stream.local_addr()?;
+    let mut client = Client { worker, entry, peer, local, tls: None, token };
     let mut first = BytesMut::new();
     let hello = time::after(client.worker.shared.limits.header_timeout);
     if client.entry.expects_proxy_header(peer.ip()) {
@@ -159,25 +161,28 @@ pub async fn handshake(
 
 /// Waits for the first bytes without holding memory meanwhile; `false`: the client left, fell silent, or the gateway drains and nothing came.
 pub async fn await_first_byte(client: &Client, stream: &mut Stream, first: &mut BytesMut) -> io::Result<bool> {
+    let mut peeked = [0; 1];
     let mut deadline = time::Deadline::new();
     deadline.set(time::after(client.worker.shared.limits.header_timeout));
     let mut late = false;
-    std::future::poll_fn(|cx| {
-        // On the stack, where it costs an idle connection nothing.
-        let mut room = [const { MaybeUninit::uninit() }; 2048];
-        let mut read = ReadBuf::uninit(&mut room);
-        if let Poll::Ready(outcome) = Pin::new(&mut *stream).poll_read(cx, &mut read) {
-            first.extend_from_slice(read.filled());
-            return Poll::Ready(outcome.map(|()| !first.is_empty()));
+    let waited = std::future::poll_fn(|cx| {
+        let mut buf = ReadBuf::new(&mut peeked);
+        if let std::task::Poll::Ready(outcome) = stream.poll_peek(cx, &mut buf) {
+            return std::task::Poll::Ready(outcome.map(Some));
         }
         // Whoever has connected before the way down, or on it, may have a request under way: it is waited for, but not long.
         if !late && client.token.poll_drain(cx) {
             late = true;
             deadline.set(time::after(LATE));
         }
-        deadline.poll_expired(cx).map(|()| Ok(false))
+        deadline.poll_expired(cx).map(|()| Ok(None))
     })
-    .await
+    .await?;
+    if !matches!(waited, Some(1..)) {
+        return Ok(false);
+    }
+    first.reserve(2048);
+    Ok(stream.read_buf(first).await? > 0)
 }
 
 /// How long a connection has for its first byte once the gateway drains.

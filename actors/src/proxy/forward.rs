@@ -72,10 +72,10 @@ pub async fn run<D: Downstream>(
         None => pick_first(client, &published, backend, head),
     };
     open.facts.backend = Some(backend.clone());
-    open.facts.phases.origin_start = Some(open.detail().unwrap_or_else(|| open.so_far()));
+    open.facts.phases.origin_start = Some(open.elapsed());
     let policy = open.facts.router.and_then(|id| published.route_by_id(id)).map(|route| route.retry).unwrap_or_default();
-    let since_epoch = |at| client.worker.shared.since_epoch(at);
-    backend.budget.lock().deposit(since_epoch(open.seen()));
+    let now = || client.worker.shared.since_epoch(time::now());
+    backend.budget.lock().deposit(now());
     let mut retries = Retries::new(policy);
     let mut same = None;
     let mut exchange = Exchange::new(client, &backend, head, response, down, open, set_child_cookie);
@@ -90,12 +90,11 @@ pub async fn run<D: Downstream>(
         if !exchange.tried.contains(&index) {
             exchange.tried.push(index);
         }
-        let begun = exchange.open.seen();
+        let begun = now();
         let failed = match exchange.attempt(index, same.is_some()).await {
             Ok(done) => break done,
             Err(failed) => failed,
         };
-        exchange.open.elapsed();
         backend.series.attempt(failed.outcome);
         exchange.open.attempt_over(&backend.endpoints[failed.index]);
         exchange.open.facts.detail = failed.detail;
@@ -110,10 +109,7 @@ pub async fn run<D: Downstream>(
         };
         #[cfg(planted = "post_retried")]
         let attempt = Attempt { idempotent: attempt.idempotent || fairlead_net::sim::is_planted("post_retried"), ..attempt };
-        let decision = {
-            let now = since_epoch(exchange.open.seen());
-            retries.decide(&attempt, &mut backend.budget.lock(), now, random::u64())
-        };
+        let decision = retries.decide(&attempt, &mut backend.budget.lock(), now(), random::u64());
         if retries.was_refused() {
             backend.series.retries_refused.inc();
         }
@@ -125,19 +121,17 @@ pub async fn run<D: Downstream>(
             }
             Decision::RetrySame { after } => {
                 // Unless its address may be another's by now.
-                let strange = connect::is_strange(&backend.endpoints[failed.index], exchange.open.seen().duration_since(begun));
+                let strange = connect::is_strange(&backend.endpoints[failed.index], now().saturating_sub(begun));
                 same = (!strange).then_some(failed.index);
                 after
             }
         };
         backend.series.retries.inc();
         if !after.is_zero() && exchange.rest(after).await.is_err() {
-            exchange.open.elapsed();
             break exchange.client_gone(Error::new(Side::Client, Kind::Closed, "left between two attempts"));
         }
-        exchange.open.elapsed();
     };
-    open.facts.phases.origin_end = Some(open.so_far());
+    open.facts.phases.origin_end = Some(open.elapsed());
     outcome
 }
 
@@ -297,7 +291,7 @@ impl<'a, D: Downstream> Exchange<'a, D> {
     }
 
     fn observe(&self, endpoint: &Endpoint, outcome: Outcome) {
-        self.backend.observe(endpoint, self.client.worker.shared.since_epoch(self.open.seen()), outcome);
+        self.backend.observe(endpoint, self.client.worker.shared.since_epoch(time::now()), outcome);
     }
 
     fn client_gone(&mut self, error: Error) -> Forwarded {

@@ -13,7 +13,7 @@ use fairlead_net::{
     http::{Error, Kind, Method, RequestHead, ResponseHead, Sink as _},
     http1::{Limits, ServerConn},
     random,
-    time::{self, Deadline, Duration, Instant},
+    time::{self, Deadline, Duration},
     tunnel::Tunnel,
 };
 use std::{future::poll_fn, io, task::Poll};
@@ -45,9 +45,9 @@ pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<
     let mut conn = ServerConn::new(stream, limits, first);
     let mut deadline = Deadline::new();
     let opened = time::now();
-    let (mut served, mut ended) = (0u64, opened);
+    let mut served = 0u64;
     loop {
-        let mut work = match next(&client, &mut conn, &mut deadline, served == 0, ended).await {
+        let mut work = match next(&client, &mut conn, &mut deadline, served == 0).await {
             Next::Request(work) => work,
             Next::Closed if client.tls.is_none() => return Ok(()),
             // The end is said in TLS too.
@@ -70,9 +70,7 @@ pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<
         }
         let Work { head, response, scratch } = &mut *work;
         // In a box of its own, which an idle connection does not have.
-        let (end, at) = Box::pin(exchange::run(&client, head, response, &mut conn, scratch)).await;
-        ended = at;
-        match end {
+        match Box::pin(exchange::run(&client, head, response, &mut conn, scratch)).await {
             End::Complete => {}
             End::Broken => {
                 abort(conn);
@@ -97,20 +95,17 @@ pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<
             break;
         }
     }
-    // Where nothing more is to come from the client, and nothing is to be said in TLS, dropping the stream says it all.
-    let is_quiet = client.tls.is_none() && conn.is_quiet();
     // Whoever does not take its last response in this time does without.
-    let _ = time::timeout(CLOSE, poll_fn(|cx| if is_quiet { conn.poll_flush(cx).map(drop) } else { conn.poll_close(cx) })).await;
+    let _ = time::timeout(CLOSE, poll_fn(|cx| conn.poll_close(cx))).await;
     Ok(())
 }
 
-/// The next request of a connection that has waited since `since`.
-async fn next(client: &Client, conn: &mut ServerConn<Down>, deadline: &mut Deadline, first: bool, since: Instant) -> Next {
+async fn next(client: &Client, conn: &mut ServerConn<Down>, deadline: &mut Deadline, first: bool) -> Next {
     let limits = &client.worker.shared.limits;
-    let mut slow_from = first.then_some(since);
+    let mut slow_from = first.then(time::now);
     match (slow_from, client.entry.config.timeouts.idle) {
         (Some(from), _) => deadline.set(from + limits.header_timeout),
-        (None, Some(idle)) => deadline.set(since.checked_add(idle).unwrap_or_else(|| time::after(idle))),
+        (None, Some(idle)) => deadline.set(time::after(idle)),
         (None, None) => deadline.clear(),
     }
     poll_fn(|cx| {
@@ -186,6 +181,5 @@ async fn tunnel(
         open.facts.detail = "the tunnel was idle for too long".into();
     }
     drop(tunnelled.served);
-    open.elapsed();
     exchange::record(client, head, response, open);
 }

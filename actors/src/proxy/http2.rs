@@ -114,7 +114,7 @@ enum Happened {
 async fn exchange(client: Arc<Client>, mut head: RequestHead, mut stream: ServerStream) {
     let mut work = Lent::take();
     let Work { response, scratch, .. } = &mut *work;
-    match exchange::run(&client, &mut head, response, &mut stream, scratch).await.0 {
+    match exchange::run(&client, &mut head, response, &mut stream, scratch).await {
         End::Complete => {}
         // HTTP/2 streams are not upgraded: their heads never say so.
         End::Broken | End::Truncated | End::Tunnel(_) => stream.abort(),

@@ -32,7 +32,7 @@ use fairlead_net::{
     tunnel::{End, Tunnel},
 };
 use session::Session;
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{io, sync::Arc};
 use tokio::io::AsyncReadExt;
 
 /// A connection that is left to HTTP.
@@ -120,7 +120,6 @@ async fn serve(
         Session::new(&client, published, Some(router), hello.server_name.as_deref()).refuse(reason, String::new());
         return Ok(());
     }
-    let local = stream.local_addr()?;
     let (down, first) = match &router.router.tls {
         Some(tls) if !tls.passthrough => {
             let config = published.tls_of(&tls.options);
@@ -129,13 +128,12 @@ async fn serve(
         }
         _ => (Down::Plain(stream), first),
     };
-    join(&client, local, published, router, down, first, hello.server_name.as_deref()).await;
+    join(&client, published, router, down, first, hello.server_name.as_deref()).await;
     Ok(())
 }
 
 async fn join(
     client: &Client,
-    local: SocketAddr,
     published: &Arc<Published>,
     router: &CompiledTcpRouter,
     down: Down,
@@ -149,8 +147,8 @@ async fn join(
     };
     let header = match way.backend.config.proxy_protocol {
         None => Vec::new(),
-        Some(ProxyVersion::V1) => proxy_protocol::write_v1(client.peer, local),
-        Some(ProxyVersion::V2) => proxy_protocol::write_v2(client.peer, local),
+        Some(ProxyVersion::V1) => proxy_protocol::write_v1(client.peer, client.local),
+        Some(ProxyVersion::V2) => proxy_protocol::write_v2(client.peer, client.local),
     };
     // What Fairlead says for the client goes before the client's own bytes, and is not counted among them.
     let own = header.len() as u64;

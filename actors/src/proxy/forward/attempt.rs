@@ -46,14 +46,14 @@ impl<D: Downstream> Exchange<'_, D> {
         // There is another attempt only if nothing of the body is lost: this one begins it anew.
         (self.upload, self.uploaded) = (Progress::default(), false);
         self.open.facts.attempts += 1;
-        let begun = self.open.so_far();
+        let begun = self.open.elapsed();
         let Way { index, served, mut up, reused } = match self.connect(index, fresh).await {
             Connected::Up(way) => way,
             Connected::Gone(gone) => return Ok(self.client_gone(gone)),
             Connected::Failed(failed) => return Err(failed),
         };
         let endpoint = served.endpoint().clone();
-        self.open.facts.phases.connected = self.open.detail();
+        self.open.facts.phases.connected = Some(self.open.elapsed());
         self.address(index, &endpoint);
         let span = self.open.trace.attempt();
         span.inject(&mut self.head.fields);
@@ -69,7 +69,7 @@ impl<D: Downstream> Exchange<'_, D> {
         #[cfg(planted = "responses_swapped")]
         if fairlead_net::sim::is_planted("responses_swapped") && matches!(waited, Wait::TimedOut) {
             up.forget();
-            up.recycle(&self.client.worker, backend, &endpoint, time::now());
+            up.recycle(&self.client.worker, backend, &endpoint);
             let detail = "no response head in time".to_owned();
             return Err(Failed {
                 index,
@@ -109,7 +109,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 _ => failed(Failure::Closed, AttemptOutcome::Broken, e.detail),
             }),
             Wait::Lost => {
-                endpoint.lost(self.client.worker.shared.since_epoch(self.open.seen()));
+                endpoint.lost(self.client.worker.shared.since_epoch(time::now()));
                 let detail = format!("{}: acknowledged neither the request nor its repetition", endpoint.url.text);
                 Err(failed(Failure::Lost, AttemptOutcome::TimedOut, detail))
             }
@@ -119,10 +119,9 @@ impl<D: Downstream> Exchange<'_, D> {
             }
         };
         if self.open.trace.is_sampled() {
-            let ended = self.open.elapsed();
             let record = AttemptRecord {
                 started: begun,
-                ended,
+                ended: self.open.elapsed(),
                 method: &self.head.method,
                 scheme: endpoint.url.scheme.as_str(),
                 host: &endpoint.url.host,
@@ -181,7 +180,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let Self { client, backend, head, response, down, tried, upload, uploaded, deadline, open, interim, continued, .. } =
             self;
         let shared = &client.worker.shared;
-        let sent = open.seen();
+        let sent = time::now();
         let mut pace = Pace::new(client.entry.pace);
         let mut continue_at = (head.expect_continue && !*continued).then(|| sent + CONTINUE_AFTER);
         let mut head_due: Option<Instant> = None;
@@ -240,8 +239,7 @@ impl<D: Downstream> Exchange<'_, D> {
                     #[cfg(planted = "timeout_ignored")]
                     let limit = if fairlead_net::sim::is_planted("timeout_ignored") { Duration::ZERO } else { limit };
                     if head_due.is_none() && !limit.is_zero() {
-                        let from = if head.framing.is_empty() { sent } else { time::now() };
-                        head_due = Some(from + limit);
+                        head_due = Some(time::now() + limit);
                     }
                     head_due
                 } else if upload.waiting == Waiting::Source {
@@ -279,9 +277,8 @@ impl<D: Downstream> Exchange<'_, D> {
         })
         .await;
         open.facts.request_bytes = upload.bytes;
-        let now = open.elapsed();
         if matches!(outcome, Wait::Head) {
-            open.facts.phases.first_byte = Some(now);
+            open.facts.phases.first_byte = Some(open.elapsed());
         }
         outcome
     }

@@ -69,7 +69,7 @@ impl<D: Downstream> Exchange<'_, D> {
         self.open.facts.request_bytes = self.upload.bytes;
         match ended {
             Ended::Complete => {
-                up.recycle(&self.client.worker, self.backend, served.endpoint(), self.open.seen());
+                up.recycle(&self.client.worker, self.backend, served.endpoint());
                 Forwarded::Complete
             }
             Ended::Client(gone) => {
@@ -98,8 +98,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let shared = &client.worker.shared;
         let mut reads = Pace::new(client.entry.pace);
         let whole = client.entry.config.timeouts.write.map(|limit| shared.since_epoch(open.started + limit));
-        let mut waited = false;
-        let ended = poll_fn(|cx| {
+        poll_fn(|cx| {
             if !*uploaded {
                 match pump(cx, &mut **down, up, upload) {
                     Poll::Ready(Ok(())) => *uploaded = true,
@@ -123,15 +122,9 @@ impl<D: Downstream> Exchange<'_, D> {
             // A server that answers while it still reads is in a conversation, where either side may be silent for long.
             let mut due = Due::new(shared, deadline, whole);
             due.client(&mut reads, download.waiting == Waiting::Sink, download.bytes);
-            let slow = due.poll(cx).map(|()| Ended::ClientSlow);
-            waited |= slow.is_pending();
-            slow
+            due.poll(cx).map(|()| Ended::ClientSlow)
         })
-        .await;
-        if waited {
-            open.elapsed();
-        }
-        ended
+        .await
     }
 }
 

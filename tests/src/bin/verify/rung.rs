@@ -22,8 +22,6 @@ pub struct Rung {
     needs: Option<(&'static str, &'static str)>,
     /// Words in the output that make a failure a skip.
     excuse: Option<&'static str>,
-    /// What later rungs are to find built.
-    beside: Vec<Vec<&'static str>>,
 }
 
 /// What a rung came to.
@@ -48,7 +46,7 @@ impl Outcome {
 impl Rung {
     /// A cargo command.
     pub fn cargo(name: &'static str, what: &'static str, arguments: &[&'static str]) -> Self {
-        Self { name, what, arguments: arguments.to_vec(), environment: None, needs: None, excuse: None, beside: Vec::new() }
+        Self { name, what, arguments: arguments.to_vec(), environment: None, needs: None, excuse: None }
     }
 
     /// With an environment variable.
@@ -69,13 +67,6 @@ impl Rung {
         self
     }
 
-    /// Builds something for later rungs while this one waits for the world rather than for the CPU. Nothing depends on its success:
-    /// a rung that finds nothing built builds it, and says what is wrong.
-    pub fn building(mut self, arguments: &[&'static str]) -> Self {
-        self.beside.push(arguments.to_vec());
-        self
-    }
-
     /// What a person would type.
     pub fn command(&self) -> String {
         let environment = self.environment.map(|(name, value)| format!("{name}='{value}' ")).unwrap_or_default();
@@ -91,10 +82,7 @@ impl Rung {
         }
         let begun = Instant::now();
         let log = root.join("target/verify").join(format!("{}.log", self.name));
-        let run = std::thread::scope(|scope| {
-            scope.spawn(|| self.build_beside(root));
-            self.run(root, &log)
-        });
+        let run = self.run(root, &log);
         let mut outcome = Outcome { took: begun.elapsed(), ..Outcome::default() };
         match run {
             Ok((success, counts)) => {
@@ -121,23 +109,11 @@ impl Rung {
         outcome
     }
 
-    fn build_beside(&self, root: &Path) {
-        for arguments in &self.beside {
-            let mut command = Command::new("nice");
-            command.args(["-n", "19"]).arg(cargo()).args(arguments).current_dir(root).stdin(Stdio::null());
-            match command.stdout(Stdio::null()).stderr(Stdio::null()).status() {
-                Ok(status) if status.success() => {}
-                Ok(status) => println!("   beside it, cargo {} ended with {status}", arguments.join(" ")),
-                Err(e) => println!("   beside it, cargo {} could not be started: {e}", arguments.join(" ")),
-            }
-        }
-    }
-
     /// Whether it succeeded, and its tests' counts.
     fn run(&self, root: &Path, log: &Path) -> anyhow::Result<(bool, (usize, usize))> {
         fs::create_dir_all(log.parent().unwrap_or(root))?;
         let mut file = File::create(log)?;
-        let mut command = Command::new(cargo());
+        let mut command = Command::new(std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from));
         command.args(&self.arguments).current_dir(root).env("PATH", tools::search_path()).env("CARGO_TERM_COLOR", "never");
         command.envs(self.environment).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(file.try_clone()?);
         let mut child = command.spawn()?;
@@ -154,10 +130,6 @@ impl Rung {
         }
         Ok((child.wait()?.success(), counts))
     }
-}
-
-fn cargo() -> PathBuf {
-    std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from)
 }
 
 /// Reads `test result: ok. 3 passed; 0 failed; …`.

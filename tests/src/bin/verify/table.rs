@@ -44,9 +44,7 @@ pub fn rungs(quick: bool) -> Vec<Rung> {
         let swarm = ["test", "--package", "fairlead-tests", "--test", "swarm", "--no-fail-fast"];
         rungs.insert(
             4,
-            Rung::cargo("swarm", "a real Swarm: discovery, and rolling changes under load; 20 minutes at most", &swarm)
-                .building(&["simtest", "--package", "fairlead-net", "--package", "fairlead-sim", "--no-run"])
-                .building(&["planted", "list"]),
+            Rung::cargo("swarm", "a real Swarm: discovery, and rolling changes under load; 20 minutes at most", &swarm),
         );
         rungs.push(Rung::cargo("planted", "each planted bug is caught", &["planted", "hunt", "--seeds", "0..500"]));
     }
