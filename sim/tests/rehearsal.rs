@@ -38,6 +38,7 @@ const PLANS: &[&str] = &[
     "event_before_the_first_lists",
     "certificate_that_ran_out",
     "lists_of_two_moments",
+    "lists_emptied_meanwhile",
     "turns_of_a_state_to_come",
     "change_while_the_router_is_down",
     "silent_host",

@@ -74,6 +74,16 @@ impl Lists {
         (self.containers.is_none() && (in_services || in_stacks)).then_some(List::Containers)
     }
 
+    /// A list that is empty although others name what it should hold: the service lost its data between two answers.
+    pub fn emptied(&self) -> Option<List> {
+        let is_empty = |list: &Option<Vec<Value>>| list.as_ref().is_some_and(Vec::is_empty);
+        // Each is asked for only where something in it is named.
+        if is_empty(&self.services) {
+            return Some(List::Services);
+        }
+        is_empty(&self.containers).then_some(List::Containers)
+    }
+
     /// Everything, in the order of the answer.
     pub(super) fn services(&self) -> Vec<Service<'_>> {
         let services = by_name(self.services.as_deref(), |fields| (text(fields, "stack_name"), text(fields, "name")));

@@ -5,8 +5,8 @@
 //! - A container takes requests while it runs and is not known to be unhealthy.
 //! - The metadata tells no service's age. Those of the first reading are of one age, which leaves their UUIDs to decide between two that claim one
 //!   name; one that appears later is younger than all before.
-//! - **Doubt.** No service at all, where there were some, is not believed: the environment holds at least what this gateway is itself. What is
-//!   known stays until a service is listed again.
+//! - **Doubt.** No service at all, where there were some, is not believed: the environment holds at least what this gateway is itself. Nor is an
+//!   empty list of what others name. What is known stays until it is listed again.
 
 use super::lists::{Lists, Service, text};
 use fairlead_core::discovery::{Instance, Kind, Network, Workload};
@@ -70,6 +70,13 @@ impl State {
     ///
     /// There is more than anyone has.
     pub fn read(&mut self, lists: &Lists) -> Result<News, String> {
+        if let Some(list) = lists.emptied() {
+            return Ok(News::Doubt(format!(
+                "the metadata service lists no {0}, although it names {0}: has it lost its data meanwhile? What was known before stays in force \
+                 until it lists them again (if it does not, restart the metadata service)",
+                list.path()
+            )));
+        }
         let services = lists.services();
         if services.len() > MAX_SERVICES {
             return Err(format!("there are {} services, and at most {MAX_SERVICES} are read", services.len()));

@@ -157,6 +157,36 @@ fn the_oldest_dialect_names_what_later_ones_embed() {
     assert_eq!(found, [("other/web", "10.42.0.2".to_owned()), ("shop/web", "10.42.0.1".to_owned())]);
 }
 
+/// As when the service loses its data between two answers.
+#[test]
+fn a_list_that_is_empty_although_others_name_what_it_holds_is_not_believed() {
+    let reading = |services: Value, containers: Option<Value>| {
+        let mut lists = Lists::default();
+        lists.take(List::Stacks, br#"[{"name":"shop","services":["web"]}]"#).unwrap();
+        lists.take(List::Services, services.to_string().as_bytes()).unwrap();
+        containers.into_iter().for_each(|list| lists.take(List::Containers, list.to_string().as_bytes()).unwrap());
+        lists
+    };
+    let named = json!([service("shop", "web", json!(["a"]))]);
+    let whole = || reading(named.clone(), Some(json!([well("a", "10.42.0.1")])));
+    for (emptied, list) in [(reading(named.clone(), Some(json!([]))), "containers"), (reading(json!([]), None), "services")] {
+        let mut state = State::new(false);
+        for known in [false, true] {
+            let news = state.read(&emptied).unwrap();
+            assert!(matches!(&news, News::Doubt(why) if why.contains(&format!("lists no {list}"))), "{news:?}");
+            assert_eq!(
+                state.workloads().iter().map(|w| w.instances.len()).sum::<usize>(),
+                usize::from(known),
+                "what was known stays"
+            );
+            state.read(&whole()).unwrap();
+        }
+    }
+    let mut state = State::new(false);
+    let idle = reading(json!([service("shop", "web", json!([]))]), None);
+    assert_eq!(state.read(&idle).unwrap(), News::Changed, "a service without containers names none");
+}
+
 #[test]
 fn what_is_no_list_is_refused() {
     for body in [&b"{\"type\":\"error\"}"[..], b"", b"[{\"name\":", b"stacks/", b"\"x\"", b"\xff"] {
