@@ -7,6 +7,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod arguments;
 pub mod certs;
 pub mod dir;
 pub mod engine;

@@ -8,6 +8,9 @@ use std::{
 /// How long anything may take on a busy machine before a test gives up.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Between two polls.
+const BETWEEN: Duration = Duration::from_millis(5);
+
 /// Polls until `condition` holds.
 ///
 /// # Panics
@@ -43,13 +46,14 @@ pub fn attempt<T, E>(patience: Duration, mut attempt: impl FnMut() -> Result<T, 
     let deadline = Instant::now() + patience;
     loop {
         match attempt() {
-            Err(_) if Instant::now() <= deadline => pause(),
+            Err(_) if Instant::now() <= deadline => let_pass(BETWEEN),
             outcome => return outcome,
         }
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one pause between two polls")]
-fn pause() {
-    std::thread::sleep(Duration::from_millis(5));
+/// Lets time pass where time is what is measured: the pace of a load, the length of a rest. Never a guess of how long something takes.
+#[expect(clippy::disallowed_methods, reason = "the one place to sleep")]
+pub fn let_pass(duration: Duration) {
+    std::thread::sleep(duration);
 }

@@ -199,3 +199,18 @@ fn live_and_ready_differ() {
     assert_eq!(get(admin, "/ready").status, 200);
     assert_eq!(get(admin, "/dashboard/").status, 200);
 }
+
+#[test]
+fn tasks_are_counted_while_connections_are_open() {
+    let server = Server::whoami("a");
+    let dynamic = routes(&[("app", "PathPrefix(`/`)", &[&server])]);
+    let gateway = Setup::new().section("metrics", json!({ "prometheus": {} })).dynamic(dynamic).start();
+    let tasks = || gateway.metric("fairlead_worker_tasks", &[]);
+    until("the workers' own tasks are counted", || tasks() > 0.0);
+    let own = tasks();
+    let mut clients: Vec<_> = (0..40).map(|_| gateway.connect()).collect();
+    clients.iter_mut().for_each(|client| assert_eq!(client.get("/").status, 200));
+    until("each connection is a task", || tasks() >= own + 40.0);
+    drop(clients);
+    until("their tasks have ended", || tasks() < own + 10.0);
+}

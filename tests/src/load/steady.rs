@@ -4,7 +4,10 @@
 //! Two populations at once, of half the rate each: connections that are kept alive, and a connection for each request.
 
 use super::report::{Failure, Population, Report, Sample};
-use crate::http::{Connection, Response};
+use crate::{
+    http::{Connection, Response},
+    wait::let_pass,
+};
 use std::{
     io::ErrorKind,
     sync::{
@@ -102,7 +105,7 @@ impl Shared {
         while !self.ended.load(Ordering::Relaxed) {
             let number = schedule.next.fetch_add(1, Ordering::Relaxed);
             let due = schedule.begin + schedule.interval.mul_f64(number as f64);
-            pause(due.saturating_duration_since(Instant::now()));
+            let_pass(due.saturating_duration_since(Instant::now()));
             self.sent.fetch_add(1, Ordering::Relaxed);
             let sent = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let mut sample = Sample { sent, took: Duration::ZERO, own: Duration::ZERO, instance: String::new(), failure: None };
@@ -144,11 +147,6 @@ impl Shared {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "the pace of the load, not a wait for anything")]
-fn pause(duration: Duration) {
-    thread::sleep(duration);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,7 +170,7 @@ mod tests {
                 Ok(After::Close)
             }
             60 => {
-                pause(Duration::from_millis(400));
+                let_pass(Duration::from_millis(400));
                 whoami("slow", exchange)
             }
             _ => whoami("well", exchange),
@@ -191,7 +189,7 @@ mod tests {
         let number = AtomicU64::new(0);
         let server = Server::start(move |exchange| {
             if number.fetch_add(1, Ordering::SeqCst) == 20 {
-                pause(Duration::from_millis(600));
+                let_pass(Duration::from_millis(600));
             }
             whoami("stalling", exchange)
         });

@@ -5,7 +5,7 @@
 //! backend shares the CPU. The kernel may stretch a sleep by 50 µs unless a thread asks it not to, which these do.
 
 use crate::client::{Client, get};
-use fairlead_tests::load::report::percentile;
+use fairlead_tests::{load::report::percentile, wait::let_pass};
 use std::{
     collections::BTreeMap,
     sync::{
@@ -75,7 +75,7 @@ impl Open {
     /// Goes on for so long.
     pub fn last(self, duration: Duration) -> Tally {
         let going = self.begin();
-        pause(duration);
+        let_pass(duration);
         going.end()
     }
 }
@@ -125,7 +125,7 @@ impl Shared {
         while !self.ended.load(Ordering::Relaxed) {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let due = begun + Duration::from_secs_f64(number as f64 / self.load.rate);
-            pause(due.saturating_duration_since(Instant::now()));
+            let_pass(due.saturating_duration_since(Instant::now()));
             match self.ask(&mut connection, &request) {
                 Ok(()) => tally.times.push(due.elapsed()),
                 Err(problem) => {
@@ -162,12 +162,6 @@ fn sleep_exactly() {
     }
 }
 
-/// Lets time pass.
-#[expect(clippy::disallowed_methods, reason = "the pace of the load, and time that has to pass for its cost to be measured")]
-pub fn pause(duration: Duration) {
-    thread::sleep(duration);
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,7 +195,7 @@ mod tests {
         let number = AtomicU64::new(0);
         let server = Server::start(move |exchange| {
             if number.fetch_add(1, Ordering::SeqCst) == 20 {
-                pause(Duration::from_millis(600));
+                let_pass(Duration::from_millis(600));
             }
             exchange.reply(200, "", "ok")?;
             Ok(After::Keep)

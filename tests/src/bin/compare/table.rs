@@ -33,11 +33,22 @@ fn of(report: &Value) -> String {
         let mut cells = vec![row.label.to_owned(), value(row.ours)];
         cells.extend(peers.iter().map(|(name, _)| value(name)));
         let goals: Vec<_> = row.goals.iter().map(|goal| told(*goal, row.unit)).collect();
-        cells.extend([ratio(scenarios, row), goals.join(", "), met(scenarios, row).map_or("", yes_or_no).to_owned()]);
+        let met = match met(scenarios, row) {
+            // What went wrong may be why it looks good.
+            Some(true) if report["problems"][row.scenario].is_array() => "yes, but see below",
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "",
+        };
+        cells.extend([ratio(scenarios, row), goals.join(", "), met.to_owned()]);
         lines.push(line(&cells));
     }
     lines.push(String::new());
     lines.push(whereabouts(report));
+    for (scenario, problems) in report["problems"].as_object().into_iter().flatten() {
+        let problems: Vec<_> = problems.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        lines.push(format!("Wrong in `{scenario}`: {}.", problems.join("; ")));
+    }
     lines.join("\n") + "\n"
 }
 
@@ -82,10 +93,6 @@ fn told(goal: Goal, unit: &str) -> String {
             format!("≤ {limit:.2}{}", peer.unwrap_or_default())
         }
     }
-}
-
-fn yes_or_no(met: bool) -> &'static str {
-    if met { "yes" } else { "no" }
 }
 
 /// Three figures, or as many as stand before the point.
@@ -147,6 +154,15 @@ mod tests {
         );
         assert_eq!(lines[3], "| one request per connection | 96.0 µs | 100 µs | 200 µs | 0.96 | ≤ 0.95 the better | no |");
         assert_eq!(lines[5], "A CPU, 2 CPUs, Linux 6.1; nginx 1.22.1. Medians of 5 rounds of 3 s.");
+    }
+
+    #[test]
+    fn a_goal_that_was_met_by_doing_less_says_so() {
+        let scenarios = json!({ "access-log": cpu(&[("fairlead-off", 10.0), ("fairlead-on", 10.5)]) });
+        let report = json!({ "scenarios": scenarios, "problems": { "access-log": ["7 lines were dropped"] } });
+        let table = of(&report);
+        assert!(table.contains("| ≤ 1.10 | yes, but see below |"), "{table}");
+        assert!(table.ends_with("Wrong in `access-log`: 7 lines were dropped.\n"), "{table}");
     }
 
     #[test]

@@ -8,7 +8,13 @@
 
 #![forbid(unsafe_code)]
 
-use fairlead_tests::{Connection, Gateway, Server, Setup, engine::Engine, process, server::After, wait};
+use fairlead_tests::{
+    Connection, Gateway, Server, Setup, arguments,
+    engine::Engine,
+    process,
+    server::After,
+    wait::{self, let_pass},
+};
 use serde_json::json;
 use std::{
     process::ExitCode,
@@ -22,15 +28,13 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |name: &str, default: usize| {
-        let at = arguments.iter().position(|argument| argument == name);
-        at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(default)
-    };
-    let options = Options {
-        services: number("--services", 5000),
-        changes: number("--changes", 100),
-        seconds: number("--seconds", 30) as u64,
+    let known = [("--services", 5000), ("--changes", 100), ("--seconds", 30)];
+    let options = match arguments::numbers(std::env::args().skip(1), known) {
+        Ok([services, changes, seconds]) => Options { services: services as usize, changes: changes as usize, seconds },
+        Err(problem) => {
+            eprintln!("{problem}");
+            return ExitCode::from(64);
+        }
     };
     if std::env::var_os("FAIRLEAD").is_none() {
         println!("building the release binary");
@@ -48,9 +52,9 @@ fn at_rest(options: &Options) -> bool {
     let engine = Engine::start(500, 10, backend.port());
     let gateway = gateway(&engine);
     served(&gateway, "service-499.test", Duration::from_secs(30));
-    pause(Duration::from_secs(3));
+    let_pass(Duration::from_secs(3));
     let (cpu, calls, began) = (process::cpu_seconds(gateway.process.id()), engine.calls(), Instant::now());
-    pause(Duration::from_secs(options.seconds));
+    let_pass(Duration::from_secs(options.seconds));
     let wall = began.elapsed().as_secs_f64();
     let share = (process::cpu_seconds(gateway.process.id()) - cpu) / wall * 100.0;
     println!("500 services of 10 tasks, at rest for {wall:.0} s");
@@ -77,12 +81,12 @@ fn changes(options: &Options) -> bool {
     for (way, goal) in [("an event", 100.0), ("polling alone", 1200.0)] {
         if way == "polling alone" {
             engine.fall_silent();
-            pause(Duration::from_secs(3));
+            let_pass(Duration::from_secs(3));
         }
         let mut millis: Vec<f64> = (0..options.changes)
             .map(|round| {
                 // Not in step with the gateway's own rhythm.
-                pause(Duration::from_millis(1100 + (round as u64 * 377) % 900));
+                let_pass(Duration::from_millis(1100 + (round as u64 * 377) % 900));
                 let service = round * 7919 % options.services;
                 let host = format!("{}-{round}.changed.test", way.replace(' ', "-"));
                 let began = Instant::now();
@@ -126,11 +130,6 @@ fn served(gateway: &Gateway, host: &str, patience: Duration) {
             status => Err(status),
         }
     });
-}
-
-#[expect(clippy::disallowed_methods, reason = "time has to pass for its cost to be measured")]
-fn pause(duration: Duration) {
-    std::thread::sleep(duration);
 }
 
 fn pin_to_last() {

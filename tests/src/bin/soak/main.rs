@@ -7,7 +7,15 @@
 
 #![forbid(unsafe_code)]
 
-use fairlead_tests::{Connection, Gateway, Server, Setup, gateway::routes, load::start_wrk, process, server::After, wait};
+use fairlead_tests::{
+    Connection, Gateway, Server, Setup, arguments,
+    gateway::routes,
+    load::start_wrk,
+    process,
+    server::After,
+    wait::{self, let_pass},
+};
+use serde_json::{Value, json};
 use std::{
     fs,
     io::{Read as _, Write as _},
@@ -41,15 +49,13 @@ struct Held {
 }
 
 fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let number = |name: &str, default: usize| {
-        let at = arguments.iter().position(|argument| argument == name);
-        at.and_then(|at| arguments.get(at + 1)?.parse().ok()).unwrap_or(default)
-    };
-    let options = Options {
-        requests: number("--requests", 10_000_000) as u64,
-        mib: number("--mib", 1024),
-        uploads: number("--uploads", 1000),
+    let known = [("--requests", 10_000_000), ("--mib", 1024), ("--uploads", 1000)];
+    let options = match arguments::numbers(std::env::args().skip(1), known) {
+        Ok([requests, mib, uploads]) => Options { requests, mib: mib as usize, uploads: uploads as usize },
+        Err(problem) => {
+            eprintln!("{problem}");
+            return ExitCode::from(64);
+        }
     };
     if std::env::var_os("FAIRLEAD").is_none() {
         println!("building the release binary");
@@ -59,9 +65,16 @@ fn main() -> ExitCode {
     if held.iter().all(|held| *held) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// A gateway that tells how many tasks it has.
+fn gateway(dynamic: Value) -> Gateway {
+    let gateway = Setup::new().section("metrics", json!({ "prometheus": {} })).dynamic(dynamic).start();
+    wait::until("tasks are counted", || gateway.metric("fairlead_worker_tasks", &[]) > 0.0);
+    gateway
+}
+
 impl Held {
     fn by(gateway: &Gateway) -> Self {
-        let descriptors = fs::read_dir(format!("/proc/{}/fd", gateway.process.id())).map_or(0, Iterator::count);
+        let descriptors = fs::read_dir(format!("/proc/{}/fd", gateway.process.id())).expect("the gateway lives").count();
         Self { resident_kib: gateway.process.resident_kib(), descriptors, tasks: gateway.metric("fairlead_worker_tasks", &[]) }
     }
 
@@ -100,7 +113,7 @@ fn slow_reader(options: &Options) -> bool {
         }
         Ok(After::Keep)
     });
-    let gateway = Gateway::over(&[&server]);
+    let gateway = gateway(routes(&[("all", "PathPrefix(`/`)", &[&server])]));
     let before = Held::by(&gateway);
     let mut client = gateway.connect();
     client.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
@@ -108,17 +121,21 @@ fn slow_reader(options: &Options) -> bool {
     let (mut left, mut most, begun) = (length, 0, Instant::now());
     let mut stream = client.into_stream();
     let mut block = vec![0; MIB];
+    let mut since = 0;
     while left > 0 {
-        match stream.read(&mut block) {
-            Ok(0) => break,
-            Ok(n) => left -= n.min(left),
-            Err(e) => {
-                println!("  {e}");
-                break;
-            }
+        let n = stream.read(&mut block).unwrap_or_else(|e| {
+            println!("  {e}");
+            0
+        });
+        if n == 0 {
+            break;
         }
-        if left % (32 * MIB) < MIB / 2 {
-            pause(Duration::from_millis(5));
+        left -= n.min(left);
+        since += n;
+        if since >= MIB {
+            since = 0;
+            // Some 200 MiB a second at most: the server and the gateway could do several times that.
+            let_pass(Duration::from_millis(5));
             most = most.max(gateway.process.resident_kib());
         }
     }
@@ -144,13 +161,13 @@ fn uploads(options: &Options) -> bool {
             }
             left -= n.min(left);
             if left % (LENGTH / 8) < block.len() {
-                pause(Duration::from_millis(400));
+                let_pass(Duration::from_millis(400));
             }
         }
         exchange.reply(200, "", "taken")?;
         Ok(After::Close)
     });
-    let gateway = Gateway::over(&[&server]);
+    let gateway = gateway(routes(&[("all", "PathPrefix(`/`)", &[&server])]));
     let before = Held::by(&gateway);
     let (web, together) = (gateway.web(), Arc::new(Barrier::new(options.uploads)));
     let answered = Arc::new(AtomicU64::new(0));
@@ -178,7 +195,7 @@ fn uploads(options: &Options) -> bool {
     let mut most = 0;
     while clients.iter().any(|client| !client.is_finished()) {
         most = most.max(gateway.process.resident_kib());
-        pause(Duration::from_millis(50));
+        let_pass(Duration::from_millis(50));
     }
     let grown = most.saturating_sub(before.resident_kib);
     println!("  {} answered; resident memory grew by {grown} KiB meanwhile", answered.load(Ordering::Relaxed));
@@ -202,7 +219,7 @@ fn requests(options: &Options) -> bool {
         let path = format!("Path(`/round-{number}`)");
         routes(&[("a", "PathPrefix(`/`)", &[&a]), (&format!("round-{number}"), &path, &[&b])])
     };
-    let gateway = Setup::new().section("metrics", serde_json::json!({ "prometheus": {} })).dynamic(config(0)).start();
+    let gateway = gateway(config(0));
     let url = format!("http://127.0.0.1:{}/", gateway.web());
     // Warm: pools are filled, and a hundred changes have been seen.
     let load = start_wrk(&url, 64, 600, &[]);
@@ -219,7 +236,7 @@ fn requests(options: &Options) -> bool {
         while round.elapsed() < Duration::from_secs(59) {
             number += 1;
             gateway.configure(&config(number));
-            pause(Duration::from_secs(1));
+            let_pass(Duration::from_secs(1));
         }
         let tally = load.tally();
         (done, failed) = (done + tally.requests, failed + tally.failed);
@@ -228,9 +245,4 @@ fn requests(options: &Options) -> bool {
     println!("  {done} requests and {} changes in {:.0} s", number - 100, begun.elapsed().as_secs_f64());
     let none = verdict("no request failed", failed == 0);
     none && verdict("memory, descriptors and tasks are back", before.is_back(&gateway))
-}
-
-#[expect(clippy::disallowed_methods, reason = "the pace of the load, not a wait for anything")]
-fn pause(duration: Duration) {
-    thread::sleep(duration);
 }

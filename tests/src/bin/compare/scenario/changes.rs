@@ -9,17 +9,18 @@
 mod etcd;
 mod haproxy;
 mod nginx;
+mod reloaded;
 
 use crate::{
     bench::Bench,
     client::{Client, get},
     measure::{Meter, resident},
-    open::{Open, pause},
+    open::Open,
     options::Options,
     outcome::{Base, Column, FAILED, Outcome},
     scenario::closed::wrk,
 };
-use fairlead_tests::load::report::percentile;
+use fairlead_tests::{load::report::percentile, wait::let_pass};
 use std::time::{Duration, Instant};
 
 /// What the load is, of what a closed loop carries.
@@ -61,8 +62,8 @@ fn run(bench: &Bench, services: usize) -> Outcome {
     let mut rate = None;
     for name in bench.kinds() {
         let mut system: Box<dyn System> = match name {
-            "nginx" => Box::new(nginx::Reloaded::start(bench, services)),
-            "haproxy" => Box::new(haproxy::Reloaded::start(bench, services)),
+            "nginx" => Box::new(nginx::start(bench, services)),
+            "haproxy" => Box::new(haproxy::start(bench, services)),
             "fairlead" => Box::new(etcd::Following::start(bench, services)),
             _ => continue,
         };
@@ -84,14 +85,14 @@ fn run(bench: &Bench, services: usize) -> Outcome {
 fn measure(system: &mut dyn System, services: usize, rate: f64, moved: u16) -> (Column, Option<String>) {
     let load = Open { port: system.port(), host: host(0), path: "/".into(), rate, connections: 32 }.begin();
     let meter = Meter::start(system.id());
-    pause(BEFORE);
+    let_pass(BEFORE);
     let before = meter.read();
     let meter = Meter::start(system.id());
     let mut look = Look { port: system.port(), client: None, failed: 0 };
     let (mut times, mut wrong) = (Vec::new(), None);
     for round in 0..system.changes() {
         // Not in step with a rhythm of the proxy's own.
-        pause(system.rest() + Duration::from_millis((round as u64 * 377) % 50));
+        let_pass(system.rest() + Duration::from_millis((round as u64 * 377) % 50));
         // Each is moved once: 7919 is prime, and divides neither number.
         let service = 1 + round * 7919 % (services - 1);
         system.change(service, moved);
@@ -145,7 +146,7 @@ impl Look {
                     self.failed += 1;
                 }
             }
-            pause(LOOK);
+            let_pass(LOOK);
         }
         None
     }
