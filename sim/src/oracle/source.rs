@@ -74,6 +74,15 @@ impl Service {
         !self.mixed && self.whole_since <= then
     }
 
+    /// The last write is served: its servers, and the mark of its generation, which is one of its settings. Servers alone say little where
+    /// settings come later, and may be kept back for as long as their source cannot be read.
+    fn is_served(&self) -> bool {
+        let last = self.versions.last_key_value().filter(|_| self.desired().is_some());
+        last.is_some_and(|(generation, servers)| {
+            *servers == self.published && self.in_force.is_none_or(|mark| mark == *generation)
+        })
+    }
+
     fn desired(&self) -> Option<&Option<BTreeSet<usize>>> {
         self.versions.values().next_back().filter(|_| self.writers == 0 && !self.contested)
     }
@@ -251,7 +260,7 @@ impl Judge {
 
     /// Whether everything written is served by now.
     pub fn is_converged(&self) -> bool {
-        self.services.iter().all(|service| service.desired() == Some(&service.published))
+        self.services.iter().all(Service::is_served)
     }
 
     /// Whether everything written is served by when it must be. To be asked now and then.
@@ -261,12 +270,14 @@ impl Judge {
         }
         let bound = if self.source.ever { self.bounds.mended } else { self.bounds.usual };
         for (index, service) in self.services.iter().enumerate() {
-            let Some(desired) = service.desired().filter(|desired| **desired != service.published) else { continue };
+            let Some(desired) = service.desired().filter(|_| !service.is_served()) else { continue };
             let since = service.written_at.max(self.source.well_since);
             if now > since + bound {
                 let detail = format!(
-                    "s{index} was written as {desired:?} and is published as {:?}, {} ms after its source was whole and readable (bound: {bound})",
+                    "s{index} was written as {desired:?} and is published as {:?} with the settings of generation {:?}, {} ms after its source was \
+                     whole and readable (bound: {bound})",
                     service.published,
+                    service.in_force,
                     now - since
                 );
                 return broken(Oracle::Convergence, detail);
@@ -284,7 +295,7 @@ impl Service {
             return;
         }
         let read_at = *self.read_at.get_or_insert(now);
-        if self.mixed && self.desired() == Some(&self.published) && read_at + APPLIED < now {
+        if self.mixed && self.is_served() && read_at + APPLIED < now {
             self.mixed = false;
             self.whole_since = now;
         }

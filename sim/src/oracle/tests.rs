@@ -249,6 +249,22 @@ fn what_is_written_is_served_within_its_bound_unless_the_source_cannot_be_read()
 }
 
 #[test]
+fn a_write_is_served_when_its_settings_are_too() {
+    let marks = |generation| [(0, generation), (1, 1)].into();
+    let mut judge = judge();
+    judge.marks(marks(1)).unwrap();
+    assert!(judge.is_converged());
+    written(&mut judge, 100_000, 2, &[(0, &[0])]);
+    published(&mut judge, 100_100, 2, &[(0, &[0]), (1, &[2])]).unwrap();
+    judge.marks(marks(1)).unwrap();
+    assert!(!judge.is_converged(), "its servers are those of the write, its settings those before");
+    assert_eq!(oracle(judge.converges(200_000)), Oracle::Convergence);
+    judge.marks(marks(2)).unwrap();
+    assert!(judge.is_converged());
+    judge.converges(200_000).unwrap();
+}
+
+#[test]
 fn a_server_that_fails_its_checks_gets_no_request_while_another_is_well() {
     let mut judge = judge();
     judge.ill(1_000, 1, true);
