@@ -138,6 +138,11 @@ impl Telemetry {
         }
     }
 
+    /// Whether requests are written down one by one.
+    pub fn has_access_log(&self) -> bool {
+        self.inner.log.is_some()
+    }
+
     /// The reading end of the access log, when there is one.
     pub fn log_drain(&self) -> Option<LogDrain> {
         self.inner.log.as_ref().map(AccessLog::drain)

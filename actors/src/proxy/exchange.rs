@@ -79,7 +79,10 @@ pub struct Facts {
 pub struct Open {
     pub published: Arc<Published>,
     pub started: Instant,
-    pub wall: SystemTime,
+    /// When the clock was last looked at.
+    seen: Instant,
+    /// Whether somebody reads of each phase: an access log, or a trace that is sampled.
+    pub detailed: bool,
     pub facts: Facts,
     pub trace: Trace,
     /// As the client sent it, before any middleware.
@@ -87,24 +90,53 @@ pub struct Open {
 }
 
 impl Open {
-    /// How long the exchange has run.
-    pub fn elapsed(&self) -> Duration {
-        time::now().duration_since(self.started)
+    fn new(client: &Client, started: Instant, trace: Trace, target: String) -> Self {
+        Self {
+            published: client.worker.shared.published.load(),
+            started,
+            seen: started,
+            detailed: client.worker.telemetry.has_access_log() || trace.is_sampled(),
+            facts: Facts::default(),
+            trace,
+            target,
+        }
+    }
+
+    /// How long the exchange has run. Looks at the clock, which is what one does after a wait.
+    pub fn elapsed(&mut self) -> Duration {
+        self.seen = time::now();
+        self.so_far()
+    }
+
+    /// The same as of the last look.
+    pub fn so_far(&self) -> Duration {
+        self.seen.duration_since(self.started)
+    }
+
+    /// When the clock was last looked at: the present, where nothing was waited for since. A look costs as much as routing.
+    pub fn seen(&self) -> Instant {
+        self.seen
+    }
+
+    /// For a phase that nothing but an access log or a trace tells.
+    pub fn detail(&mut self) -> Option<Duration> {
+        self.detailed.then(|| self.elapsed())
     }
 
     /// The attempt at this server has failed.
     pub fn attempt_over(&mut self, server: &Arc<Endpoint>) {
-        let now = self.elapsed();
+        let now = self.so_far();
         if let Some(info) = &mut self.facts.info {
             info.attempt_over(server, now);
         }
     }
 
     /// Writes into a response how it came about, where the router asks for that.
-    pub fn inform<F: FieldsMut>(&self, client: &Client, fields: &mut F) {
+    pub fn inform<F: FieldsMut>(&mut self, client: &Client, fields: &mut F) {
+        let now = if self.facts.info.is_some() { self.elapsed() } else { return };
         if let Some(info) = &self.facts.info {
             let id = self.facts.request_id.as_deref().unwrap_or_default();
-            info.write(fields, id, &client.entry.forwarded.server, self.elapsed());
+            info.write(fields, id, &client.entry.forwarded.server, now);
         }
     }
 }
@@ -116,29 +148,21 @@ pub struct Scratch {
     host: HostMemo,
 }
 
-/// Carries one exchange through.
+/// Carries one exchange through. The instant is when it ended.
 pub async fn run<D: Downstream>(
     client: &Client,
     head: &mut RequestHead,
     response: &mut ResponseHead,
     down: &mut D,
     scratch: &mut Scratch,
-) -> End {
-    let shared = &client.worker.shared;
+) -> (End, Instant) {
     let mut target = std::mem::take(&mut scratch.target);
     target.clear();
     target.push_str(&head.target);
-    let mut open = Open {
-        published: shared.published.load(),
-        started: time::now(),
-        wall: clock::now(),
-        facts: Facts::default(),
-        trace: client.worker.telemetry.trace(&head.fields),
-        target,
-    };
+    let mut open = Open::new(client, time::now(), client.worker.telemetry.trace(&head.fields), target);
     #[cfg(planted = "old_snapshot_admits")]
     if fairlead_net::sim::is_planted("old_snapshot_admits") {
-        open.published = crate::published::kept(&shared.published, client.worker.id, 200);
+        open.published = crate::published::kept(&client.worker.shared.published, client.worker.id, 200);
     }
     let _under_way = UnderWay::new(client);
     let end = match decide(client, head, &mut open, &mut scratch.host).await {
@@ -147,7 +171,10 @@ pub async fn run<D: Downstream>(
             Forwarded::Broken => End::Broken,
             Forwarded::Truncated => End::Truncated,
             Forwarded::Answer(local) => answer(client, head, response, down, &mut open, local, false).await,
-            Forwarded::Tunnel(tunnelled) => return End::Tunnel(Box::new(Tunnel { tunnelled, open })),
+            Forwarded::Tunnel(tunnelled) => {
+                let now = open.seen();
+                return (End::Tunnel(Box::new(Tunnel { tunnelled, open })), now);
+            }
         },
         Ok(Decided::Internal(local)) => {
             let end = answer(client, head, response, down, &mut open, local, true).await;
@@ -160,8 +187,9 @@ pub async fn run<D: Downstream>(
             answer(client, head, response, down, &mut open, LocalResponse::of(reason), false).await
         }
     };
+    let ended = open.seen();
     scratch.target = record(client, head, response, open);
-    end
+    (end, ended)
 }
 
 /// Counts a request while it is under way.
@@ -259,7 +287,7 @@ async fn decide(client: &Client, head: &mut RequestHead, open: &mut Open, memo: 
         };
     };
     open.facts.router = Some(router.id);
-    open.facts.phases.routed = Some(open.elapsed());
+    open.facts.phases.routed = open.detail();
     if let Some(tls) = &client.tls
         && !published.snapshot.tls_allows(entry.id, tls.server_name.as_deref(), host, router)
     {
@@ -406,6 +434,7 @@ async fn answer<D: Downstream>(
         down.end_after();
     }
     let sent = time::timeout(SLOWEST_READER, respond::send(down, response, &head.method, &answer, stamps)).await;
+    open.elapsed();
     match sent {
         Ok(Ok(bytes)) => {
             open.facts.response_bytes = bytes;
@@ -422,16 +451,15 @@ async fn answer<D: Downstream>(
 /// How long an answer of Fairlead's own, which is short, may take to be read.
 const SLOWEST_READER: Duration = Duration::from_secs(30);
 
-/// Writes the exchange down: metrics, access log, span. Gives back the buffer of the target.
+/// Writes the exchange down, as of the last look at the clock: metrics, access log, span. Gives back the buffer of the target.
 pub fn record(client: &Client, head: &RequestHead, response: &ResponseHead, mut open: Open) -> String {
     let trace = std::mem::replace(&mut open.trace, Trace::off());
     let Open { published, facts, target, .. } = &open;
-    let total = open.elapsed();
+    let total = open.so_far();
     let router = facts.router.and_then(|id| published.snapshot.router(id));
     let (path, query) = target.split_once('?').map_or((&**target, None), |(path, query)| (path, Some(query)));
-    let client_host = facts.forwarded_for.clone().unwrap_or_else(|| client.peer.ip().to_string());
     let record = Record {
-        started: open.wall.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default(),
+        started: if open.detailed { began(total) } else { Duration::ZERO },
         total,
         phases: facts.phases,
         observe: router.map_or(Observe::ALL, |router| {
@@ -444,7 +472,7 @@ pub fn record(client: &Client, head: &RequestHead, response: &ResponseHead, mut 
         server_instance: facts.endpoint.as_ref().map(|e| e.key.instance.as_str()).filter(|instance| !instance.is_empty()),
         server_node: facts.endpoint.as_ref().map(|e| e.node.as_str()).filter(|node| !node.is_empty()),
         peer: Some(client.peer),
-        client_host: &client_host,
+        forwarded_for: facts.forwarded_for.as_deref(),
         scheme: client.scheme(),
         query,
         version: head.version,
@@ -495,11 +523,11 @@ pub fn record_refused(
 ) {
     let mut facts = Facts { reason: Some(answer.reason), status: answer.status, client_gone: !sent, ..Facts::default() };
     detail.clone_into(&mut facts.detail);
-    let (published, target) = (client.worker.shared.published.load(), head.target.clone());
-    record(
-        client,
-        head,
-        response,
-        Open { published, started: time::now(), wall: clock::now(), facts, trace: Trace::off(), target },
-    );
+    let open = Open { facts, ..Open::new(client, time::now(), Trace::off(), head.target.clone()) };
+    record(client, head, response, open);
+}
+
+/// When something began that has just ended, as time since 1970.
+pub fn began(total: Duration) -> Duration {
+    clock::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().saturating_sub(total)
 }

@@ -72,10 +72,10 @@ pub async fn run<D: Downstream>(
         None => pick_first(client, &published, backend, head),
     };
     open.facts.backend = Some(backend.clone());
-    open.facts.phases.origin_start = Some(open.elapsed());
+    open.facts.phases.origin_start = Some(open.detail().unwrap_or_else(|| open.so_far()));
     let policy = open.facts.router.and_then(|id| published.route_by_id(id)).map(|route| route.retry).unwrap_or_default();
-    let now = || client.worker.shared.since_epoch(time::now());
-    backend.budget.lock().deposit(now());
+    let since_epoch = |at| client.worker.shared.since_epoch(at);
+    backend.budget.lock().deposit(since_epoch(open.seen()));
     let mut retries = Retries::new(policy);
     let mut same = None;
     let mut exchange = Exchange::new(client, &backend, head, response, down, open, set_child_cookie);
@@ -90,11 +90,12 @@ pub async fn run<D: Downstream>(
         if !exchange.tried.contains(&index) {
             exchange.tried.push(index);
         }
-        let begun = now();
+        let begun = exchange.open.seen();
         let failed = match exchange.attempt(index, same.is_some()).await {
             Ok(done) => break done,
             Err(failed) => failed,
         };
+        exchange.open.elapsed();
         backend.series.attempt(failed.outcome);
         exchange.open.attempt_over(&backend.endpoints[failed.index]);
         exchange.open.facts.detail = failed.detail;
@@ -109,7 +110,10 @@ pub async fn run<D: Downstream>(
         };
         #[cfg(planted = "post_retried")]
         let attempt = Attempt { idempotent: attempt.idempotent || fairlead_net::sim::is_planted("post_retried"), ..attempt };
-        let decision = retries.decide(&attempt, &mut backend.budget.lock(), now(), random::u64());
+        let decision = {
+            let now = since_epoch(exchange.open.seen());
+            retries.decide(&attempt, &mut backend.budget.lock(), now, random::u64())
+        };
         if retries.was_refused() {
             backend.series.retries_refused.inc();
         }
@@ -121,17 +125,19 @@ pub async fn run<D: Downstream>(
             }
             Decision::RetrySame { after } => {
                 // Unless its address may be another's by now.
-                let strange = connect::is_strange(&backend.endpoints[failed.index], now().saturating_sub(begun));
+                let strange = connect::is_strange(&backend.endpoints[failed.index], exchange.open.seen().duration_since(begun));
                 same = (!strange).then_some(failed.index);
                 after
             }
         };
         backend.series.retries.inc();
         if !after.is_zero() && exchange.rest(after).await.is_err() {
+            exchange.open.elapsed();
             break exchange.client_gone(Error::new(Side::Client, Kind::Closed, "left between two attempts"));
         }
+        exchange.open.elapsed();
     };
-    open.facts.phases.origin_end = Some(open.elapsed());
+    open.facts.phases.origin_end = Some(open.so_far());
     outcome
 }
 
@@ -291,7 +297,7 @@ impl<'a, D: Downstream> Exchange<'a, D> {
     }
 
     fn observe(&self, endpoint: &Endpoint, outcome: Outcome) {
-        self.backend.observe(endpoint, self.client.worker.shared.since_epoch(time::now()), outcome);
+        self.backend.observe(endpoint, self.client.worker.shared.since_epoch(self.open.seen()), outcome);
     }
 
     fn client_gone(&mut self, error: Error) -> Forwarded {

@@ -13,10 +13,14 @@ use fairlead_net::{
     http::{Error, Kind, Method, RequestHead, ResponseHead, Sink as _},
     http1::{Limits, ServerConn},
     random,
-    time::{self, Deadline, Duration},
+    time::{self, Deadline, Duration, Instant},
     tunnel::Tunnel,
 };
-use std::{future::poll_fn, io, task::Poll};
+use std::{
+    future::{Future, poll_fn},
+    io,
+    task::Poll,
+};
 
 /// How long closing may take.
 const CLOSE: Duration = Duration::from_secs(2);
@@ -35,77 +39,90 @@ enum Next {
 ///
 /// # Errors
 /// Never for what a client does: that is answered or ends the connection.
-pub async fn serve(client: Client, stream: Down, first: BytesMut) -> io::Result<()> {
+pub fn serve(client: Box<Client>, stream: Down, first: BytesMut) -> impl Future<Output = io::Result<()>> + Send {
     let limits = Limits {
         head_bytes: client.entry.config.http.max_header_bytes,
         fields: client.worker.shared.limits.header_fields,
         target: client.worker.shared.limits.uri_bytes,
         ..Limits::default()
     };
+    let unread = limits.unread_bytes;
     let mut conn = ServerConn::new(stream, limits, first);
-    let mut deadline = Deadline::new();
-    let opened = time::now();
-    let mut served = 0u64;
-    loop {
-        let mut work = match next(&client, &mut conn, &mut deadline, served == 0).await {
-            Next::Request(work) => work,
-            Next::Closed if client.tls.is_none() => return Ok(()),
-            // The end is said in TLS too.
-            Next::Closed => break,
-            Next::Slow => {
-                Box::pin(refuse(&client, &mut conn, Lent::take(), Reason::RequestTimeout, "the head came too slowly")).await;
+    // What a block captures lies in it once; what an asynchronous function is given lies in it twice.
+    async move {
+        let mut deadline = Deadline::new();
+        let opened = time::now();
+        let (mut served, mut ended) = (0u64, opened);
+        loop {
+            let mut work = match next(&client, &mut conn, &mut deadline, served == 0, ended).await {
+                Next::Request(work) => work,
+                Next::Closed if client.tls.is_none() => return Ok(()),
+                // The end is said in TLS too.
+                Next::Closed => break,
+                Next::Slow => {
+                    Box::pin(refuse(&client, &mut conn, Lent::take(), Reason::RequestTimeout, "the head came too slowly")).await;
+                    break;
+                }
+                Next::Refused(e, work) => {
+                    let Kind::Malformed(status) = e.kind else { return Ok(()) };
+                    Box::pin(refuse(&client, &mut conn, work, Reason::of_status(status), &e.detail)).await;
+                    break;
+                }
+            };
+            served += 1;
+            let ending = &client.worker.shared.ending;
+            let ends = || ending.ends_connection(|| client.worker.shared.since_epoch(time::now()), random::u64);
+            if client.token.is_draining() || ends() || client.entry.is_worn_out(served, opened) {
+                conn.close_after();
+            }
+            let Work { head, response, scratch } = &mut *work;
+            // In a box of its own, which an idle connection does not have.
+            let (end, at) = Box::pin(exchange::run(&client, head, response, &mut conn, scratch)).await;
+            ended = at;
+            match end {
+                End::Complete => {}
+                End::Broken => {
+                    abort(conn);
+                    return Ok(());
+                }
+                End::Truncated => {
+                    Box::pin(truncate(conn)).await;
+                    return Ok(());
+                }
+                End::Tunnel(upgraded) => {
+                    Box::pin(tunnel(&client, conn, head, response, *upgraded)).await;
+                    return Ok(());
+                }
+            }
+            drop(work);
+            if !conn.request_body_done()
+                && !Box::pin(time::timeout(CLOSE, poll_fn(|cx| conn.poll_drain(cx, unread)))).await.unwrap_or(false)
+            {
                 break;
             }
-            Next::Refused(e, work) => {
-                let Kind::Malformed(status) = e.kind else { return Ok(()) };
-                Box::pin(refuse(&client, &mut conn, work, Reason::of_status(status), &e.detail)).await;
+            if !conn.is_reusable() {
                 break;
             }
-        };
-        served += 1;
-        let ending = &client.worker.shared.ending;
-        let ends = || ending.ends_connection(|| client.worker.shared.since_epoch(time::now()), random::u64);
-        if client.token.is_draining() || ends() || client.entry.is_worn_out(served, opened) {
-            conn.close_after();
         }
-        let Work { head, response, scratch } = &mut *work;
-        // In a box of its own, which an idle connection does not have.
-        match Box::pin(exchange::run(&client, head, response, &mut conn, scratch)).await {
-            End::Complete => {}
-            End::Broken => {
-                abort(conn);
-                return Ok(());
-            }
-            End::Truncated => {
-                Box::pin(truncate(conn)).await;
-                return Ok(());
-            }
-            End::Tunnel(upgraded) => {
-                Box::pin(tunnel(&client, conn, head, response, *upgraded)).await;
-                return Ok(());
-            }
-        }
-        drop(work);
-        if !conn.request_body_done()
-            && !time::timeout(CLOSE, poll_fn(|cx| conn.poll_drain(cx, limits.unread_bytes))).await.unwrap_or(false)
-        {
-            break;
-        }
-        if !conn.is_reusable() {
-            break;
-        }
+        // Where nothing more is to come from the client, and nothing is to be said in TLS, dropping the stream says it all.
+        let is_quiet = client.tls.is_none() && conn.is_quiet();
+        // Whoever does not take its last response in this time does without.
+        let _ = Box::pin(time::timeout(
+            CLOSE,
+            poll_fn(|cx| if is_quiet { conn.poll_flush(cx).map(drop) } else { conn.poll_close(cx) }),
+        ))
+        .await;
+        Ok(())
     }
-    // Whoever does not take its last response in this time does without.
-    let _ = time::timeout(CLOSE, poll_fn(|cx| conn.poll_close(cx))).await;
-    Ok(())
 }
 
-async fn next(client: &Client, conn: &mut ServerConn<Down>, deadline: &mut Deadline, first: bool) -> Next {
+/// The next request of a connection that has waited since `since`.
+async fn next(client: &Client, conn: &mut ServerConn<Down>, deadline: &mut Deadline, first: bool, since: Instant) -> Next {
     let limits = &client.worker.shared.limits;
-    let mut slow_from = first.then(time::now);
+    let mut slow_from = first.then_some(since);
     match (slow_from, client.entry.config.timeouts.idle) {
         (Some(from), _) => deadline.set(from + limits.header_timeout),
-        (None, Some(idle)) => deadline.set(time::after(idle)),
+        (None, Some(idle)) => deadline.set(since.checked_add(idle).unwrap_or_else(|| time::after(idle))),
         (None, None) => deadline.clear(),
     }
     poll_fn(|cx| {
@@ -181,5 +198,6 @@ async fn tunnel(
         open.facts.detail = "the tunnel was idle for too long".into();
     }
     drop(tunnelled.served);
+    open.elapsed();
     exchange::record(client, head, response, open);
 }

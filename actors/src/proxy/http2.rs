@@ -7,7 +7,7 @@ use super::{
     work::{Lent, Work},
 };
 use fairlead_net::{
-    http::{Downstream as _, Error, RequestHead},
+    http::{Downstream as _, Error},
     http2::server::{Connection, ServerStream, Settings},
     random, task,
     time::{self, Deadline, Duration},
@@ -28,7 +28,7 @@ const PONG_WITHIN: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// The connection failed, or the client broke the protocol.
-pub async fn serve(client: Client, stream: Down) -> io::Result<()> {
+pub async fn serve(client: Box<Client>, stream: Down) -> io::Result<()> {
     let limits = &client.worker.shared.limits;
     let settings = Settings {
         max_concurrent_streams: client.entry.config.http2.max_concurrent_streams,
@@ -49,7 +49,7 @@ pub async fn serve(client: Client, stream: Down) -> io::Result<()> {
             None => pending().await,
         }
     });
-    let client = Arc::new(client);
+    let client: Arc<Client> = client.into();
     let opened = time::now();
     let mut deadline = Deadline::new();
     let (mut draining, mut served) = (false, 0u64);
@@ -60,8 +60,10 @@ pub async fn serve(client: Client, stream: Down) -> io::Result<()> {
             None => deadline.clear(),
         }
         let happened = poll_fn(|cx| {
-            match conn.poll_accept(cx) {
-                Poll::Ready(Some(Ok((head, stream)))) => return Poll::Ready(Happened::Stream(Box::new((head, stream)))),
+            // Given back while this waits.
+            let mut work = Lent::take();
+            match conn.poll_accept(cx, &mut work.head) {
+                Poll::Ready(Some(Ok(stream))) => return Poll::Ready(Happened::Stream(work, stream)),
                 Poll::Ready(Some(Err(e))) => return Poll::Ready(Happened::Failed(e)),
                 Poll::Ready(None) => return Poll::Ready(Happened::Ended),
                 Poll::Pending => {}
@@ -80,8 +82,7 @@ pub async fn serve(client: Client, stream: Down) -> io::Result<()> {
         })
         .await;
         match happened {
-            Happened::Stream(accepted) => {
-                let (head, stream) = *accepted;
+            Happened::Stream(work, stream) => {
                 served += 1;
                 let ending = &client.worker.shared.ending;
                 let ends = || ending.ends_connection(|| client.worker.shared.since_epoch(time::now()), random::u64);
@@ -89,7 +90,8 @@ pub async fn serve(client: Client, stream: Down) -> io::Result<()> {
                     draining = true;
                     conn.graceful_shutdown();
                 }
-                task::spawn(exchange(client.clone(), head, stream));
+                // In a box, because a task moves what it holds, and this is large.
+                task::spawn(Box::pin(exchange(client.clone(), work, stream)));
             }
             Happened::Failed(e) => return Err(broken(&e)),
             Happened::Ended => return Ok(()),
@@ -104,17 +106,16 @@ pub async fn serve(client: Client, stream: Down) -> io::Result<()> {
 
 /// What the wait for the next stream ended with.
 enum Happened {
-    Stream(Box<(RequestHead, ServerStream)>),
+    Stream(Lent, ServerStream),
     Failed(Error),
     Ended,
     Drain,
     Idle,
 }
 
-async fn exchange(client: Arc<Client>, mut head: RequestHead, mut stream: ServerStream) {
-    let mut work = Lent::take();
-    let Work { response, scratch, .. } = &mut *work;
-    match exchange::run(&client, &mut head, response, &mut stream, scratch).await {
+async fn exchange(client: Arc<Client>, mut work: Lent, mut stream: ServerStream) {
+    let Work { head, response, scratch } = &mut *work;
+    match exchange::run(&client, head, response, &mut stream, scratch).await.0 {
         End::Complete => {}
         // HTTP/2 streams are not upgraded: their heads never say so.
         End::Broken | End::Truncated | End::Tunnel(_) => stream.abort(),

@@ -32,17 +32,17 @@ use fairlead_net::{
     tunnel::{End, Tunnel},
 };
 use session::Session;
-use std::{io, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 use tokio::io::AsyncReadExt;
 
 /// A connection that is left to HTTP.
-pub type Left = (Client, Stream, BytesMut);
+pub type Left = (Box<Client>, Stream, BytesMut);
 
 /// Serves a connection of an entry point that has routers of connections, if one of them takes it.
 ///
 /// # Errors
 /// The client's side failed before it was known where the connection goes.
-pub async fn take(client: Client, mut stream: Stream, mut first: BytesMut) -> io::Result<Option<Left>> {
+pub async fn take(client: Box<Client>, mut stream: Stream, mut first: BytesMut) -> io::Result<Option<Left>> {
     let published = client.worker.shared.published.load();
     let snapshot = &published.snapshot;
     let (entry, ip) = (client.entry.id, client.peer.ip());
@@ -103,7 +103,7 @@ async fn read_hello(stream: &mut Stream, first: &mut BytesMut) -> io::Result<Opt
 
 /// Joins the client with a server of the router's service.
 async fn serve(
-    mut client: Client,
+    mut client: Box<Client>,
     stream: Stream,
     first: BytesMut,
     published: &Arc<Published>,
@@ -120,6 +120,7 @@ async fn serve(
         Session::new(&client, published, Some(router), hello.server_name.as_deref()).refuse(reason, String::new());
         return Ok(());
     }
+    let local = stream.local_addr()?;
     let (down, first) = match &router.router.tls {
         Some(tls) if !tls.passthrough => {
             let config = published.tls_of(&tls.options);
@@ -128,12 +129,13 @@ async fn serve(
         }
         _ => (Down::Plain(stream), first),
     };
-    join(&client, published, router, down, first, hello.server_name.as_deref()).await;
+    join(&client, local, published, router, down, first, hello.server_name.as_deref()).await;
     Ok(())
 }
 
 async fn join(
     client: &Client,
+    local: SocketAddr,
     published: &Arc<Published>,
     router: &CompiledTcpRouter,
     down: Down,
@@ -147,8 +149,8 @@ async fn join(
     };
     let header = match way.backend.config.proxy_protocol {
         None => Vec::new(),
-        Some(ProxyVersion::V1) => proxy_protocol::write_v1(client.peer, client.local),
-        Some(ProxyVersion::V2) => proxy_protocol::write_v2(client.peer, client.local),
+        Some(ProxyVersion::V1) => proxy_protocol::write_v1(client.peer, local),
+        Some(ProxyVersion::V2) => proxy_protocol::write_v2(client.peer, local),
     };
     // What Fairlead says for the client goes before the client's own bytes, and is not counted among them.
     let own = header.len() as u64;

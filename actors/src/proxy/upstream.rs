@@ -68,9 +68,8 @@ impl fmt::Display for ConnectError {
 }
 
 /// An idle connection of this worker that is still alive, newest first.
-pub fn checkout(worker: &Worker, backend: &Backend, endpoint: &Endpoint) -> Option<Connection> {
+pub fn checkout(worker: &Worker, backend: &Backend, endpoint: &Endpoint, now: Instant) -> Option<Connection> {
     let mut idle = endpoint.idle(worker.id).lock();
-    let now = time::now();
     if let Some(shareable) = &mut idle.h2 {
         let client = &shareable.client;
         // One that carries all it may goes on with that; the next request opens another.
@@ -156,7 +155,7 @@ pub fn finish_alone(worker: &Arc<Worker>, backend: &Arc<Backend>, endpoint: &Arc
     let (worker, backend, endpoint) = (worker.clone(), backend.clone(), endpoint.clone());
     task::spawn(async move {
         match opening.await {
-            Ok(connection) => connection.recycle(&worker, &backend, &endpoint),
+            Ok(connection) => connection.recycle(&worker, &backend, &endpoint, time::now()),
             Err(e) => {
                 tracing::debug!(server = endpoint.url.text, error = %e, "a connection that was raced by another came to nothing");
                 backend.observe(&endpoint, worker.shared.since_epoch(time::now()), Outcome::Failure);
@@ -333,12 +332,12 @@ async fn resolve(endpoint: &Endpoint) -> io::Result<Arc<[IpAddr]>> {
 
 impl Connection {
     /// Gives the connection back to its worker's pool, if the exchange left it in order and its server is still wanted.
-    pub fn recycle(self, worker: &Worker, backend: &Backend, endpoint: &Endpoint) {
+    pub fn recycle(self, worker: &Worker, backend: &Backend, endpoint: &Endpoint, now: Instant) {
         let Self::H1(kept) = self else { return };
         if !kept.connection.is_reusable() || !endpoint.keeps_connections() {
             return;
         }
-        endpoint.idle(worker.id).lock().keep(kept, time::now(), backend.transport.max_idle_per_server);
+        endpoint.idle(worker.id).lock().keep(kept, now, backend.transport.max_idle_per_server);
     }
 
     /// A slip that the simulator must catch: the response to come is taken for nobody's.

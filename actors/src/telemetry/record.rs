@@ -3,7 +3,7 @@
 use super::{EntryPointSeries, RouterSeries, ServiceSeries};
 use fairlead_core::{http::Scheme, reason::Reason};
 use fairlead_net::http::{Fields, Method, Version};
-use std::{net::SocketAddr, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, time::Duration};
 
 /// Which of the three records a request belongs to: the router's `observability`, or all without a router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +58,7 @@ pub struct TlsInfo<'a> {
 /// A request that has ended, or a connection of a router of connections.
 #[derive(Clone, Copy)]
 pub struct Record<'a> {
-    /// When the head had been read, as time since 1970.
+    /// When the head had been read, as time since 1970; zero where neither an access log nor a span tells it.
     pub started: Duration,
     /// From then to the last byte of the response, or to giving up.
     pub total: Duration,
@@ -80,8 +80,8 @@ pub struct Record<'a> {
 
     /// The peer of the connection, after PROXY protocol.
     pub peer: Option<SocketAddr>,
-    /// The client as the forwarded-headers policy found it; equal to the peer's address unless that peer is trusted.
-    pub client_host: &'a str,
+    /// The client, where a trusted peer tells who that is.
+    pub forwarded_for: Option<&'a str>,
     pub method: &'a Method,
     pub scheme: Scheme,
     /// As the client named it, port included.
@@ -128,6 +128,15 @@ pub struct Record<'a> {
 }
 
 impl<'a> Record<'a> {
+    /// The client as the forwarded-headers policy found it: the peer's address unless that peer is trusted to name another.
+    pub fn client_host(&self) -> Cow<'a, str> {
+        match (self.forwarded_for, self.peer) {
+            (Some(told), _) => Cow::Borrowed(told),
+            (None, Some(peer)) => Cow::Owned(peer.ip().to_string()),
+            (None, None) => Cow::Borrowed(""),
+        }
+    }
+
     /// A request of which only what every request has is known; the rest is filled in by name.
     pub fn new(
         entry_point: &'a EntryPointSeries,
@@ -150,7 +159,7 @@ impl<'a> Record<'a> {
             server_node: None,
             server_addr: None,
             peer: None,
-            client_host: "",
+            forwarded_for: None,
             method,
             scheme: Scheme::Http,
             authority,

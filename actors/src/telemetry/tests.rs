@@ -155,7 +155,7 @@ fn a_hundred_thousand_clients_make_no_series() {
             router: Some(&router),
             service: Some(&service),
             query: Some(&path),
-            client_host: &host,
+            forwarded_for: Some(&host),
             status: 200,
             attempts: 1,
             reason: Some([Reason::NoServer, Reason::Redirect, Reason::Overloaded][n as usize % 3]),

@@ -9,6 +9,13 @@ use crate::http::{Fields, Framing};
 #[derive(Default)]
 pub(crate) struct Incoming {
     state: State,
+    /// Where a body came in chunks: apart, because most come without.
+    chunks: Option<Box<Chunks>>,
+}
+
+#[derive(Default)]
+struct Chunks {
+    chunked: Chunked,
     trailers: Fields,
 }
 
@@ -17,18 +24,21 @@ enum State {
     #[default]
     Done,
     Length(u64),
-    Chunked(Chunked),
+    Chunked,
     UntilClose,
     Failed(Bad),
 }
 
 impl Incoming {
     pub(crate) fn start(&mut self, framing: Framing) {
-        self.trailers.clear();
+        if let Some(chunks) = &mut self.chunks {
+            chunks.chunked = Chunked::default();
+            chunks.trailers.clear();
+        }
         self.state = match framing {
             Framing::None | Framing::Tunnel | Framing::Length(0) => State::Done,
             Framing::Length(n) => State::Length(n),
-            Framing::Chunked => State::Chunked(Chunked::default()),
+            Framing::Chunked => State::Chunked,
             Framing::UntilClose => State::UntilClose,
         };
     }
@@ -42,20 +52,23 @@ impl Incoming {
             State::Length(_) | State::UntilClose if available == 0 => Ok(Step::Need),
             State::Length(left) => Ok(Step::Data((*left).min(available as u64) as usize)),
             State::UntilClose => Ok(Step::Data(available)),
-            State::Chunked(chunked) => match chunked.step(rd.filled(), limits, &mut self.trailers) {
-                Ok((framing, step)) => {
-                    rd.consume(framing);
-                    if step == Step::End {
-                        self.state = State::Done;
-                        self.trailers.retain(|name, _| !forbidden_in_trailers(name.as_bytes()));
+            State::Chunked => {
+                let Chunks { chunked, trailers } = &mut **self.chunks.get_or_insert_default();
+                match chunked.step(rd.filled(), limits, trailers) {
+                    Ok((framing, step)) => {
+                        rd.consume(framing);
+                        if step == Step::End {
+                            self.state = State::Done;
+                            trailers.retain(|name, _| !forbidden_in_trailers(name.as_bytes()));
+                        }
+                        Ok(step)
                     }
-                    Ok(step)
+                    Err(bad) => {
+                        self.state = State::Failed(bad);
+                        Err(bad)
+                    }
                 }
-                Err(bad) => {
-                    self.state = State::Failed(bad);
-                    Err(bad)
-                }
-            },
+            }
         }
     }
 
@@ -67,7 +80,11 @@ impl Incoming {
                     self.state = State::Done;
                 }
             }
-            State::Chunked(chunked) => chunked.took(n),
+            State::Chunked => {
+                if let Some(chunks) = &mut self.chunks {
+                    chunks.chunked.took(n);
+                }
+            }
             State::Done | State::UntilClose | State::Failed(_) => {}
         }
     }
@@ -76,7 +93,7 @@ impl Incoming {
     pub(crate) fn ended_by_close(&mut self) -> bool {
         let ends = matches!(self.state, State::UntilClose);
         #[cfg(planted = "length_trusted")]
-        let ends = ends || matches!(self.state, State::Chunked(_)) && crate::sim::is_planted("length_trusted");
+        let ends = ends || matches!(self.state, State::Chunked) && crate::sim::is_planted("length_trusted");
         if ends {
             self.state = State::Done;
         }
@@ -97,12 +114,12 @@ impl Incoming {
         match self.state {
             State::Length(left) => Some(left),
             State::Done => Some(0),
-            State::Chunked(_) | State::UntilClose | State::Failed(_) => None,
+            State::Chunked | State::UntilClose | State::Failed(_) => None,
         }
     }
 
     pub(crate) fn trailers(&self) -> Option<&Fields> {
-        (!self.trailers.is_empty()).then_some(&self.trailers)
+        self.chunks.as_ref().map(|chunks| &chunks.trailers).filter(|trailers| !trailers.is_empty())
     }
 }
 

@@ -1,14 +1,15 @@
 //! Byte buffers whose memory is lent by the thread: an idle connection holds none, and a busy one allocates none.
 //!
-//! Owns the per-thread stock of 8 KiB and 64 KiB slabs. Slabs of any other size (a head limit above 64 KiB) are freed, not stocked.
+//! Owns the per-thread stock of 8 KiB and 128 KiB slabs. Slabs of any other size (a head limit above 128 KiB) are freed, not stocked.
 //! All slabs are initialised memory, so that nothing here needs `unsafe`.
 
 use std::cell::RefCell;
 
 /// Room for a head and a small body.
 pub(crate) const SMALL: usize = 8 * 1024;
-/// Room for bulk; also the high-water mark of a write buffer.
-pub(crate) const LARGE: usize = 64 * 1024;
+/// Room for bulk; also the high-water mark of a write buffer. Twice what one segment of a loopback or of an offloading card carries:
+/// a body of 100 KiB is then one read and one write, each of which costs more than copying it does.
+pub(crate) const LARGE: usize = 128 * 1024;
 
 const STOCKED_SMALL: usize = 128;
 const STOCKED_LARGE: usize = 16;
@@ -158,9 +159,9 @@ mod tests {
         b.consume(7990);
         b.put(&[2; 8000]);
         assert_eq!(b.capacity(), SMALL, "moved to the front instead of growing");
-        b.put(&[3; 60_000]);
+        b.put(&[3; 124_000]);
         assert_eq!(b.capacity(), 2 * LARGE);
-        assert_eq!(b.len(), 10 + 8000 + 60_000);
+        assert_eq!(b.len(), 10 + 8000 + 124_000);
         assert!(b.filled()[..10].iter().all(|&x| x == 1) && b.filled()[10..8010].iter().all(|&x| x == 2));
         assert!(b.filled()[8010..].iter().all(|&x| x == 3));
         b.release();

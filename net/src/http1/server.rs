@@ -183,6 +183,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> ServerConn<S> {
         self.outgoing != Outgoing::UntilClose
     }
 
+    /// Whether nothing more is expected from the client, as far as was read.
+    pub fn is_quiet(&self) -> bool {
+        self.incoming.is_done() && self.wire.rd.is_empty()
+    }
+
     /// Ends the connection so that the client gets what was written: flushes, ends our direction, and, if the client may still be
     /// sending, reads away a bounded amount. To be polled with a deadline, then dropped. Failures do not matter any more here.
     pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -196,7 +201,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> ServerConn<S> {
             }
             self.shut = true;
         }
-        let may_send = !self.incoming.is_done() || !self.wire.rd.is_empty() || self.lingered > 0;
+        let may_send = !self.is_quiet() || self.lingered > 0;
         while may_send && self.lingered < LINGER {
             self.lingered += self.wire.rd.len().max(1);
             self.wire.rd.clear();

@@ -1,6 +1,7 @@
 //! Field sections: from `h2`'s map to [`Fields`] and back, with the checks of RFC 9113 section 8.2 that `h2` does not make.
 
 use crate::http::{Error, Fields, Framing, Kind, Method, RequestHead, Side, Version};
+use bytes::Bytes;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::{Authority, Parts, PathAndQuery, Scheme};
 
@@ -13,28 +14,34 @@ pub(super) enum Refusal {
     TooMany,
 }
 
-/// Reads a request head. `ended` says that END_STREAM came with it.
-pub(super) fn request(parts: http::request::Parts, ended: bool, max_fields: usize) -> Result<RequestHead, Refusal> {
+/// Reads a request head into an empty one. `ended` says that END_STREAM came with it.
+pub(super) fn request(
+    parts: &http::request::Parts,
+    ended: bool,
+    max_fields: usize,
+    head: &mut RequestHead,
+) -> Result<(), Refusal> {
     use Refusal::Malformed;
     if parts.headers.len() > max_fields {
         return Err(Refusal::TooMany);
     }
-    let mut head = RequestHead { version: Version::Http2, keep_alive: true, ..RequestHead::default() };
+    (head.version, head.keep_alive) = (Version::Http2, true);
     head.method = Method::new(parts.method.as_str());
     let host = single(&parts.headers, &header::HOST, "more than one Host field").map_err(Malformed)?;
     let authority = parts.uri.authority().map(Authority::as_str);
-    head.authority = match (authority, host) {
+    let authority = match (authority, host) {
         (Some(a), Some(h)) if !a.as_bytes().eq_ignore_ascii_case(h) => {
             return Err(Malformed("Host and :authority differ"));
         }
-        (Some(a), _) => a.to_owned(),
-        (None, Some(h)) => std::str::from_utf8(h).map_err(|_| Malformed("Host is not text"))?.to_owned(),
+        (Some(a), _) => a,
+        (None, Some(h)) => std::str::from_utf8(h).map_err(|_| Malformed("Host is not text"))?,
         (None, None) => return Err(Malformed("neither :authority nor Host")),
     };
-    if head.authority.is_empty() || head.authority.contains('@') {
+    if authority.is_empty() || authority.contains('@') {
         return Err(Malformed("the authority is empty or names a user"));
     }
-    head.target = if head.method == Method::Connect { head.authority.clone() } else { target(&parts.uri, &head.method)? };
+    head.authority.push_str(authority);
+    head.target.push_str(if head.method == Method::Connect { authority } else { target(&parts.uri, &head.method)? });
     // h2 keeps the scheme only beside an authority; without one it has still checked the grammar.
     if !matches!(parts.uri.scheme_str(), None | Some("http" | "https")) {
         return Err(Malformed("a scheme other than http and https"));
@@ -46,38 +53,43 @@ pub(super) fn request(parts: http::request::Parts, ended: bool, max_fields: usiz
         (false, None) => Framing::Chunked,
     };
     head.expect_continue = parts.headers.get(header::EXPECT).is_some_and(|v| v.as_bytes().eq_ignore_ascii_case(b"100-continue"));
-    read(&parts.headers, &mut head.fields).map_err(Malformed)?;
-    Ok(head)
+    read(&parts.headers, &mut head.fields).map_err(Malformed)
 }
 
-fn target(uri: &http::Uri, method: &Method) -> Result<String, Refusal> {
+fn target<'a>(uri: &'a http::Uri, method: &Method) -> Result<&'a str, Refusal> {
     let path = uri.path_and_query().map(PathAndQuery::as_str).ok_or(Refusal::Malformed("no :path"))?;
     let plain = path.bytes().all(|b| (0x21..0x7f).contains(&b));
     match path.as_bytes().first() {
-        Some(b'/') if plain => Ok(path.to_owned()),
-        Some(b'*') if path.len() == 1 && *method == Method::Options => Ok(path.to_owned()),
+        Some(b'/') if plain => Ok(path),
+        Some(b'*') if path.len() == 1 && *method == Method::Options => Ok(path),
         _ => Err(Refusal::Malformed("the :path is not a path")),
     }
 }
 
 /// Appends every field but `Host`, whose value is the head's authority. Cookie crumbs become one line (section 8.2.3).
 pub(super) fn read(map: &HeaderMap, into: &mut Fields) -> Result<(), &'static str> {
-    for name in map.keys() {
+    let mut cookie: Option<Vec<u8>> = None;
+    // Lines of one name follow each other in the order in which they came.
+    for (name, value) in map {
         if *name == header::HOST {
             continue;
         }
         if connection_specific(name.as_str()) {
             return Err("a connection-specific field");
         }
-        for value in map.get_all(name) {
-            check_value(value.as_bytes())?;
-        }
-        if *name == header::COOKIE {
-            let crumbs: Vec<&[u8]> = map.get_all(name).iter().map(HeaderValue::as_bytes).collect();
-            into.append(name.as_str(), &crumbs.join(&b"; "[..]));
+        let value = value.as_bytes();
+        check_value(value)?;
+        if *name != header::COOKIE {
+            into.append(name.as_str(), value);
+        } else if let Some(crumbs) = &mut cookie {
+            crumbs.extend_from_slice(b"; ");
+            crumbs.extend_from_slice(value);
         } else {
-            map.get_all(name).iter().for_each(|value| into.append(name.as_str(), value.as_bytes()));
+            cookie = Some(value.to_vec());
         }
+    }
+    if let Some(crumbs) = cookie {
+        into.append(header::COOKIE.as_str(), &crumbs);
     }
     Ok(())
 }
@@ -104,13 +116,21 @@ pub(super) fn decimal(text: &[u8]) -> Option<u64> {
 
 /// Writes fields, but none that belong to a connection of another version or to the framing: those are this side's to say.
 pub(super) fn write(fields: &Fields, into: &mut HeaderMap) -> Result<(), Error> {
+    // Every value is a part of one piece of memory.
+    let mut values = Vec::with_capacity(fields.iter().map(|(_, value)| value.len()).sum());
+    fields.iter().for_each(|(_, value)| values.extend_from_slice(value));
+    let values = Bytes::from(values);
+    into.reserve(fields.len() + 1);
+    let mut end = 0;
     for (name, value) in fields.iter() {
+        let at = end;
+        end += value.len();
         if written_elsewhere(name) || (name.eq_ignore_ascii_case("te") && !value.eq_ignore_ascii_case(b"trailers")) {
             continue;
         }
         let unfit = || Error::new(Side::Fairlead, Kind::Malformed(500), format!("field {name:.64} cannot be written in HTTP/2"));
         let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| unfit())?;
-        let value = HeaderValue::from_bytes(value).map_err(|_| unfit())?;
+        let value = HeaderValue::from_maybe_shared(values.slice(at..end)).map_err(|_| unfit())?;
         into.try_append(name, value).map_err(|_| unfit())?;
     }
     Ok(())
@@ -166,11 +186,21 @@ fn check_value(value: &[u8]) -> Result<(), &'static str> {
 
 /// Section 8.2.2.
 fn connection_specific(name: &str) -> bool {
-    ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"]
-        .iter()
-        .any(|known| name.eq_ignore_ascii_case(known))
+    let is = |known| name.eq_ignore_ascii_case(known);
+    match name.len() {
+        7 => is("upgrade"),
+        10 => is("connection") || is("keep-alive"),
+        16 => is("proxy-connection"),
+        17 => is("transfer-encoding"),
+        _ => false,
+    }
 }
 
 fn written_elsewhere(name: &str) -> bool {
-    connection_specific(name) || ["host", "content-length", "http2-settings"].iter().any(|known| name.eq_ignore_ascii_case(known))
+    let is = |known| name.eq_ignore_ascii_case(known);
+    match name.len() {
+        4 => is("host"),
+        14 => is("content-length") || is("http2-settings"),
+        _ => connection_specific(name),
+    }
 }

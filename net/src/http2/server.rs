@@ -91,11 +91,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Ok(Self { inner, ledger, max_fields: settings.max_fields, max_broken_off: settings.max_broken_off })
     }
 
-    /// The next request. `None` once the connection is closed and everything written.
+    /// The next request, its head read into an empty one. `None` once the connection is closed and everything written.
     ///
     /// # Errors
     /// The connection failed; its streams fail with it.
-    pub fn poll_accept(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<(RequestHead, ServerStream), Error>>> {
+    pub fn poll_accept(&mut self, cx: &mut Context<'_>, head: &mut RequestHead) -> Poll<Option<Result<ServerStream, Error>>> {
         loop {
             if self.ledger.excess() > i64::from(self.max_broken_off) {
                 self.inner.abrupt_shutdown(Reason::ENHANCE_YOUR_CALM);
@@ -105,15 +105,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Some(Err(e)) => return Poll::Ready(Some(Err(translate(Side::Client, &e)))),
                 None => return Poll::Ready(None),
             };
-            if let Some(accepted) = self.admit(request, respond) {
-                return Poll::Ready(Some(Ok(accepted)));
+            if let Some(stream) = self.admit(request, respond, head) {
+                return Poll::Ready(Some(Ok(stream)));
             }
+            head.clear();
         }
     }
 
     /// [`poll_accept`](Self::poll_accept) as a future; may be dropped and called again.
     pub async fn accept(&mut self) -> Option<Result<(RequestHead, ServerStream), Error>> {
-        poll_fn(|cx| self.poll_accept(cx)).await
+        let mut head = RequestHead::default();
+        let accepted = poll_fn(|cx| self.poll_accept(cx, &mut head)).await;
+        accepted.map(|stream| stream.map(|stream| (head, stream)))
     }
 
     /// Says GOAWAY: streams that are open finish, and `poll_accept` ends with the last of them.
@@ -140,20 +143,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         &self,
         request: http::Request<h2::RecvStream>,
         mut respond: SendResponse<Chunk>,
-    ) -> Option<(RequestHead, ServerStream)> {
+        head: &mut RequestHead,
+    ) -> Option<ServerStream> {
         let (parts, body) = request.into_parts();
-        match fields::request(parts, body.is_end_stream(), self.max_fields) {
-            Ok(head) => {
-                let stream = ServerStream {
-                    respond,
-                    receive: ReceiveHalf::new(body, Side::Client),
-                    send: SendHalf::new(Side::Client),
-                    bodiless: head.method == Method::Head,
-                    aborted: false,
-                    ledger: self.ledger.clone(),
-                };
-                Some((head, stream))
-            }
+        match fields::request(&parts, body.is_end_stream(), self.max_fields, head) {
+            Ok(()) => Some(ServerStream {
+                respond,
+                receive: ReceiveHalf::new(body, Side::Client),
+                send: SendHalf::new(Side::Client),
+                bodiless: head.method == Method::Head,
+                aborted: false,
+                ledger: self.ledger.clone(),
+            }),
             Err(Refusal::Malformed(problem)) => {
                 tracing::debug!(problem, "a malformed request was reset");
                 self.ledger.broken_off.fetch_add(1, Ordering::Relaxed);

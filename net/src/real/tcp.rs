@@ -30,6 +30,8 @@ impl Listener {
         if addr.is_ipv6() {
             socket.set_only_v6(false)?;
         }
+        // Those that are accepted inherit it.
+        socket.set_tcp_nodelay(true)?;
         socket.bind(&addr.into())?;
         socket.listen(i32::try_from(options.backlog).unwrap_or(i32::MAX))?;
         TcpListener::from_std(socket.into()).map(Self)
@@ -77,10 +79,6 @@ impl Stream {
     }
 
     fn accepted(stream: TcpStream, peer: SocketAddr) -> (Self, SocketAddr) {
-        if let Err(e) = stream.set_nodelay(true) {
-            // The peer has gone already on some systems; the first read tells, this accept goes to someone else's account.
-            tracing::debug!(%peer, error = %e, "Nagle's algorithm stays on");
-        }
         (Self(stream), canonical(peer))
     }
 
@@ -191,5 +189,18 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn accepted_connections_have_nagles_algorithm_off() {
+        let listener = Listener::bind("127.0.0.1:0".parse().unwrap(), ListenOptions::default()).unwrap();
+        let _client = Stream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (accepted, _) = listener.accept().await.unwrap();
+        assert!(accepted.0.nodelay().unwrap());
     }
 }

@@ -46,14 +46,14 @@ impl<D: Downstream> Exchange<'_, D> {
         // There is another attempt only if nothing of the body is lost: this one begins it anew.
         (self.upload, self.uploaded) = (Progress::default(), false);
         self.open.facts.attempts += 1;
-        let begun = self.open.elapsed();
+        let begun = self.open.so_far();
         let Way { index, served, mut up, reused } = match self.connect(index, fresh).await {
             Connected::Up(way) => way,
             Connected::Gone(gone) => return Ok(self.client_gone(gone)),
             Connected::Failed(failed) => return Err(failed),
         };
         let endpoint = served.endpoint().clone();
-        self.open.facts.phases.connected = Some(self.open.elapsed());
+        self.open.facts.phases.connected = self.open.detail();
         self.address(index, &endpoint);
         let span = self.open.trace.attempt();
         span.inject(&mut self.head.fields);
@@ -69,7 +69,7 @@ impl<D: Downstream> Exchange<'_, D> {
         #[cfg(planted = "responses_swapped")]
         if fairlead_net::sim::is_planted("responses_swapped") && matches!(waited, Wait::TimedOut) {
             up.forget();
-            up.recycle(&self.client.worker, backend, &endpoint);
+            up.recycle(&self.client.worker, backend, &endpoint, time::now());
             let detail = "no response head in time".to_owned();
             return Err(Failed {
                 index,
@@ -109,7 +109,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 _ => failed(Failure::Closed, AttemptOutcome::Broken, e.detail),
             }),
             Wait::Lost => {
-                endpoint.lost(self.client.worker.shared.since_epoch(time::now()));
+                endpoint.lost(self.client.worker.shared.since_epoch(self.open.seen()));
                 let detail = format!("{}: acknowledged neither the request nor its repetition", endpoint.url.text);
                 Err(failed(Failure::Lost, AttemptOutcome::TimedOut, detail))
             }
@@ -119,9 +119,10 @@ impl<D: Downstream> Exchange<'_, D> {
             }
         };
         if self.open.trace.is_sampled() {
+            let ended = self.open.elapsed();
             let record = AttemptRecord {
                 started: begun,
-                ended: self.open.elapsed(),
+                ended,
                 method: &self.head.method,
                 scheme: endpoint.url.scheme.as_str(),
                 host: &endpoint.url.host,
@@ -180,7 +181,7 @@ impl<D: Downstream> Exchange<'_, D> {
         let Self { client, backend, head, response, down, tried, upload, uploaded, deadline, open, interim, continued, .. } =
             self;
         let shared = &client.worker.shared;
-        let sent = time::now();
+        let sent = open.seen();
         let mut pace = Pace::new(client.entry.pace);
         let mut continue_at = (head.expect_continue && !*continued).then(|| sent + CONTINUE_AFTER);
         let mut head_due: Option<Instant> = None;
@@ -239,7 +240,8 @@ impl<D: Downstream> Exchange<'_, D> {
                     #[cfg(planted = "timeout_ignored")]
                     let limit = if fairlead_net::sim::is_planted("timeout_ignored") { Duration::ZERO } else { limit };
                     if head_due.is_none() && !limit.is_zero() {
-                        head_due = Some(time::now() + limit);
+                        let from = if head.framing.is_empty() { sent } else { time::now() };
+                        head_due = Some(from + limit);
                     }
                     head_due
                 } else if upload.waiting == Waiting::Source {
@@ -277,8 +279,9 @@ impl<D: Downstream> Exchange<'_, D> {
         })
         .await;
         open.facts.request_bytes = upload.bytes;
+        let now = open.elapsed();
         if matches!(outcome, Wait::Head) {
-            open.facts.phases.first_byte = Some(open.elapsed());
+            open.facts.phases.first_byte = Some(now);
         }
         outcome
     }

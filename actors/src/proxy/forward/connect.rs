@@ -16,7 +16,7 @@ use fairlead_core::{
 };
 use fairlead_net::{
     http::{Downstream, Error},
-    time::{self, Duration},
+    time::Duration,
 };
 use smallvec::SmallVec;
 use std::{future::poll_fn, task::Poll};
@@ -63,7 +63,7 @@ impl<D: Downstream> Exchange<'_, D> {
     pub(super) async fn connect(&mut self, index: usize, fresh: bool) -> Connected {
         let (worker, backend) = (&self.client.worker, self.backend);
         let served = self.enter(index);
-        if !fresh && let Some(up) = upstream::checkout(worker, backend, served.endpoint()) {
+        if !fresh && let Some(up) = upstream::checkout(worker, backend, served.endpoint(), self.open.seen()) {
             return Connected::Up(Way { index, served, up, reused: true });
         }
         let mut runners: SmallVec<[Runner; 1]> = SmallVec::new();
@@ -76,7 +76,8 @@ impl<D: Downstream> Exchange<'_, D> {
                 Step::Gone(gone) => return Connected::Gone(gone),
                 Step::Stands(at, up) => {
                     let Runner { index, served, begun, .. } = runners.swap_remove(at);
-                    if is_strange(served.endpoint(), self.now().saturating_sub(begun)) {
+                    let now = self.now();
+                    if is_strange(served.endpoint(), now.saturating_sub(begun)) {
                         // Nothing of the request went out, and the server is not to blame.
                         self.open.attempt_over(served.endpoint());
                         let failed = failed(index, stranger(served.endpoint()));
@@ -84,7 +85,7 @@ impl<D: Downstream> Exchange<'_, D> {
                             return Connected::Failed(failed);
                         }
                         backend.series.attempt(failed.outcome);
-                        race.fell(self.now());
+                        race.fell(now);
                         continue;
                     }
                     self.leave(runners);
@@ -92,6 +93,7 @@ impl<D: Downstream> Exchange<'_, D> {
                 }
                 Step::Fell(at, e) => {
                     let loser = runners.swap_remove(at);
+                    let now = self.now();
                     self.observe(loser.served.endpoint(), Outcome::Failure);
                     self.open.attempt_over(loser.served.endpoint());
                     let failed = failed(loser.index, e);
@@ -99,7 +101,7 @@ impl<D: Downstream> Exchange<'_, D> {
                         return Connected::Failed(failed);
                     }
                     backend.series.attempt(failed.outcome);
-                    race.fell(self.now());
+                    race.fell(now);
                 }
                 Step::Overdue => {
                     let now = self.now();
@@ -110,7 +112,7 @@ impl<D: Downstream> Exchange<'_, D> {
                     self.tried.push(index);
                     backend.series.races.inc();
                     let served = self.enter(index);
-                    if let Some(up) = upstream::checkout(worker, backend, served.endpoint()) {
+                    if let Some(up) = upstream::checkout(worker, backend, served.endpoint(), self.open.seen()) {
                         self.leave(runners);
                         return Connected::Up(self.settled(Way { index, served, up, reused: true }));
                     }
@@ -120,29 +122,32 @@ impl<D: Downstream> Exchange<'_, D> {
         }
     }
 
-    fn now(&self) -> Duration {
-        self.client.worker.shared.since_epoch(time::now())
+    /// Looks at the clock.
+    fn now(&mut self) -> Duration {
+        self.open.elapsed();
+        self.client.worker.shared.since_epoch(self.open.seen())
     }
 
     /// Counts the request at this server.
     fn enter(&mut self, index: usize) -> InFlight {
         let served = self.backend.endpoints[index].enter();
         self.open.facts.endpoint = Some(served.endpoint().clone());
-        let begun = self.open.elapsed();
+        let begun = self.open.so_far();
         if let Some(info) = &mut self.open.facts.info {
             info.attempt(served.endpoint(), begun);
         }
         served
     }
 
-    fn runner(&self, index: usize, served: InFlight) -> Runner {
+    fn runner(&mut self, index: usize, served: InFlight) -> Runner {
+        let begun = self.now();
         let dial = Some(self.backend.transport.dial_timeout).filter(|dial| !dial.is_zero());
         let limit = match self.backend.has_other(&self.tried) {
             true => Some(dial.map_or(IMPATIENCE, |dial| dial.min(IMPATIENCE))),
             false => dial,
         };
         let opening = upstream::begin(&self.client.worker, self.backend, served.endpoint(), limit);
-        Runner { index, served, opening, begun: self.now() }
+        Runner { index, served, opening, begun }
     }
 
     /// Until something happens in the race.

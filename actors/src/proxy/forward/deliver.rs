@@ -69,7 +69,7 @@ impl<D: Downstream> Exchange<'_, D> {
         self.open.facts.request_bytes = self.upload.bytes;
         match ended {
             Ended::Complete => {
-                up.recycle(&self.client.worker, self.backend, served.endpoint());
+                up.recycle(&self.client.worker, self.backend, served.endpoint(), self.open.seen());
                 Forwarded::Complete
             }
             Ended::Client(gone) => {
@@ -98,7 +98,8 @@ impl<D: Downstream> Exchange<'_, D> {
         let shared = &client.worker.shared;
         let mut reads = Pace::new(client.entry.pace);
         let whole = client.entry.config.timeouts.write.map(|limit| shared.since_epoch(open.started + limit));
-        poll_fn(|cx| {
+        let mut waited = false;
+        let ended = poll_fn(|cx| {
             if !*uploaded {
                 match pump(cx, &mut **down, up, upload) {
                     Poll::Ready(Ok(())) => *uploaded = true,
@@ -122,9 +123,15 @@ impl<D: Downstream> Exchange<'_, D> {
             // A server that answers while it still reads is in a conversation, where either side may be silent for long.
             let mut due = Due::new(shared, deadline, whole);
             due.client(&mut reads, download.waiting == Waiting::Sink, download.bytes);
-            due.poll(cx).map(|()| Ended::ClientSlow)
+            let slow = due.poll(cx).map(|()| Ended::ClientSlow);
+            waited |= slow.is_pending();
+            slow
         })
-        .await
+        .await;
+        if waited {
+            open.elapsed();
+        }
+        ended
     }
 }
 

@@ -133,7 +133,7 @@ impl Drop for Session<'_> {
         let total = self.elapsed();
         self.phases.origin_end = self.phases.origin_start.map(|_| total);
         let client = self.client;
-        let (fields, client_host) = (Fields::default(), client.peer.ip().to_string());
+        let fields = Fields::default();
         let name = self.server_name.unwrap_or_default();
         let ended_here = client.tls.as_ref();
         let tls = (ended_here.is_some() || self.server_name.is_some()).then(|| TlsInfo {
@@ -153,7 +153,6 @@ impl Drop for Session<'_> {
             server_instance: self.endpoint.as_ref().map(|e| e.key.instance.as_str()).filter(|instance| !instance.is_empty()),
             server_node: self.endpoint.as_ref().map(|e| e.node.as_str()).filter(|node| !node.is_empty()),
             peer: Some(client.peer),
-            client_host: &client_host,
             scheme: if tls.is_some() { Scheme::Https } else { Scheme::Http },
             tcp: true,
             // For filters of the log alone.

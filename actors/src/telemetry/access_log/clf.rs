@@ -14,7 +14,8 @@ use crate::telemetry::Record;
 /// Writes a line. Without `count` it ends behind the user agent.
 pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, selection: &Selection, count: Option<u64>) {
     let kept = |field, value| if selection.keeps(field) { value } else { "" };
-    escape::bare(out, kept(Field::ClientHost, record.client_host).as_bytes());
+    let client = record.client_host();
+    escape::bare(out, kept(Field::ClientHost, &client).as_bytes());
     out.extend_from_slice(b" - ");
     escape::bare(out, kept(Field::ClientUsername, record.user.unwrap_or_default()).as_bytes());
     out.extend_from_slice(b" [");

@@ -47,7 +47,7 @@ fn one(line: &mut Line<'_>, field: Field, r: &Record<'_>, count: u64, ids: Optio
         Field::Attempts => line.number(name, u64::from(r.attempts)),
         Field::ClientAddr => line.shown(name, r.peer),
         Field::ClientClosed => line.flag(name, r.client_closed),
-        Field::ClientHost => line.text(name, r.client_host.as_bytes()),
+        Field::ClientHost => line.text(name, r.client_host().as_bytes()),
         Field::ClientPort => line.shown(name, r.peer.map(|peer| peer.port())),
         Field::ClientUsername => line.text(name, r.user.unwrap_or("-").as_bytes()),
         Field::ConnectDuration => {

@@ -51,7 +51,7 @@ impl Case {
             server_url: Some("http://10.0.0.7:80"),
             server_addr: Some("10.0.0.7:80".parse().expect("an address")),
             peer: Some("192.0.2.1:40000".parse().expect("an address")),
-            client_host: "192.0.2.1",
+            forwarded_for: Some("192.0.2.1"),
             scheme: Scheme::Https,
             query: Some("q=1"),
             version: Version::Http2,
@@ -222,7 +222,7 @@ fn a_forged_line_stays_one_line() {
         case.fields.set("User-Agent", b"x\"\r\n1.1.1.1 - admin [\xff\x1b[2J");
         let method: &'static Method = Box::leak(Box::new(Method::new("BAD\tX")));
         let line = case.line(|r| {
-            (r.path, r.query, r.client_host, r.authority) = ("/a\nb\u{85}", Some("\"\n\\"), "1.2.3.4\n", "h\"\n:1");
+            (r.path, r.query, r.forwarded_for, r.authority) = ("/a\nb\u{85}", Some("\"\n\\"), Some("1.2.3.4\n"), "h\"\n:1");
             r.method = method;
         });
         assert_eq!(line.matches('\n').count(), 1, "{line}");

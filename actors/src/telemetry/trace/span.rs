@@ -67,7 +67,7 @@ pub(super) fn server(context: &Context, state: String, record: &Record<'_>, opti
         text("user_agent.original", &String::from_utf8_lossy(&agent[..agent.len().min(LONGEST)]));
     }
     text("server.address", record.authority);
-    text("client.address", record.client_host);
+    text("client.address", &record.client_host());
     if let Some(router) = record.router {
         text("traefik.router.name", router.name());
     }
