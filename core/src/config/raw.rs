@@ -246,7 +246,7 @@ fn certificates(section: &Tree, raw: &mut RawDynamic, rejections: &mut Vec<Rejec
 
 fn units<T: for<'de> Deserialize<'de>>(section: &Tree, into: &mut Units<T>, rejections: &mut Vec<Rejection>) {
     for (name, tree) in section_children(section, rejections) {
-        if name.is_empty() || name.contains('@') || name.chars().any(char::is_control) || name.len() > 512 {
+        if !is_name(name) {
             let message = format!("{} is not a name", super::decode::quote(name));
             rejections.push(tree.reject(
                 Severity::Error,
@@ -257,6 +257,11 @@ fn units<T: for<'de> Deserialize<'de>>(section: &Tree, into: &mut Units<T>, reje
         }
         into.insert(name.to_owned(), Unit::read(tree));
     }
+}
+
+/// Whether a unit may be called so.
+pub(super) fn is_name(name: &str) -> bool {
+    !(name.is_empty() || name.contains('@') || name.chars().any(char::is_control) || name.len() > 512)
 }
 
 /// The children of a section that holds names.
