@@ -144,8 +144,7 @@ impl Served {
         let (next, rejections) = timed(&at("4 resolve"), figures, || resolve(&inputs, static_, Some(&self.config)));
         assert_eq!(rejections, []);
         let number = self.snapshot.number() + 1;
-        let built =
-            timed(&at("5 snapshot"), figures, || Snapshot::build_after(Some(&self.snapshot), number, &next, &specs()));
+        let built = timed(&at("5 snapshot"), figures, || Snapshot::build_after(Some(&self.snapshot), number, &next, &specs()));
         let old = (std::mem::replace(&mut self.config, next), std::mem::replace(&mut self.snapshot, built));
         timed(&at("6 drop"), figures, || drop(old));
     }

@@ -19,8 +19,9 @@ use super::{
     decode::{read, remedy_for_name},
     static_::TOP_LEVEL,
 };
+use crate::map::Map;
 use serde::Deserialize;
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// One provider's dynamic configuration. Compare two to know whether a provider has anything new to say.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,7 +40,7 @@ pub struct RawDynamic {
 }
 
 /// By name as written, without provider.
-pub(super) type Units<T> = Shared<BTreeMap<String, Unit<T>>>;
+pub(super) type Units<T> = Map<String, Unit<T>>;
 
 /// One router, service, middleware, …
 #[derive(Debug)]
@@ -79,6 +80,16 @@ impl RawDynamic {
         let none = routers.is_empty() && services.is_empty() && middlewares.is_empty() && transports.is_empty();
         let none = none && tcp_routers.is_empty() && tcp_services.is_empty() && tcp_middlewares.is_empty();
         none && tls_options.is_empty() && tls_stores.is_empty() && certificates.is_empty()
+    }
+
+    /// Whether all but services and routers for requests is the same.
+    pub(super) fn is_alike_beside_routes(&self, other: &Self) -> bool {
+        let Self { routers: _, services: _, middlewares, transports, tcp_routers, tcp_services, tcp_middlewares, .. } = self;
+        let Self { tls_options, tls_stores, certificates, .. } = self;
+        let tcp =
+            (tcp_routers, tcp_services, tcp_middlewares) == (&other.tcp_routers, &other.tcp_services, &other.tcp_middlewares);
+        let tls = (tls_options, tls_stores, certificates) == (&other.tls_options, &other.tls_stores, &other.certificates);
+        tcp && tls && (middlewares, transports) == (&other.middlewares, &other.transports)
     }
 
     /// How many of its routers are those of `other`, not decoded anew, and how many there are.

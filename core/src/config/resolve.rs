@@ -10,6 +10,7 @@ mod internal;
 mod memo;
 mod middleware;
 mod notes;
+mod patch;
 mod router;
 mod service;
 mod settle;
@@ -24,7 +25,7 @@ use super::{
     dynamic::{Middleware, MiddlewareKind, ServiceKind, Transport},
     raw::{Unit, Units},
 };
-use crate::Name;
+use crate::{Name, map::Map};
 use memo::Built;
 pub(in crate::config) use memo::Memo;
 use notes::{Hints, Notes};
@@ -50,6 +51,13 @@ pub fn resolve(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig, las
     let nothing_made = Memo::default();
     let same_static = last.memo.static_.as_ref().filter(|before| ***before == *config);
     let memo = if same_static.is_some() { &*last.memo } else { &nothing_made };
+
+    if same_static.is_some()
+        && let Some(next) = patch::patch(inputs, config, last)
+    {
+        let rejections = next.memo.rejections.to_vec();
+        return (next, rejections);
+    }
 
     let tls = tls::resolve(inputs, last, &mut rejections);
 
@@ -140,6 +148,8 @@ pub fn resolve(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig, las
 
     rejections.sort_by(|a, b| (&a.source, &a.key, &a.message).cmp(&(&b.source, &b.key, &b.message)));
     let memo = Memo {
+        inputs: inputs.clone(),
+        rejections: rejections.as_slice().into(),
         static_: Some(same_static.cloned().unwrap_or_else(|| Arc::new(config.clone()))),
         transports: transports_built,
         middlewares: middlewares_built,
@@ -158,7 +168,7 @@ pub fn resolve(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig, las
 fn candidates<R, T: Settled>(
     inputs: &BTreeMap<String, RawDynamic>,
     units: impl Fn(&RawDynamic) -> &Units<R>,
-    last: &BTreeMap<Name, Arc<T>>,
+    last: &Map<Name, Arc<T>>,
     memo: &Built<T>,
     mut build: impl FnMut(&R, &Name, &str, &mut Notes<'_>) -> Option<T>,
 ) -> (Candidates<T>, Built<T>) {

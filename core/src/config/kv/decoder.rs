@@ -86,7 +86,8 @@ impl Decoder {
             None => false,
         };
         if !self.regular {
-            let (tree, rejections) = tree(pairs.iter().map(|(key, value)| (key.borrow(), value.as_ref())), &self.root, &self.name);
+            let (tree, rejections) =
+                tree(pairs.iter().map(|(key, value)| (key.borrow(), value.as_ref())), &self.root, &self.name);
             (self.raw, self.rejections) = decode(&tree);
             self.rejections.splice(0..0, rejections);
         }
@@ -207,16 +208,18 @@ impl Decoder {
     fn read_rest<K: Ord + Borrow<[u8]>, V: AsRef<[u8]>>(&mut self, pairs: &BTreeMap<K, V>) {
         let root = &self.root;
         let ends = ["/", "/http/", "/http0", "/tcp/", "/tcp0", "0"].map(|end| format!("{root}{end}"));
-        let rest = ends.chunks_exact(2).flat_map(|ends| {
-            between(pairs, Bound::Included(ends[0].as_bytes()), Bound::Excluded(ends[1].as_bytes()))
-        });
+        let rest = ends
+            .chunks_exact(2)
+            .flat_map(|ends| between(pairs, Bound::Included(ends[0].as_bytes()), Bound::Excluded(ends[1].as_bytes())));
         let (tree, mut rejections) = tree(rest.map(|(key, value)| (key.borrow(), value.as_ref())), root, &self.name);
         let (raw, more) = decode(&tree);
         rejections.extend(more);
         self.rejections = rejections;
         let RawDynamic { tls_options, tls_stores, certificates, .. } = raw;
-        self.raw.tls_options = tls_options.unless_same(&self.raw.tls_options);
-        self.raw.tls_stores = tls_stores.unless_same(&self.raw.tls_stores);
+        let last =
+            (std::mem::replace(&mut self.raw.tls_options, tls_options), std::mem::replace(&mut self.raw.tls_stores, tls_stores));
+        keep(&mut self.raw.tls_options, &last.0);
+        keep(&mut self.raw.tls_stores, &last.1);
         self.raw.certificates = certificates.unless_same(&self.raw.certificates);
     }
 }
@@ -290,10 +293,12 @@ fn keep<T>(units: &mut Units<T>, last: &Units<T>) {
         *units = last.clone();
         return;
     }
-    let same = |name: &String, unit: &Unit<T>| last.get(name).filter(|known| *known == unit).cloned();
-    for (name, unit) in units.iter_mut() {
-        if let Some(known) = same(name, unit) {
-            *unit = known;
-        }
-    }
+    let known = |name: &String, unit: &Unit<T>| last.get(name).filter(|known| *known == unit).cloned();
+    *units = std::mem::take(units)
+        .into_iter()
+        .map(|(name, unit)| {
+            let unit = known(&name, &unit).unwrap_or(unit);
+            (name, unit)
+        })
+        .collect();
 }
