@@ -50,11 +50,14 @@ pub(super) struct Unit<T> {
     /// `None`: something in it cannot be read.
     pub(super) value: Option<Arc<T>>,
     pub(super) rejections: Vec<Rejection>,
+    /// It was read, and will be again when it is asked for.
+    forgotten: bool,
 }
 
 impl<T> Clone for Unit<T> {
     fn clone(&self) -> Self {
-        Self { tree: self.tree.clone(), value: self.value.clone(), rejections: self.rejections.clone() }
+        let Self { tree, value, rejections, forgotten } = self;
+        Self { tree: tree.clone(), value: value.clone(), rejections: rejections.clone(), forgotten: *forgotten }
     }
 }
 
@@ -68,7 +71,18 @@ impl<T> PartialEq for Unit<T> {
 impl<T: for<'de> Deserialize<'de>> Unit<T> {
     fn read(tree: &Tree) -> Self {
         let (value, rejections) = read(tree);
-        Self { tree: Arc::new(tree.clone()), value: value.map(Arc::new), rejections }
+        Self { tree: Arc::new(tree.compact()), value: value.map(Arc::new), rejections, forgotten: false }
+    }
+
+    /// Without what can be read again from what was written: mostly it is asked for once.
+    pub(super) fn forgetting(self) -> Self {
+        let forgotten = self.value.is_some() && self.rejections.is_empty();
+        Self { value: self.value.filter(|_| !forgotten), forgotten, ..self }
+    }
+
+    /// What it says. `None`: something in it cannot be read.
+    pub(super) fn said(&self) -> Option<Arc<T>> {
+        if self.forgotten { read(&self.tree).0.map(Arc::new) } else { self.value.clone() }
     }
 }
 

@@ -29,6 +29,7 @@ use crate::{Name, map::Map};
 use memo::Built;
 pub(in crate::config) use memo::Memo;
 use notes::{Hints, Notes};
+use serde::Deserialize;
 use settle::{Candidate, Candidates, Fault, settle};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -165,7 +166,7 @@ pub fn resolve(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig, las
 
 /// The candidates of one kind from all providers: what was written, built; beside it, the version that is served now. And what was built,
 /// for the next time.
-fn candidates<R, T: Settled>(
+fn candidates<R: for<'de> Deserialize<'de>, T: Settled>(
     inputs: &BTreeMap<String, RawDynamic>,
     units: impl Fn(&RawDynamic) -> &Units<R>,
     last: &Map<Name, Arc<T>>,
@@ -193,9 +194,12 @@ fn candidates<R, T: Settled>(
 }
 
 /// What a unit's text says, if it can be read and built.
-fn built<R, T>(unit: &Unit<R>, build: impl FnOnce(&R, &mut Notes<'_>) -> Option<T>) -> (Option<T>, Vec<Rejection>) {
+fn built<R: for<'de> Deserialize<'de>, T>(
+    unit: &Unit<R>,
+    build: impl FnOnce(&R, &mut Notes<'_>) -> Option<T>,
+) -> (Option<T>, Vec<Rejection>) {
     let mut notes = Notes::new(&unit.tree, unit.rejections.clone());
-    let new = unit.value.as_deref().and_then(|value| build(value, &mut notes));
+    let new = unit.said().and_then(|value| build(&value, &mut notes));
     notes.done(new)
 }
 

@@ -8,6 +8,7 @@ use crate::config::{
     RawDynamic, Rejection,
     raw::{Unit, Units, decode, is_name},
 };
+use serde::Deserialize;
 use std::{
     borrow::Borrow,
     collections::{BTreeMap, BTreeSet},
@@ -272,10 +273,10 @@ impl RawDynamic {
     }
 }
 
-fn put<T>(into: &mut Units<T>, name: &str, from: Units<T>) -> bool {
+fn put<T: for<'de> Deserialize<'de>>(into: &mut Units<T>, name: &str, from: Units<T>) -> bool {
     match from.into_iter().next() {
         Some((_, unit)) if into.get(name).is_none_or(|known| *known != unit) => {
-            into.insert(name.to_owned(), unit);
+            into.insert(name.to_owned(), unit.forgetting());
             false
         }
         Some(_) => false,

@@ -155,7 +155,7 @@ proptest! {
             prop_assert_eq!(&decoded, &raw);
             prop_assert_eq!(rejections, expected);
             for (name, unit) in &decoded.routers {
-                let said = |unit: &crate::config::raw::Unit<_>| (unit.value.is_some(), unit.rejections.clone());
+                let said = |unit: &crate::config::raw::Unit<crate::config::raw::Router>| (unit.said(), unit.rejections.clone());
                 prop_assert_eq!(said(unit), said(&raw.routers[name]));
                 if let Some(known) = before.routers.get(name).filter(|known| *known == unit) {
                     prop_assert!(std::sync::Arc::ptr_eq(&known.tree, &unit.tree), "{} is read anew", name);
