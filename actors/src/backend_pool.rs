@@ -21,6 +21,7 @@ use fairlead_core::{
         dynamic::{LoadBalancer, Service, ServiceKind, Transport},
     },
     endpoint::{Event, Life},
+    map::Map,
     outlier::OutlierPolicy,
     retry::{Budget, BudgetConfig},
     snapshot::Layer,
@@ -36,7 +37,7 @@ pub struct BackendPool;
 /// What the actor is told.
 pub enum Msg {
     /// Make ready what this configuration needs; nothing is withdrawn yet.
-    Prepare(Arc<Config>, RpcReplyPort<BTreeMap<backend::Key, Arc<Backend>>>),
+    Prepare(Arc<Config>, RpcReplyPort<Map<backend::Key, Arc<Backend>>>),
     /// The configuration is served: servers that it lacks leave.
     Published(Arc<Config>),
     /// Time passes for draining and ejected servers.
@@ -62,7 +63,14 @@ pub struct Arguments {
 pub struct State {
     arguments: Arguments,
     endpoints: BTreeMap<Key, Arc<Endpoint>>,
-    backends: BTreeMap<backend::Key, Arc<Backend>>,
+    backends: Map<backend::Key, Arc<Backend>>,
+    /// The configuration that backends are in line with, and whether it is served yet.
+    prepared: Option<Arc<Config>>,
+    awaits: bool,
+    /// The configuration that is served. `None`: some backends may be of one that never was.
+    served: Option<Arc<Config>>,
+    /// Backends whose checks are as they should be.
+    checked: Map<backend::Key, Arc<Backend>>,
     /// Backends that others have taken the place of since a configuration was last published: their servers may have to leave.
     replaced: Vec<Arc<Backend>>,
     leaving: Vec<Arc<Endpoint>>,
@@ -92,7 +100,7 @@ impl Actor for BackendPool {
         arguments.directory.set_backend_pool(me.clone());
         me.send_interval(Duration::from_millis(250), || Msg::Tick);
         let published = arguments.shared.published.load();
-        let backends: BTreeMap<_, _> = published.backends().map(|b| (b.key(), b.clone())).collect();
+        let backends: Map<_, _> = published.backends().map(|b| (b.key(), b.clone())).collect();
         let endpoints: BTreeMap<_, _> =
             backends.values().flat_map(|b| &b.endpoints).map(|e| (e.key.clone(), e.clone())).collect();
         let transports = backends
@@ -106,6 +114,10 @@ impl Actor for BackendPool {
         let mut state = State {
             arguments,
             endpoints,
+            prepared: None,
+            awaits: false,
+            served: None,
+            checked: backends.clone(),
             backends,
             replaced: Vec::new(),
             leaving: Vec::new(),
@@ -128,7 +140,10 @@ impl Actor for BackendPool {
             }
             Msg::Published(config) => {
                 state.withdraw(&config);
-                for backend in state.backends.values().cloned().collect::<Vec<_>>() {
+                let checked = std::mem::replace(&mut state.checked, state.backends.clone());
+                let changes = state.checked.changes(&checked, Arc::ptr_eq);
+                let changed: Vec<_> = changes.into_iter().filter_map(|(_, _, now)| now.cloned()).collect();
+                for backend in changed {
                     state.check(&me, &backend).await?;
                 }
             }
@@ -168,9 +183,17 @@ impl State {
     }
 
     /// Brings backends in line with the configuration; endpoints that are new join and are ready at once.
-    async fn prepare(&mut self, config: &Config) {
+    async fn prepare(&mut self, config: &Arc<Config>) {
+        if std::mem::replace(&mut self.awaits, true) {
+            self.served = None;
+        }
+        let before = self.prepared.take().filter(|before| self.keeps_transports(before, config));
+        let wanted: Vec<_> = match &before {
+            Some(before) => changes(before, config).filter_map(|(layer, _, service)| Some((layer, service?))).collect(),
+            None => services(config).collect(),
+        };
         let mut transports: BTreeMap<&Name, Known> = BTreeMap::new();
-        for (layer, service) in services(config) {
+        for (layer, service) in wanted {
             let ServiceKind::LoadBalancer(balancer) = &service.kind else { continue };
             let known = match transports.get(&balancer.transport) {
                 Some(known) => known.clone(),
@@ -193,6 +216,12 @@ impl State {
                 self.replaced.extend(self.backends.insert(key, Arc::new(backend)));
             }
         }
+        self.prepared = Some(config.clone());
+    }
+
+    /// Whether servers are spoken to as they were, so that a service that did not change has no need of another backend.
+    fn keeps_transports(&self, before: &Config, config: &Config) -> bool {
+        config.transports.holds_those_of(&before.transports) && !self.transports.values().any(|known| known.security.is_broken())
     }
 
     fn build(&mut self, layer: Layer, service: &Arc<Service>, config: &LoadBalancer, known: Known) -> Backend {
@@ -286,12 +315,17 @@ impl State {
     }
 
     /// Servers that the configuration lacks take no new request from now on.
-    fn withdraw(&mut self, config: &Config) {
+    fn withdraw(&mut self, config: &Arc<Config>) {
         let is_wanted = |(layer, name): &backend::Key| {
             let services = if *layer == Layer::Http { &config.services } else { &config.tcp.services };
             matches!(services.get(name).map(|s| &s.kind), Some(ServiceKind::LoadBalancer(_)))
         };
-        let gone: Vec<_> = self.backends.keys().filter(|key| !is_wanted(key)).cloned().collect();
+        self.awaits = false;
+        let gone: Vec<backend::Key> = match self.served.replace(config.clone()) {
+            Some(before) => changes(&before, config).map(|(layer, name, _)| (layer, name.clone())).collect(),
+            None => self.backends.keys().cloned().collect(),
+        };
+        let gone: Vec<_> = gone.into_iter().filter(|key| !is_wanted(key)).collect();
         self.replaced.extend(gone.iter().filter_map(|key| self.backends.remove(key)));
         let now = self.now();
         let grace = self.arguments.grace;
@@ -367,6 +401,14 @@ impl State {
             check.actor.stop(Some("its service has changed".into()));
         }
     }
+}
+
+/// Services of both layers that are others than before, or gone.
+fn changes<'c>(before: &'c Config, now: &'c Config) -> impl Iterator<Item = (Layer, &'c Name, Option<&'c Arc<Service>>)> {
+    let of = |layer: Layer, before: &'c Map<Name, Arc<Service>>, now: &'c Map<Name, Arc<Service>>| {
+        now.changes(before, Arc::ptr_eq).into_iter().map(move |(name, _, now)| (layer, name, now))
+    };
+    of(Layer::Http, &before.services, &now.services).chain(of(Layer::Tcp, &before.tcp.services, &now.tcp.services))
 }
 
 /// Services of both layers.

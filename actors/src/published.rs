@@ -25,9 +25,9 @@ pub struct Published {
     /// What the snapshot was made from.
     pub config: Arc<Config>,
     /// By `RouterId`. Shared with the state before where nothing changed.
-    pub routes: Vec<Arc<Route>>,
+    pub routes: Arc<Vec<Arc<Route>>>,
     /// By the id of a router of connections.
-    pub tcp_routes: Vec<Arc<RouterSeries>>,
+    pub tcp_routes: Arc<Vec<Arc<RouterSeries>>>,
     /// By `ServiceId`.
     pub services: Vec<Service>,
     /// By name of TLS options; `None` where they are broken, so that a handshake fails closed.
@@ -55,6 +55,7 @@ pub struct Slot {
 }
 
 /// A service, ready to be asked for a server.
+#[derive(Clone)]
 pub enum Service {
     Balanced(Arc<Backend>),
     Weighted(Arc<Weighted>),
@@ -79,8 +80,8 @@ impl Published {
         Self {
             snapshot,
             config: Arc::default(),
-            routes: Vec::new(),
-            tcp_routes: Vec::new(),
+            routes: Arc::default(),
+            tcp_routes: Arc::default(),
             services: Vec::new(),
             tls: BTreeMap::new(),
         }

@@ -24,9 +24,10 @@ use fairlead_core::{
         resolve,
         static_::StaticConfig,
     },
+    map::Map,
     middleware::{Stage, StageState},
     retry::RetryPolicy,
-    snapshot::{CompiledKind, CompiledRouter, EntryPointSpec, Layer, Snapshot},
+    snapshot::{CompiledKind, CompiledRouter, CompiledTcpRouter, EntryPointSpec, Layer, Snapshot},
 };
 use fairlead_net::{
     clock,
@@ -132,9 +133,13 @@ pub struct State {
     last: Option<Arc<Config>>,
     tls: Option<(Tls, certificates::Loaded)>,
     weighted: BTreeMap<backend::Key, Arc<Weighted>>,
+    /// Those of what is published. `None`: another Router published it.
+    backends: Option<Backends>,
     retired: Vec<Arc<Published>>,
     applying: bool,
 }
+
+type Backends = Map<backend::Key, Arc<Backend>>;
 
 type TlsTable = BTreeMap<Name, Option<Arc<ServerConfig>>>;
 
@@ -157,6 +162,7 @@ impl Actor for Router {
             last: None,
             tls: None,
             weighted: BTreeMap::new(),
+            backends: None,
             retired: Vec::new(),
             applying: true,
         };
@@ -278,11 +284,7 @@ impl State {
 
     /// A planted defect: of several routers that change, the first is brought up to date before the others.
     #[cfg(planted = "snapshot_per_router")]
-    fn first_router_alone(
-        &self,
-        config: &Config,
-        backends: &BTreeMap<backend::Key, Arc<Backend>>,
-    ) -> Option<(Config, BTreeMap<backend::Key, Arc<Backend>>)> {
+    fn first_router_alone(&self, config: &Config, backends: &Backends) -> Option<(Config, Backends)> {
         let last = self.last.as_deref()?;
         let same = |name: &Name| {
             let (Some(old), Some(new)) = (last.routers.get(name), config.routers.get(name)) else { return false };
@@ -299,7 +301,7 @@ impl State {
         }
         half.services.extend(config.services.get_key_value(&router.service).map(|(k, v)| (k.clone(), v.clone())));
         let published = self.arguments.shared.published.load();
-        let mut mixed: BTreeMap<_, _> = published.backends().map(|backend| (backend.key(), backend.clone())).collect();
+        let mut mixed: Backends = published.backends().map(|backend| (backend.key(), backend.clone())).collect();
         mixed.extend(backends.iter().filter(|(key, _)| key.1 == router.service).map(|(k, b)| (k.clone(), b.clone())));
         Some((half, mixed))
     }
@@ -310,12 +312,23 @@ impl State {
         before: &Published,
         snapshot: Snapshot,
         config: Arc<Config>,
-        backends: &BTreeMap<backend::Key, Arc<Backend>>,
+        backends: &Backends,
         tls: TlsTable,
     ) -> Published {
+        let last = self.backends.replace(backends.clone());
+        if let Some(last) = last.filter(|_| snapshot.shares_places_with(&before.snapshot)) {
+            let mut services = before.services.clone();
+            for (key, _, now) in backends.changes(&last, Arc::ptr_eq) {
+                if let Some((service, now)) = snapshot.service_named(key.0, key.1.as_str()).zip(now) {
+                    services[service.id.0 as usize] = Service::Balanced(now.clone());
+                }
+            }
+            let (routes, tcp_routes) = (before.routes.clone(), before.tcp_routes.clone());
+            return Published { snapshot, config, routes, tcp_routes, services, tls };
+        }
         let telemetry = self.arguments.shared.telemetry.clone();
         // Both in the order of names.
-        let mut known = before.snapshot.routers().iter().zip(&before.routes).peekable();
+        let mut known = before.snapshot.routers().iter().zip(&*before.routes).peekable();
         let mut routes = Vec::with_capacity(snapshot.routers().len());
         for router in snapshot.routers() {
             while known.next_if(|(other, _)| other.name < router.name).is_some() {}
@@ -327,10 +340,10 @@ impl State {
             Layer::Http => config.services.contains_key(name),
             Layer::Tcp => config.tcp.services.contains_key(name),
         });
-        let tcp_routes =
-            snapshot.tcp_routers().iter().map(|r| telemetry.router(r.name.as_str(), r.router.service.as_str())).collect();
+        let series = |router: &CompiledTcpRouter| telemetry.router(router.name.as_str(), router.router.service.as_str());
+        let tcp_routes = snapshot.tcp_routers().iter().map(series).collect();
         let services = snapshot.services().iter().map(|service| self.service(service, backends, &telemetry)).collect();
-        Published { snapshot, config, routes, tcp_routes, services, tls }
+        Published { snapshot, config, routes: Arc::new(routes), tcp_routes: Arc::new(tcp_routes), services, tls }
     }
 
     /// What a router keeps: the same as before unless it is another router, or its middlewares are others.
@@ -372,7 +385,7 @@ impl State {
     fn service(
         &mut self,
         service: &fairlead_core::snapshot::CompiledService,
-        backends: &BTreeMap<backend::Key, Arc<Backend>>,
+        backends: &Backends,
         telemetry: &Telemetry,
     ) -> Service {
         match (&service.kind, &service.service.kind) {

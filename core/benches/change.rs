@@ -2,7 +2,7 @@
 //! measured by `cargo scale`.
 
 use fairlead_core::{
-    config::{RawDynamic, StaticConfig, flags, resolve, resolve_static},
+    config::{Config, RawDynamic, StaticConfig, flags, kv, resolve, resolve_static},
     discovery::{Draft, Place},
     snapshot::{EntryPointSpec, Snapshot},
 };
@@ -79,32 +79,85 @@ fn processor_time() -> Duration {
     Duration::from_nanos(told.split(' ').next().and_then(|nanos| nanos.parse().ok()).unwrap_or(0))
 }
 
-fn main() {
-    let (static_, specs) = (static_(), [EntryPointSpec { name: "web".into() }]);
+/// Labels of workloads.
+fn workloads(figures: &mut BTreeMap<String, Figure>) {
+    let static_ = static_();
     let mut parts: Vec<_> = (0..SERVICES).map(|n| workload(n, 0, &rule(n))).collect();
-    let mut last = merged(&parts);
-    let (mut config, rejections) = resolve(&[("swarm".to_owned(), last.clone())].into(), &static_, None);
-    assert_eq!(rejections, []);
-    let mut snapshot = Snapshot::build(1, &config, &specs);
-    let mut best = BTreeMap::new();
+    let mut served = Served::new(merged(&parts), &static_);
     for round in 1..=20_usize {
         let server = ("a server", 7, workload(7, round, &rule(7)));
         let rule = ("a rule", 8, workload(8, 0, &rule(SERVICES + round)));
         for (kind, place, changed) in [server, rule] {
             parts[place] = changed;
-            let at = |what: &str| format!("{kind:9} {what}");
-            let raw = timed(&at("1 merge"), &mut best, || merged(&parts));
-            assert!(timed(&at("2 compare"), &mut best, || raw != last));
-            last = timed(&at("3 clone"), &mut best, || raw.clone());
-            let inputs = BTreeMap::from([("swarm".to_owned(), raw)]);
-            let (next, rejections) = timed(&at("4 resolve"), &mut best, || resolve(&inputs, &static_, Some(&config)));
-            assert_eq!(rejections, []);
-            let number = snapshot.number() + 1;
-            let built = timed(&at("5 snapshot"), &mut best, || Snapshot::build_after(Some(&snapshot), number, &next, &specs));
-            let old = (std::mem::replace(&mut config, next), std::mem::replace(&mut snapshot, built));
-            timed(&at("6 drop"), &mut best, || drop(old));
+            let raw = timed(&format!("{kind:9} 1 merge"), figures, || merged(&parts));
+            served.follow(kind, raw, &static_, figures);
         }
     }
+}
+
+/// Keys of a store, one of which is put.
+fn keys(figures: &mut BTreeMap<String, Figure>) {
+    let static_ = static_();
+    let url = |n: usize| format!("traefik/http/services/service-{n}/loadbalancer/servers/0/url").into_bytes();
+    let rule = |n: usize| format!("traefik/http/routers/service-{n}/rule").into_bytes();
+    let pairs = |n: usize| {
+        let service = format!("traefik/http/routers/service-{n}/service").into_bytes();
+        let host = format!("Host(`service-{n}.test`)").into_bytes();
+        [(url(n), b"http://127.0.0.1:8080".to_vec()), (rule(n), host), (service, format!("service-{n}").into_bytes())]
+    };
+    let mut all: BTreeMap<Vec<u8>, Vec<u8>> = (0..2 * SERVICES).flat_map(pairs).collect();
+    let mut decoder = kv::Decoder::new("traefik", "etcd");
+    timed("all keys  1 decode", figures, || decoder.read(&all));
+    let mut served = Served::new(decoder.decoded().0, &static_);
+    for round in 1..=20_usize {
+        let moved = ("a key", url(7), format!("http://127.0.0.1:{round}"));
+        let ruled = ("key: rule", rule(8), format!("Host(`other-{round}.test`)"));
+        for (kind, key, value) in [moved, ruled] {
+            all.insert(key.clone(), value.into_bytes());
+            let at = format!("{kind:9} 1 decode");
+            assert!(timed(&at, figures, || decoder.update(&all, std::iter::once(&key[..]))));
+            served.follow(kind, decoder.decoded().0, &static_, figures);
+        }
+    }
+}
+
+/// What is served, from a change to the next.
+struct Served {
+    raw: RawDynamic,
+    config: Config,
+    snapshot: Snapshot,
+}
+
+impl Served {
+    fn new(raw: RawDynamic, static_: &StaticConfig) -> Self {
+        let (config, rejections) = resolve(&[("swarm".to_owned(), raw.clone())].into(), static_, None);
+        assert_eq!(rejections, []);
+        let snapshot = Snapshot::build(1, &config, &specs());
+        Self { raw, config, snapshot }
+    }
+
+    fn follow(&mut self, kind: &str, raw: RawDynamic, static_: &StaticConfig, figures: &mut BTreeMap<String, Figure>) {
+        let at = |what: &str| format!("{kind:9} {what}");
+        assert!(timed(&at("2 compare"), figures, || raw != self.raw));
+        self.raw = timed(&at("3 clone"), figures, || raw.clone());
+        let inputs = BTreeMap::from([("swarm".to_owned(), raw)]);
+        let (next, rejections) = timed(&at("4 resolve"), figures, || resolve(&inputs, static_, Some(&self.config)));
+        assert_eq!(rejections, []);
+        let number = self.snapshot.number() + 1;
+        let built = timed(&at("5 snapshot"), figures, || Snapshot::build_after(Some(&self.snapshot), number, &next, &specs()));
+        let old = (std::mem::replace(&mut self.config, next), std::mem::replace(&mut self.snapshot, built));
+        timed(&at("6 drop"), figures, || drop(old));
+    }
+}
+
+fn specs() -> [EntryPointSpec; 1] {
+    [EntryPointSpec { name: "web".into() }]
+}
+
+fn main() {
+    let mut best = BTreeMap::new();
+    keys(&mut best);
+    workloads(&mut best);
     println!("{:24} {:>10} {:>10}", "milliseconds", "best", "processor");
     for (what, figure) in &best {
         let (best, mean) = (figure.best.unwrap_or_default(), figure.processor / figure.count.max(1));

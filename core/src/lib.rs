@@ -10,6 +10,7 @@
 //! - [`balance`], [`endpoint`], [`health`], [`outlier`]: which server, and which servers may be asked at all.
 //! - [`retry`], [`race`], [`bucket`], [`drain`]: further attempts, attempts side by side, rates, and the end of a gateway.
 //! - [`explain`]: why a request goes where it goes, from the same evaluation.
+//! - [`map`]: an ordered map that is cheap to copy and to compare.
 //! - [`reason`], [`response`]: the closed list of responses that Fairlead makes by itself.
 
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@ pub mod endpoint;
 pub mod explain;
 pub mod health;
 pub mod http;
+pub mod map;
 pub mod middleware;
 mod name;
 pub mod outlier;

@@ -16,14 +16,15 @@ use crate::{
     Name,
     config::{
         Config,
-        dynamic::{Internal, Middleware, Router, Service, TlsOptions},
+        dynamic::{Internal, Middleware, Router, Service, ServiceKind, Tcp, TlsOptions},
     },
     http::{Fields, Host, Request, path},
+    map::Map,
     planted::planted,
     route::{Table, precedence},
     rule::{Connection, Subject},
 };
-use std::{cmp::Ordering, collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
+use std::{cmp::Ordering, net::IpAddr, sync::Arc, time::Duration};
 pub use tcp::CompiledTcpRouter;
 pub use tls::TlsSelection;
 
@@ -106,16 +107,28 @@ pub enum CompiledKind {
 pub struct Snapshot {
     number: u64,
     entry_points: Arc<[EntryPointSpec]>,
-    routers: Vec<CompiledRouter>,
-    services: Vec<CompiledService>,
-    tcp_routers: Vec<CompiledTcpRouter>,
+    /// Shared with the previous snapshot while no router changes, nor a middleware, nor the place of a service.
+    routers: Arc<Vec<CompiledRouter>>,
+    services: Arc<Vec<CompiledService>>,
+    tcp_routers: Arc<Vec<CompiledTcpRouter>>,
     /// Per entry point; shared with the previous snapshot while no router changes.
     tables: Arc<[Sides]>,
     /// Per entry point; shared likewise, while TLS options do not change either.
     tls: Arc<[tls::Names]>,
     /// Per entry point; shared while neither kind of routers changes.
     tcp: Arc<[Option<tcp::Point>]>,
-    options: BTreeMap<Name, Arc<TlsOptions>>,
+    /// What it was made from, beside certificates.
+    made_from: Made,
+}
+
+/// Units, to know in the next snapshot which are others.
+#[derive(Debug)]
+struct Made {
+    routers: Map<Name, Arc<Router>>,
+    services: Map<Name, Arc<Service>>,
+    middlewares: Map<Name, Arc<Middleware>>,
+    tcp: Tcp,
+    options: Map<Name, Arc<TlsOptions>>,
 }
 
 /// The two independent routing tables of an entry point: no request falls from one into the other.
@@ -140,14 +153,13 @@ impl Snapshot {
     /// As [`build`](Self::build), taking over the routing tables of the previous snapshot if no router changed: the usual case of a
     /// change to servers.
     pub fn build_after(previous: Option<&Self>, number: u64, config: &Config, entry_points: &[EntryPointSpec]) -> Self {
-        let places = compile::Places::of(config);
-        let services = compile::services(config, &places);
-        let routers = compile::routers(config, &places);
-        let tcp_routers = tcp::routers(config, &places);
+        let previous = previous.filter(|previous| *previous.entry_points == *entry_points);
+        let (routers, services, tcp_routers) =
+            previous.and_then(|previous| previous.lists_for(config)).unwrap_or_else(|| compile::lists(config));
         let same = |previous: &&Self| {
-            *previous.entry_points == *entry_points
-                && previous.routers.len() == routers.len()
-                && previous.routers.iter().zip(&routers).all(|(a, b)| Arc::ptr_eq(&a.router, &b.router))
+            Arc::ptr_eq(&previous.routers, &routers)
+                || previous.routers.len() == routers.len()
+                    && previous.routers.iter().zip(&*routers).all(|(a, b)| Arc::ptr_eq(&a.router, &b.router))
         };
         let previous = previous.filter(same);
         let tables = match previous {
@@ -155,19 +167,45 @@ impl Snapshot {
             None => entry_points.iter().map(|entry_point| sides(entry_point, &routers)).collect(),
         };
         let options = config.tls.options.clone();
-        let tls = match previous.filter(|previous| previous.options == options) {
+        let tls = match previous.filter(|previous| previous.made_from.options == options) {
             Some(previous) => Arc::clone(&previous.tls),
             None => entry_points.iter().map(|entry_point| tls::Names::build(config, &routers, &entry_point.name)).collect(),
         };
         let same_tcp = |previous: &&Self| {
             previous.tcp_routers.len() == tcp_routers.len()
-                && previous.tcp_routers.iter().zip(&tcp_routers).all(|(a, b)| Arc::ptr_eq(&a.router, &b.router))
+                && previous.tcp_routers.iter().zip(&*tcp_routers).all(|(a, b)| Arc::ptr_eq(&a.router, &b.router))
         };
         let tcp = match previous.filter(same_tcp) {
             Some(previous) => Arc::clone(&previous.tcp),
             None => entry_points.iter().map(|point| tcp::Point::build(&point.name, &tcp_routers, &routers)).collect(),
         };
-        Self { number, entry_points: entry_points.into(), routers, services, tcp_routers, tables, tls, tcp, options }
+        let Config { routers: all, services: every, middlewares, tcp: connections, .. } = config.clone();
+        let made_from = Made { routers: all, services: every, middlewares, tcp: connections, options };
+        Self { number, entry_points: entry_points.into(), routers, services, tcp_routers, tables, tls, tcp, made_from }
+    }
+
+    /// What a configuration comes to that differs from this one's in the servers of some services alone, or in nothing.
+    fn lists_for(&self, config: &Config) -> Option<compile::Lists> {
+        let Made { routers, services, middlewares, tcp, .. } = &self.made_from;
+        let same = config.routers.holds_those_of(routers)
+            && config.middlewares.holds_those_of(middlewares)
+            && config.tcp.routers.holds_those_of(&tcp.routers)
+            && config.tcp.services.holds_those_of(&tcp.services)
+            && config.tcp.middlewares.holds_those_of(&tcp.middlewares);
+        if !same {
+            return None;
+        }
+        let mut all = Arc::clone(&self.services);
+        for (name, before, now) in config.services.changes(services, Arc::ptr_eq) {
+            let (before, now) = before.zip(now)?;
+            let is_balancer = |service: &Service| matches!(service.kind, ServiceKind::LoadBalancer(_));
+            if !is_balancer(before) || !is_balancer(now) {
+                return None;
+            }
+            let place = self.service_named(Layer::Http, name.as_str())?.id;
+            Arc::make_mut(&mut all).get_mut(place.0 as usize)?.service = Arc::clone(now);
+        }
+        Some((Arc::clone(&self.routers), all, Arc::clone(&self.tcp_routers)))
     }
 
     /// Rises with every snapshot published.
@@ -276,6 +314,11 @@ impl Snapshot {
     /// Whether the routing tables are the other's very own.
     pub fn shares_routing_with(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.tables, &other.tables) && Arc::ptr_eq(&self.tls, &other.tls)
+    }
+
+    /// Whether services have the places that they have in the other, and routers all are the other's very own.
+    pub fn shares_places_with(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.routers, &other.routers) && Arc::ptr_eq(&self.tcp_routers, &other.tcp_routers)
     }
 
     pub(crate) fn table(&self, entry_point: EntryPointId, tls: bool) -> Option<&Table> {

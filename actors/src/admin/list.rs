@@ -111,7 +111,7 @@ pub(super) fn endpoints_of<'a>(state: &AdminState<'a>, service: &str) -> &'a [En
     &state.endpoints[start..start + len]
 }
 
-type Named<T> = std::collections::BTreeMap<Name, std::sync::Arc<T>>;
+type Named<T> = fairlead_core::map::Map<Name, std::sync::Arc<T>>;
 
 pub(super) fn rows<'a, T>(
     kind: Kind,

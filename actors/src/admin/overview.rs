@@ -6,9 +6,9 @@ use super::{
     tcp,
     verdict::{Kind, Standing, Verdicts},
 };
-use fairlead_core::Name;
+use fairlead_core::{Name, map};
 use serde_json::{Map, Value, json};
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 pub(super) fn version(state: &AdminState<'_>) -> Value {
     let options = state.options;
@@ -68,7 +68,7 @@ pub(super) fn raw_data(state: &AdminState<'_>, verdicts: &Verdicts<'_>) -> Value
     out.into()
 }
 
-fn count<T>(objects: &BTreeMap<Name, Arc<T>>, kind: Kind, verdicts: &Verdicts<'_>) -> Value {
+fn count<T>(objects: &map::Map<Name, Arc<T>>, kind: Kind, verdicts: &Verdicts<'_>) -> Value {
     let warnings = objects.keys().filter(|name| verdicts.standing(kind, name) == Standing::Warning).count();
     let errors = verdicts.disabled(kind).count();
     json!({ "total": objects.len() + errors, "warnings": warnings, "errors": errors })

@@ -10,11 +10,12 @@ use fairlead_core::{
             RouterTls, Server, ServerUrl, Service, ServiceKind, SourceCriterion, Strategy, UpstreamScheme, Weighted,
         },
     },
+    map::Map,
     rule::{self, Syntax},
     snapshot::EntryPointSpec,
 };
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 const SECRETS: [&str; 5] = ["$2y$05$hash", "hunter2", "ann", "s3cr3t-token", "letmein"];
 
@@ -57,7 +58,7 @@ fn balancer(servers: Vec<Server>) -> ServiceKind {
     })
 }
 
-fn named<T>(objects: impl IntoIterator<Item = (&'static str, T)>) -> BTreeMap<Name, Arc<T>> {
+fn named<T>(objects: impl IntoIterator<Item = (&'static str, T)>) -> Map<Name, Arc<T>> {
     objects.into_iter().map(|(n, object)| (name(n), Arc::new(object))).collect()
 }
 

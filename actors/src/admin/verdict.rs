@@ -9,6 +9,7 @@ use fairlead_core::{
         Config, Rejection, Severity,
         dynamic::{MiddlewareKind, Service, ServiceKind},
     },
+    map::Map,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -143,7 +144,7 @@ fn reach<'a>(what: &'a Name, user: &'a Name, users: &mut Users<'a>, next: &dyn F
     }
 }
 
-fn children<'a>(services: &'a BTreeMap<Name, Arc<Service>>, name: &Name) -> Vec<&'a Name> {
+fn children<'a>(services: &'a Map<Name, Arc<Service>>, name: &Name) -> Vec<&'a Name> {
     match services.get(name).map(|service| &service.kind) {
         Some(ServiceKind::Weighted(weighted)) => weighted.services.iter().map(|(child, _)| child).collect(),
         Some(ServiceKind::Failover(failover)) => vec![&failover.service, &failover.fallback],

@@ -16,7 +16,7 @@ pub mod state;
 use super::{EventKind, Provider, ProviderError, Sender};
 use bytes::Bytes;
 use client::{CALL, Client, Endpoint, Watch, wants_token};
-use fairlead_core::config::{decode, kv, static_::EtcdProvider as Options};
+use fairlead_core::config::{RawDynamic, Rejection, kv, static_::EtcdProvider as Options};
 use fairlead_net::{
     grpc::{Code, Status},
     random, task,
@@ -57,6 +57,8 @@ pub struct EtcdProvider {
     doubt: Option<String>,
     /// `None`: the keys are Traefik's.
     reader: Option<Reader>,
+    /// What Traefik's keys came to. `None`: nothing was decoded yet, or it is being decoded.
+    decoder: Option<kv::Decoder>,
 }
 
 /// A session's end.
@@ -69,7 +71,7 @@ struct End {
 impl EtcdProvider {
     /// A provider that has read nothing yet.
     pub fn new(options: &Options) -> Self {
-        Self { state: State::new(&options.root_key), options: options.clone(), next: 0, doubt: None, reader: None }
+        Self { state: State::new(&options.root_key), options: options.clone(), next: 0, doubt: None, reader: None, decoder: None }
     }
 
     /// The same over keys that mean something else: they go to `reader`, and only health is told.
@@ -291,18 +293,32 @@ impl EtcdProvider {
                 if let Some(reader) = &self.reader {
                     return reader(self.state.snapshot(), revision);
                 }
-                let (pairs, root) = (self.state.snapshot(), self.options.root_key.clone());
-                // Tens of thousands of keys take their time, and other actors share this thread.
-                let decoded = task::spawn_blocking(move || {
-                    let (tree, mut rejections) = kv::tree(pairs.iter().map(|(key, value)| (&key[..], &value[..])), &root, "etcd");
-                    let (raw, more) = decode(&tree);
-                    rejections.extend(more);
-                    EventKind::Configuration { raw, rejections, revision }
-                });
-                let failed = |e| EventKind::Failing { message: format!("the keys could not be decoded: {e}"), since: now() };
-                out.send(decoded.await.unwrap_or_else(failed));
+                match self.decode().await {
+                    Ok((raw, rejections)) => out.send(EventKind::Configuration { raw, rejections, revision }),
+                    Err(e) => {
+                        let message = format!("the keys could not be decoded: {e}");
+                        out.send(EventKind::Failing { message, since: now() });
+                    }
+                }
             }
         }
+    }
+
+    /// The keys as they are now: what changed is decoded at once, and all of them away from this thread, which other actors share.
+    async fn decode(&mut self) -> Result<(RawDynamic, Vec<Rejection>), task::JoinError> {
+        let touched = self.state.take_touched();
+        if let (Some(decoder), Some(touched)) = (&mut self.decoder, touched)
+            && decoder.update(self.state.map(), touched.iter().map(|key| &key[..]))
+        {
+            return Ok(decoder.decoded());
+        }
+        let pairs = self.state.map().clone();
+        let mut decoder = self.decoder.take().unwrap_or_else(|| kv::Decoder::new(&self.options.root_key, "etcd"));
+        let read = task::spawn_blocking(move || {
+            decoder.read(&pairs);
+            decoder
+        });
+        Ok(self.decoder.insert(read.await?).decoded())
     }
 
     fn fault(&self, status: &Status) -> Fault {

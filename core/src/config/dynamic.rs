@@ -3,17 +3,17 @@
 //! Deliberately absent: raw text that may be wrong (that is `raw`), and anything compiled for speed (that is the snapshot).
 
 use super::resolve::Memo;
-use crate::{Name, rule::Rule};
+use crate::{Name, map::Map, rule::Rule};
 use regex::Regex;
 use std::{collections::BTreeMap, net::IpAddr, sync::Arc, time::Duration};
 
 /// All that is served. Each unit is shared with the previous configuration when it did not change.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    pub routers: BTreeMap<Name, Arc<Router>>,
-    pub services: BTreeMap<Name, Arc<Service>>,
-    pub middlewares: BTreeMap<Name, Arc<Middleware>>,
-    pub transports: BTreeMap<Name, Arc<Transport>>,
+    pub routers: Map<Name, Arc<Router>>,
+    pub services: Map<Name, Arc<Service>>,
+    pub middlewares: Map<Name, Arc<Middleware>>,
+    pub transports: Map<Name, Arc<Transport>>,
     pub tcp: Tcp,
     pub tls: Tls,
     /// What it was made from, so that the next is made of what changed.
@@ -23,10 +23,10 @@ pub struct Config {
 /// What is served of connections as such. Names are apart from those of requests.
 #[derive(Clone, Debug, Default)]
 pub struct Tcp {
-    pub routers: BTreeMap<Name, Arc<TcpRouter>>,
-    pub services: BTreeMap<Name, Arc<Service>>,
+    pub routers: Map<Name, Arc<TcpRouter>>,
+    pub services: Map<Name, Arc<Service>>,
     /// IPAllowList alone.
-    pub middlewares: BTreeMap<Name, Arc<Middleware>>,
+    pub middlewares: Map<Name, Arc<Middleware>>,
 }
 
 /// Sends the connections that match a rule to a service.
@@ -479,7 +479,7 @@ pub struct IpRange {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Tls {
     pub certificates: Vec<Certificate>,
-    pub options: BTreeMap<Name, Arc<TlsOptions>>,
+    pub options: Map<Name, Arc<TlsOptions>>,
     pub default_certificate: Option<Certificate>,
 }
 

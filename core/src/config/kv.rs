@@ -2,8 +2,11 @@
 //!
 //! Anyone who may write to the store may write anything, so nothing here fails: what cannot be read spoils the one unit that it belongs to.
 
+mod decoder;
 #[cfg(test)]
 mod tests;
+
+pub use decoder::Decoder;
 
 use super::{
     Rejection, Severity, Style, Tree, Value,
@@ -31,10 +34,10 @@ pub fn tree<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>, root: &str, n
     for (key, value) in sorted {
         let key = key.strip_prefix(b"/").unwrap_or(key);
         let Some(below) = key.strip_prefix(root.as_bytes()).and_then(|below| below.strip_prefix(b"/")) else { continue };
-        let whole = String::from_utf8_lossy(&key[..key.len().min(MAX_KEY)]);
-        if whole.contains("___lock") {
+        if is_lock(key) {
             continue;
         }
+        let whole = String::from_utf8_lossy(&key[..key.len().min(MAX_KEY)]);
         let text = String::from_utf8_lossy(&below[..below.len().min(MAX_KEY)]);
         let path: Vec<&str> = text.split('/').filter(|segment| !segment.is_empty()).collect();
         if path.is_empty() {
@@ -63,6 +66,11 @@ pub fn tree<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>, root: &str, n
         builder.insert(path, key, value);
     }
     (builder.finish(), rejections)
+}
+
+/// What clients keep beside their data.
+fn is_lock(key: &[u8]) -> bool {
+    memchr::memmem::find(key, b"___lock").is_some()
 }
 
 fn is_dots(segment: &str) -> bool {

@@ -19,8 +19,9 @@ use super::{
     decode::{read, remedy_for_name},
     static_::TOP_LEVEL,
 };
+use crate::map::Map;
 use serde::Deserialize;
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// One provider's dynamic configuration. Compare two to know whether a provider has anything new to say.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -39,7 +40,7 @@ pub struct RawDynamic {
 }
 
 /// By name as written, without provider.
-pub(super) type Units<T> = Shared<BTreeMap<String, Unit<T>>>;
+pub(super) type Units<T> = Map<String, Unit<T>>;
 
 /// One router, service, middleware, …
 #[derive(Debug)]
@@ -49,11 +50,14 @@ pub(super) struct Unit<T> {
     /// `None`: something in it cannot be read.
     pub(super) value: Option<Arc<T>>,
     pub(super) rejections: Vec<Rejection>,
+    /// It was read, and will be again when it is asked for.
+    forgotten: bool,
 }
 
 impl<T> Clone for Unit<T> {
     fn clone(&self) -> Self {
-        Self { tree: self.tree.clone(), value: self.value.clone(), rejections: self.rejections.clone() }
+        let Self { tree, value, rejections, forgotten } = self;
+        Self { tree: tree.clone(), value: value.clone(), rejections: rejections.clone(), forgotten: *forgotten }
     }
 }
 
@@ -67,7 +71,18 @@ impl<T> PartialEq for Unit<T> {
 impl<T: for<'de> Deserialize<'de>> Unit<T> {
     fn read(tree: &Tree) -> Self {
         let (value, rejections) = read(tree);
-        Self { tree: Arc::new(tree.clone()), value: value.map(Arc::new), rejections }
+        Self { tree: Arc::new(tree.compact()), value: value.map(Arc::new), rejections, forgotten: false }
+    }
+
+    /// Without what can be read again from what was written: mostly it is asked for once.
+    pub(super) fn forgetting(self) -> Self {
+        let forgotten = self.value.is_some() && self.rejections.is_empty();
+        Self { value: self.value.filter(|_| !forgotten), forgotten, ..self }
+    }
+
+    /// What it says. `None`: something in it cannot be read.
+    pub(super) fn said(&self) -> Option<Arc<T>> {
+        if self.forgotten { read(&self.tree).0.map(Arc::new) } else { self.value.clone() }
     }
 }
 
@@ -79,6 +94,16 @@ impl RawDynamic {
         let none = routers.is_empty() && services.is_empty() && middlewares.is_empty() && transports.is_empty();
         let none = none && tcp_routers.is_empty() && tcp_services.is_empty() && tcp_middlewares.is_empty();
         none && tls_options.is_empty() && tls_stores.is_empty() && certificates.is_empty()
+    }
+
+    /// Whether all but services and routers for requests is the same.
+    pub(super) fn is_alike_beside_routes(&self, other: &Self) -> bool {
+        let Self { routers: _, services: _, middlewares, transports, tcp_routers, tcp_services, tcp_middlewares, .. } = self;
+        let Self { tls_options, tls_stores, certificates, .. } = self;
+        let tcp =
+            (tcp_routers, tcp_services, tcp_middlewares) == (&other.tcp_routers, &other.tcp_services, &other.tcp_middlewares);
+        let tls = (tls_options, tls_stores, certificates) == (&other.tls_options, &other.tls_stores, &other.certificates);
+        tcp && tls && (middlewares, transports) == (&other.middlewares, &other.transports)
     }
 
     /// How many of its routers are those of `other`, not decoded anew, and how many there are.
@@ -246,7 +271,7 @@ fn certificates(section: &Tree, raw: &mut RawDynamic, rejections: &mut Vec<Rejec
 
 fn units<T: for<'de> Deserialize<'de>>(section: &Tree, into: &mut Units<T>, rejections: &mut Vec<Rejection>) {
     for (name, tree) in section_children(section, rejections) {
-        if name.is_empty() || name.contains('@') || name.chars().any(char::is_control) || name.len() > 512 {
+        if !is_name(name) {
             let message = format!("{} is not a name", super::decode::quote(name));
             rejections.push(tree.reject(
                 Severity::Error,
@@ -257,6 +282,11 @@ fn units<T: for<'de> Deserialize<'de>>(section: &Tree, into: &mut Units<T>, reje
         }
         into.insert(name.to_owned(), Unit::read(tree));
     }
+}
+
+/// Whether a unit may be called so.
+pub(super) fn is_name(name: &str) -> bool {
+    !(name.is_empty() || name.contains('@') || name.chars().any(char::is_control) || name.len() > 512)
 }
 
 /// The children of a section that holds names.

@@ -10,6 +10,7 @@ mod internal;
 mod memo;
 mod middleware;
 mod notes;
+mod patch;
 mod router;
 mod service;
 mod settle;
@@ -24,10 +25,11 @@ use super::{
     dynamic::{Middleware, MiddlewareKind, ServiceKind, Transport},
     raw::{Unit, Units},
 };
-use crate::Name;
+use crate::{Name, map::Map};
 use memo::Built;
 pub(in crate::config) use memo::Memo;
 use notes::{Hints, Notes};
+use serde::Deserialize;
 use settle::{Candidate, Candidates, Fault, settle};
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -50,6 +52,13 @@ pub fn resolve(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig, las
     let nothing_made = Memo::default();
     let same_static = last.memo.static_.as_ref().filter(|before| ***before == *config);
     let memo = if same_static.is_some() { &*last.memo } else { &nothing_made };
+
+    if same_static.is_some()
+        && let Some(next) = patch::patch(inputs, config, last)
+    {
+        let rejections = next.memo.rejections.to_vec();
+        return (next, rejections);
+    }
 
     let tls = tls::resolve(inputs, last, &mut rejections);
 
@@ -140,6 +149,8 @@ pub fn resolve(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig, las
 
     rejections.sort_by(|a, b| (&a.source, &a.key, &a.message).cmp(&(&b.source, &b.key, &b.message)));
     let memo = Memo {
+        inputs: inputs.clone(),
+        rejections: rejections.as_slice().into(),
         static_: Some(same_static.cloned().unwrap_or_else(|| Arc::new(config.clone()))),
         transports: transports_built,
         middlewares: middlewares_built,
@@ -155,10 +166,10 @@ pub fn resolve(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig, las
 
 /// The candidates of one kind from all providers: what was written, built; beside it, the version that is served now. And what was built,
 /// for the next time.
-fn candidates<R, T: Settled>(
+fn candidates<R: for<'de> Deserialize<'de>, T: Settled>(
     inputs: &BTreeMap<String, RawDynamic>,
     units: impl Fn(&RawDynamic) -> &Units<R>,
-    last: &BTreeMap<Name, Arc<T>>,
+    last: &Map<Name, Arc<T>>,
     memo: &Built<T>,
     mut build: impl FnMut(&R, &Name, &str, &mut Notes<'_>) -> Option<T>,
 ) -> (Candidates<T>, Built<T>) {
@@ -183,9 +194,12 @@ fn candidates<R, T: Settled>(
 }
 
 /// What a unit's text says, if it can be read and built.
-fn built<R, T>(unit: &Unit<R>, build: impl FnOnce(&R, &mut Notes<'_>) -> Option<T>) -> (Option<T>, Vec<Rejection>) {
+fn built<R: for<'de> Deserialize<'de>, T>(
+    unit: &Unit<R>,
+    build: impl FnOnce(&R, &mut Notes<'_>) -> Option<T>,
+) -> (Option<T>, Vec<Rejection>) {
     let mut notes = Notes::new(&unit.tree, unit.rejections.clone());
-    let new = unit.value.as_deref().and_then(|value| build(value, &mut notes));
+    let new = unit.said().and_then(|value| build(&value, &mut notes));
     notes.done(new)
 }
 

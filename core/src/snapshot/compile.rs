@@ -1,6 +1,8 @@
 //! From the resolved configuration to routers and services that refer to each other by place.
 
-use super::{CompiledKind, CompiledRouter, CompiledService, Layer, RetryPolicy, RouterId, ServiceId, StageRef};
+use super::{
+    CompiledKind, CompiledRouter, CompiledService, CompiledTcpRouter, Layer, RetryPolicy, RouterId, ServiceId, StageRef, tcp,
+};
 use crate::{
     Name,
     config::{
@@ -31,6 +33,14 @@ impl<'c> Places<'c> {
     pub(super) fn tcp(&self, name: &Name) -> Option<ServiceId> {
         self.tcp.binary_search(&name).ok().map(|at| id(self.http.len() + at))
     }
+}
+
+/// Routers, services, and routers of connections.
+pub(super) type Lists = (Arc<Vec<CompiledRouter>>, Arc<Vec<CompiledService>>, Arc<Vec<CompiledTcpRouter>>);
+
+pub(super) fn lists(config: &Config) -> Lists {
+    let places = Places::of(config);
+    (Arc::new(routers(config, &places)), Arc::new(services(config, &places)), Arc::new(tcp::routers(config, &places)))
 }
 
 /// Every service, in the order of [`Places`]. References that are not found are left out of their group.

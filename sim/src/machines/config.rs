@@ -20,6 +20,7 @@ use fairlead_core::{
     Name, Snapshot,
     config::{Config, RawDynamic, Rejection, Severity, StaticConfig, flags, resolve, resolve_static},
     explain::explain,
+    map::Map,
     snapshot::{EntryPointId, EntryPointSpec},
 };
 use reduce::{Served, reduce};
@@ -313,7 +314,7 @@ fn errors<'r>(rejections: &'r [Rejection], key: &str) -> Vec<&'r Rejection> {
     rejections.iter().filter(of).collect()
 }
 
-fn shared<T>(a: &BTreeMap<Name, Arc<T>>, b: &BTreeMap<Name, Arc<T>>) -> bool {
+fn shared<T>(a: &Map<Name, Arc<T>>, b: &Map<Name, Arc<T>>) -> bool {
     a.len() == b.len() && a.iter().zip(b).all(|((a, one), (b, other))| a == b && Arc::ptr_eq(one, other))
 }
 

@@ -16,7 +16,7 @@
 
 use super::proto::{Event, EventType, KeyValue, RangeRequest, RangeResponse, ResponseHeader, WatchResponse};
 use bytes::Bytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Keys under the root that are read at most. Ten thousand services need less than a tenth.
 pub const MAX_KEYS: usize = 1_000_000;
@@ -57,6 +57,9 @@ pub enum Fault {
     Unusable(String),
 }
 
+/// More changed keys than this are not told one by one.
+const MANY: usize = 1000;
+
 /// Compared with a store's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Position {
@@ -80,6 +83,8 @@ pub struct State {
     /// and will catch up.
     read_here: bool,
     reading: Option<Reading>,
+    /// Keys that changed since they were last taken. `None`: all may have.
+    touched: Option<BTreeSet<Bytes>>,
     /// Parts of a response of which more is to come.
     parts: Vec<Event>,
     parts_bytes: usize,
@@ -112,6 +117,7 @@ impl State {
             page_limit: PAGE,
             read_here: false,
             reading: None,
+            touched: None,
             parts: Vec::new(),
             parts_bytes: 0,
         }
@@ -258,6 +264,16 @@ impl State {
         self.map.iter().filter(|(key, _)| !is_lock(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
     }
 
+    /// Every key and value, locks among them.
+    pub fn map(&self) -> &BTreeMap<Bytes, Bytes> {
+        &self.map
+    }
+
+    /// Keys that changed since this was last asked; `None`: all may have.
+    pub fn take_touched(&mut self) -> Option<BTreeSet<Bytes>> {
+        self.touched.replace(BTreeSet::new())
+    }
+
     /// The revision of [`State::pairs`].
     pub fn revision(&self) -> Option<i64> {
         self.at.map(|at| at.revision)
@@ -284,6 +300,9 @@ impl State {
         }
         self.doubted = None;
         let changed = self.at.is_none() || reading.map != self.map;
+        if changed {
+            self.touched = None;
+        }
         (self.map, self.bytes, self.at) = (reading.map, reading.bytes, Some(reading.at));
         if changed { News::Changed } else { News::Nothing }
     }
@@ -341,6 +360,12 @@ impl State {
         }
         let served = !is_lock(&kv.key);
         let (length, new) = (kv.key.len(), kv.value.len());
+        if served && let Some(touched) = &mut self.touched {
+            touched.insert(kv.key.clone());
+            if touched.len() > MANY {
+                self.touched = None;
+            }
+        }
         let old = match kind {
             EventType::Put => {
                 self.bytes += length + new;

@@ -90,3 +90,94 @@ proptest! {
         prop_assert_eq!(of(&pairs), of(&shuffled));
     }
 }
+
+/// What a store may hold: units, their spellings, and what belongs to none.
+const KEYS: &[&str] = &[
+    "http/routers/a/rule",
+    "http/routers/a/service",
+    "http/routers/a/priority",
+    "http/routers/a",
+    "http/routers/a/",
+    "http/routers/a-b/rule",
+    "http/routers/A/rule",
+    "http/routers/B/rule",
+    "http/routers/b/entryPoints/0",
+    "http/routers//a/rule",
+    "http/services/a/loadbalancer/servers/0/url",
+    "http/services/a/loadbalancer/servers/1/url",
+    "http/services/a/../url",
+    "http/Services/a/loadbalancer/strategy",
+    "http/middlewares/m/stripPrefix/prefixes/0",
+    "http/middlewares/m@x/stripPrefix/prefixes/0",
+    "http/serversTransports/t/serverName",
+    "http/serverstransports/u/serverName",
+    "http/others/x",
+    "http",
+    "HTTP/routers/c/rule",
+    "tcp/routers/a/rule",
+    "tcp/services/a/loadbalancer/servers/0/address",
+    "tls/options/o/minVersion",
+    "tls/certificates/0/certFile",
+    "udp/x",
+    "unknown/key",
+    "___lock/x",
+    "/",
+];
+
+const VALUES: &[&[u8]] = &[b"", b"1", b"true", b"Host(`a`)", b"http://10.0.0.1", b"\xff"];
+
+proptest! {
+    #[test]
+    fn what_changed_decodes_to_what_all_does(
+        steps in prop::collection::vec(
+            prop::collection::vec((prop::sample::select(KEYS), prop::option::of(prop::sample::select(VALUES))), 1..5),
+            1..12,
+        ),
+    ) {
+        let mut pairs: BTreeMap<Vec<u8>, Vec<u8>> = BTreeMap::new();
+        let mut decoder = Decoder::new("traefik", "etcd");
+        for step in steps {
+            let changed: Vec<Vec<u8>> = step.iter().map(|(key, _)| format!("traefik/{key}").into_bytes()).collect();
+            for (key, (_, value)) in changed.iter().zip(step) {
+                match value {
+                    Some(value) => drop(pairs.insert(key.clone(), value.to_vec())),
+                    None => drop(pairs.remove(key)),
+                }
+            }
+            let before = decoder.decoded().0;
+            if !decoder.update(&pairs, changed.iter().map(|key| &key[..])) {
+                decoder.read(&pairs);
+            }
+            let (tree, mut expected) = tree(pairs.iter().map(|(key, value)| (&key[..], &value[..])), "traefik", "etcd");
+            let (raw, more) = decode(&tree);
+            expected.extend(more);
+            let (decoded, rejections) = decoder.decoded();
+            prop_assert_eq!(&decoded, &raw);
+            prop_assert_eq!(rejections, expected);
+            for (name, unit) in &decoded.routers {
+                let said = |unit: &crate::config::raw::Unit<crate::config::raw::Router>| (unit.said(), unit.rejections.clone());
+                prop_assert_eq!(said(unit), said(&raw.routers[name]));
+                if let Some(known) = before.routers.get(name).filter(|known| *known == unit) {
+                    prop_assert!(std::sync::Arc::ptr_eq(&known.tree, &unit.tree), "{} is read anew", name);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn one_change_leaves_every_other_unit_and_every_other_kind_as_it_was() {
+    let key = |n: usize| format!("traefik/http/services/s-{n}/loadbalancer/servers/0/url").into_bytes();
+    let mut pairs: BTreeMap<Vec<u8>, Vec<u8>> = (0..1000).map(|n| (key(n), b"http://10.0.0.1".to_vec())).collect();
+    pairs.insert(b"traefik/http/routers/r/rule".to_vec(), b"Host(`a`)".to_vec());
+    let mut decoder = Decoder::new("traefik", "etcd");
+    decoder.read(&pairs);
+    let (before, _) = decoder.decoded();
+    pairs.insert(key(7), b"http://10.0.0.2".to_vec());
+    assert!(decoder.update(&pairs, std::iter::once(&key(7)[..])));
+    let (after, _) = decoder.decoded();
+    let changes = after.services.changes(&before.services, |was, is| std::sync::Arc::ptr_eq(&was.tree, &is.tree));
+    assert_eq!(changes.iter().map(|(name, ..)| name.as_str()).collect::<Vec<_>>(), ["s-7"]);
+    assert!(after.routers.is_copy_of(&before.routers));
+    assert!(!decoder.update(&pairs, std::iter::once(&b"traefik/http"[..])), "it may reach beyond one unit");
+}

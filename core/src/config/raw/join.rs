@@ -6,10 +6,7 @@ use super::{RawDynamic, Service, TcpService, Unit, Units};
 use crate::config::{Rejection, Severity, Tree, Value, tree::index_order};
 use indexmap::IndexMap;
 use serde::Deserialize;
-use std::{
-    collections::{BTreeMap, btree_map::Entry},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 const REMEDY: &str = "give one of the two another name";
 
@@ -150,10 +147,10 @@ fn unite<S: Pooled>(shared: Parts<S>, unions: &mut BTreeMap<String, Union<S>>, i
 
 fn add_units<T: Clone + PartialEq>(into: &mut Units<T>, younger: &Units<T>, rejections: &mut Vec<Rejection>) {
     for (name, unit) in younger {
-        match into.entry(name.clone()) {
-            Entry::Occupied(older) => refuse(older.get(), unit, rejections),
-            Entry::Vacant(vacant) => {
-                vacant.insert(unit.clone());
+        match into.get(name) {
+            Some(older) => refuse(older, unit, rejections),
+            None => {
+                into.insert(name.clone(), unit.clone());
             }
         }
     }

@@ -15,6 +15,13 @@ impl<C> Clone for Shared<C> {
     }
 }
 
+impl<C: PartialEq> Shared<C> {
+    /// The other, if it is the same.
+    pub(in crate::config) fn unless_same(self, other: &Self) -> Self {
+        if self == *other { other.clone() } else { self }
+    }
+}
+
 impl<C: Default> Default for Shared<C> {
     fn default() -> Self {
         Self(Arc::default())

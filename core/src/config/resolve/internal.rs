@@ -12,14 +12,15 @@ use crate::{
         dynamic::{Internal, Middleware, MiddlewareKind, Service, ServiceKind},
         static_::ADMIN_ENTRY_POINT,
     },
+    map::Map,
     rule::{self, Syntax},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// Source of what nobody wrote.
 const SOURCE: &str = "static configuration";
 
-pub(super) fn add_one<T: Settled>(candidates: &mut Candidates<T>, name: Name, unit: T, last: &BTreeMap<Name, Arc<T>>) {
+pub(super) fn add_one<T: Settled>(candidates: &mut Candidates<T>, name: Name, unit: T, last: &Map<Name, Arc<T>>) {
     let last = last.get(&name).cloned();
     candidates.insert(name, Candidate::new(None, Some(unit), last, Vec::new()));
 }
@@ -41,7 +42,7 @@ pub(super) fn service_names(config: &StaticConfig) -> impl Iterator<Item = Name>
     list(config).into_iter().map(|(name, _)| name)
 }
 
-pub(super) fn services(config: &StaticConfig, candidates: &mut Candidates<Service>, last: &BTreeMap<Name, Arc<Service>>) {
+pub(super) fn services(config: &StaticConfig, candidates: &mut Candidates<Service>, last: &Map<Name, Arc<Service>>) {
     for (name, kind) in list(config) {
         let service = Service { name: name.clone(), kind: ServiceKind::Internal(kind), source: SOURCE.to_owned() };
         add_one(candidates, name, service, last);
@@ -63,11 +64,7 @@ pub(super) fn hint(missing: &Name) -> Option<String> {
     )
 }
 
-pub(super) fn middlewares(
-    config: &StaticConfig,
-    candidates: &mut Candidates<Middleware>,
-    last: &BTreeMap<Name, Arc<Middleware>>,
-) {
+pub(super) fn middlewares(config: &StaticConfig, candidates: &mut Candidates<Middleware>, last: &Map<Name, Arc<Middleware>>) {
     for (point, redirection) in redirections(config) {
         let name = Name::qualify(&format!("redirect-{}", title(point, &redirection.to)), INTERNAL);
         let kind = MiddlewareKind::RedirectScheme {

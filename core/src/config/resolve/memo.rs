@@ -7,15 +7,20 @@ use super::router::{Copies, Served};
 use crate::{
     Name,
     config::{
-        Rejection, StaticConfig, Tree,
+        RawDynamic, Rejection, StaticConfig, Tree,
         dynamic::{Middleware, Service, TcpRouter, Transport},
     },
+    map::Map,
 };
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// What one configuration was made from, for the next.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(in crate::config) struct Memo {
+    /// What was written.
+    pub(super) inputs: BTreeMap<String, RawDynamic>,
+    /// What was said about it.
+    pub(super) rejections: Arc<[Rejection]>,
     /// Units depend on it. `None`: nothing was made yet.
     pub(super) static_: Option<Arc<StaticConfig>>,
     pub(super) transports: Built<Transport>,
@@ -32,7 +37,7 @@ pub(in crate::config) struct Memo {
 #[derive(Debug)]
 pub(super) struct Built<T> {
     /// By the address of the tree. That order decides nothing.
-    units: Vec<Entry<T>>,
+    units: Map<usize, Entry<T>>,
 }
 
 /// One unit.
@@ -52,9 +57,15 @@ impl<T> Clone for Entry<T> {
     }
 }
 
+impl<T> Clone for Built<T> {
+    fn clone(&self) -> Self {
+        Self { units: self.units.clone() }
+    }
+}
+
 impl<T> Default for Built<T> {
     fn default() -> Self {
-        Self { units: Vec::new() }
+        Self { units: Map::new() }
     }
 }
 
@@ -69,14 +80,20 @@ impl<T> Entry<T> {
 }
 
 impl<T> Built<T> {
-    pub(super) fn of(mut units: Vec<Entry<T>>) -> Self {
-        units.sort_unstable_by_key(Entry::address);
-        Self { units }
+    pub(super) fn of(units: Vec<Entry<T>>) -> Self {
+        Self { units: units.into_iter().map(|entry| (entry.address(), entry)).collect() }
     }
 
     /// What the unit of this name came to, if it was read from this very tree.
     pub(super) fn find(&self, tree: &Arc<Tree>, local: &str, provider: &str) -> Option<&Entry<T>> {
-        let at = self.units.binary_search_by_key(&Arc::as_ptr(tree).addr(), Entry::address).ok()?;
-        self.units.get(at).filter(|entry| entry.name.local() == local && entry.name.provider() == provider)
+        self.units.get(&Arc::as_ptr(tree).addr()).filter(|entry| entry.name.local() == local && entry.name.provider() == provider)
+    }
+
+    /// One unit in the place of another, which `before` was read from.
+    pub(super) fn replace(&mut self, before: Option<&Arc<Tree>>, now: Option<Entry<T>>) {
+        if let Some(before) = before {
+            self.units.remove(&Arc::as_ptr(before).addr());
+        }
+        self.units.extend(now.map(|entry| (entry.address(), entry)));
     }
 }

@@ -14,6 +14,7 @@ use crate::{
         raw,
         static_::{EntryPoint, PRIORITY_LIMIT, Protocol},
     },
+    map::Map,
     rule::{self, Rule, Syntax},
 };
 use std::{
@@ -24,8 +25,8 @@ use std::{
 
 /// What routers may refer to.
 pub(super) struct Known<'a> {
-    pub(super) services: &'a BTreeMap<Name, Arc<Service>>,
-    pub(super) middlewares: &'a BTreeMap<Name, Arc<Middleware>>,
+    pub(super) services: &'a Map<Name, Arc<Service>>,
+    pub(super) middlewares: &'a Map<Name, Arc<Middleware>>,
     pub(super) tls: &'a Tls,
     /// Declared, served or not.
     pub(super) service_names: &'a [Name],
@@ -51,7 +52,7 @@ pub(super) struct Draft {
 
 /// What one declared router becomes: mostly one router, and more where entry points differ in their defaults.
 #[derive(Debug)]
-pub(super) struct Copies(Vec<Arc<Router>>);
+pub(super) struct Copies(pub(super) Vec<Arc<Router>>);
 
 impl Settled for Copies {
     fn same(&self, other: &Self) -> bool {
@@ -60,7 +61,7 @@ impl Settled for Copies {
 }
 
 /// Routers as they are served, by the name under which each was declared.
-pub(super) type Served = BTreeMap<Name, Arc<Copies>>;
+pub(super) type Served = Map<Name, Arc<Copies>>;
 
 /// Whether nothing changed.
 fn same(a: &Router, b: &Router) -> bool {
@@ -77,7 +78,7 @@ pub(super) fn resolve(
     known: &Known<'_>,
     hints: &Hints,
     rejections: &mut Vec<Rejection>,
-) -> (BTreeMap<Name, Arc<Router>>, Built<Copies>, Served) {
+) -> (Map<Name, Arc<Router>>, Built<Copies>, Served) {
     let before = served(last);
     let mut candidates = Vec::new();
     let mut all_built = Vec::new();
@@ -92,8 +93,7 @@ pub(super) fn resolve(
             let name = Name::qualify(local, provider);
             let last = before.get(&name).cloned();
             let known = last.as_ref().map_or(&[][..], |copies| &copies.0);
-            let (draft, found) = built(unit, |raw, notes| draft(raw, &name, provider, config, known, notes));
-            let new = draft.map(|draft| shared(copies(&draft, config, true), known));
+            let (new, found) = build(unit, &name, provider, config, known);
             let candidate = Candidate::new(Some(unit.tree.clone()), new, last, found);
             all_built.extend(candidate.built(&unit.tree, &name));
             candidates.push((name, candidate));
@@ -120,6 +120,24 @@ pub(super) fn resolve(
     let routers =
         settled.values().flat_map(|copies| copies.0.iter()).map(|router| (router.name.clone(), router.clone())).collect();
     (routers, Built::of(all_built), settled)
+}
+
+/// What one declared router comes to; what is as it was, shared with `known`.
+pub(super) fn build(
+    unit: &raw::Unit<raw::Router>,
+    name: &Name,
+    provider: &str,
+    config: &StaticConfig,
+    known: &[Arc<Router>],
+) -> (Option<Copies>, Vec<Rejection>) {
+    let (draft, found) = built(unit, |raw, notes| draft(raw, name, provider, config, known, notes));
+    (draft.map(|draft| shared(copies(&draft, config, true), known)), found)
+}
+
+/// Whether all that it refers to is there.
+pub(super) fn is_whole(copies: &Copies, inputs: &BTreeMap<String, RawDynamic>, known: &Known<'_>, hints: &Hints) -> bool {
+    let (default_broken, options) = (is_default_broken(inputs, known.tls), options_names(known.tls));
+    copies.0.iter().all(|router| missing(router, known, default_broken, &options, hints).is_empty())
 }
 
 /// Whether default TLS options were written that cannot be served.

@@ -99,7 +99,8 @@ fn load_balancer(
 ) -> LoadBalancer {
     let listed = raw.servers.iter().enumerate().map(|(index, server)| (vec!["servers".to_owned(), index.to_string()], server));
     let single = raw.server.iter().map(|server| (vec!["server".to_owned()], server));
-    let servers = listed.chain(single).filter_map(|(place, server)| self::server(&place, server, notes)).collect();
+    let mut servers: Vec<_> = listed.chain(single).filter_map(|(place, server)| self::server(&place, server, notes)).collect();
+    servers.shrink_to_fit();
     let strategy = strategy(raw.strategy.as_deref(), notes);
     let hash_cookie = raw.hash_cookie.clone().filter(|name| !name.is_empty());
     let strategy = match (&hash_cookie, strategy) {

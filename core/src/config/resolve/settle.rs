@@ -10,6 +10,7 @@ use super::{Settled, memo::Entry};
 use crate::{
     Name,
     config::{Rejection, Severity, Tree},
+    map::Map,
     planted::planted,
 };
 use std::{
@@ -125,7 +126,7 @@ pub(super) fn settle<T>(
     references: impl Fn(&T) -> Vec<Name>,
     missing: impl Fn(&T, &Name) -> Option<Fault>,
     rejections: &mut Vec<Rejection>,
-) -> BTreeMap<Name, Arc<T>> {
+) -> Map<Name, Arc<T>> {
     // Who must be looked at again when a unit is gone. Versions given up leave their traces, which costs a look and no more.
     let mut users: BTreeMap<Name, BTreeSet<Name>> = BTreeMap::new();
     let refers = |unit: &&Arc<T>| !references(unit).is_empty();

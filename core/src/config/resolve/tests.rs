@@ -1,4 +1,5 @@
 mod golden;
+mod patched;
 mod properties;
 mod tcp;
 
@@ -48,7 +49,7 @@ fn clean((config, rejections): (Config, Vec<Rejection>)) -> Config {
     config
 }
 
-fn names<T>(units: &BTreeMap<Name, T>) -> Vec<&str> {
+fn names<T>(units: &crate::map::Map<Name, T>) -> Vec<&str> {
     units.keys().map(Name::as_str).filter(|name| !name.ends_with("@internal")).collect()
 }
 

@@ -25,7 +25,7 @@ fn texts(rejections: &[Rejection]) -> Vec<String> {
 }
 
 fn router<'c>(config: &'c Config, name: &str) -> &'c Router {
-    config.routers.get(name).unwrap_or_else(|| panic!("{name} is not among {:?}", config.routers.keys()))
+    config.routers.get(name).unwrap_or_else(|| panic!("{name} is not among {:?}", config.routers.keys().collect::<Vec<_>>()))
 }
 
 fn balancer<'c>(config: &'c Config, name: &str) -> &'c LoadBalancer {
