@@ -6,12 +6,14 @@
 #[cfg(test)]
 mod tests;
 
-use std::{borrow::Borrow, fmt, ops::Index, sync::Arc};
+use std::{borrow::Borrow, fmt, iter::FlatMap, ops::Index, sync::Arc, vec};
 
 /// Entries of a chunk at most.
 const CHUNK: usize = 64;
 
 type Chunk<K, V> = Arc<Vec<(K, V)>>;
+/// How the entries of a chunk are had.
+type Entries<K, V> = fn(Chunk<K, V>) -> Vec<(K, V)>;
 
 /// See the module.
 pub struct Map<K, V> {
@@ -259,11 +261,11 @@ impl<'m, K, V> IntoIterator for &'m Map<K, V> {
 
 impl<K: Clone, V: Clone> IntoIterator for Map<K, V> {
     type Item = (K, V);
-    type IntoIter = std::iter::Flatten<std::iter::Map<std::vec::IntoIter<Chunk<K, V>>, fn(Chunk<K, V>) -> Vec<(K, V)>>>;
+    type IntoIter = FlatMap<vec::IntoIter<Chunk<K, V>>, Vec<(K, V)>, Entries<K, V>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        let entries: fn(Chunk<K, V>) -> Vec<(K, V)> = Arc::unwrap_or_clone;
-        Arc::unwrap_or_clone(self.chunks).into_iter().map(entries).flatten()
+        let entries: Entries<K, V> = Arc::unwrap_or_clone;
+        Arc::unwrap_or_clone(self.chunks).into_iter().flat_map(entries)
     }
 }
 

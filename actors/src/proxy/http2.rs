@@ -63,7 +63,7 @@ pub async fn serve(client: Box<Client>, stream: Down) -> io::Result<()> {
             // Given back while this waits.
             let mut work = Lent::take();
             match conn.poll_accept(cx, &mut work.head) {
-                Poll::Ready(Some(Ok(stream))) => return Poll::Ready(Happened::Stream(work, stream)),
+                Poll::Ready(Some(Ok(stream))) => return Poll::Ready(Happened::Stream(work, Box::new(stream))),
                 Poll::Ready(Some(Err(e))) => return Poll::Ready(Happened::Failed(e)),
                 Poll::Ready(None) => return Poll::Ready(Happened::Ended),
                 Poll::Pending => {}
@@ -106,16 +106,16 @@ pub async fn serve(client: Box<Client>, stream: Down) -> io::Result<()> {
 
 /// What the wait for the next stream ended with.
 enum Happened {
-    Stream(Lent, ServerStream),
+    Stream(Lent, Box<ServerStream>),
     Failed(Error),
     Ended,
     Drain,
     Idle,
 }
 
-async fn exchange(client: Arc<Client>, mut work: Lent, mut stream: ServerStream) {
+async fn exchange(client: Arc<Client>, mut work: Lent, mut stream: Box<ServerStream>) {
     let Work { head, response, scratch } = &mut *work;
-    match exchange::run(&client, head, response, &mut stream, scratch).await.0 {
+    match exchange::run(&client, head, response, &mut *stream, scratch).await.0 {
         End::Complete => {}
         // HTTP/2 streams are not upgraded: their heads never say so.
         End::Broken | End::Truncated | End::Tunnel(_) => stream.abort(),
