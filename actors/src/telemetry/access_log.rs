@@ -75,7 +75,7 @@ impl Default for AccessLogOptions {
             headers: BTreeMap::new(),
             query_parameters: FieldMode::Keep,
             internals: false,
-            buffer: 1 << 20,
+            buffer: 4 << 20,
         }
     }
 }
