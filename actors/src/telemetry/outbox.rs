@@ -19,7 +19,7 @@ pub(super) struct Outbox<T> {
     dropped: AtomicU64,
 }
 
-/// Memory that a buffer keeps after a burst, in elements.
+/// Memory that a buffer keeps whatever it is used for, in elements.
 const KEPT: usize = 64 << 10;
 
 impl<T> Outbox<T> {
@@ -56,11 +56,15 @@ impl<T> Outbox<T> {
         for shard in &self.shards {
             spare.clear();
             std::mem::swap(&mut *shard.lock(), spare);
+            let used = spare.len().max(KEPT);
             if !spare.is_empty() {
                 show(spare);
             }
             spare.clear();
-            spare.shrink_to(KEPT);
+            // After a burst memory is given back; under steady load it is not fetched anew for every batch.
+            if spare.capacity() / 4 > used {
+                spare.shrink_to(used);
+            }
         }
     }
 
@@ -124,6 +128,21 @@ mod tests {
         outbox.take(&mut Vec::new(), |_| panic!("taken twice"));
         outbox.put(0, |b| b.push(7));
         assert_eq!(outbox.dropped(), 2, "room again after a take");
+    }
+
+    #[test]
+    fn memory_stays_under_steady_load_and_goes_after_a_burst() {
+        let (outbox, mut spare) = (Outbox::<u8>::new(1, 8 * KEPT), Vec::new());
+        let mut round = |items: usize| {
+            (0..items).for_each(|_| outbox.put(0, |b| b.push(0)));
+            outbox.take(&mut spare, |_| {});
+            spare.capacity()
+        };
+        let busy = [round(5 * KEPT), round(5 * KEPT), round(5 * KEPT)];
+        assert!(busy.iter().all(|capacity| *capacity >= 5 * KEPT), "{busy:?}");
+        round(1);
+        let quiet = [round(1), round(1)];
+        assert!(quiet.iter().all(|capacity| *capacity <= KEPT), "{quiet:?}");
     }
 
     #[test]
