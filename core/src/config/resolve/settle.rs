@@ -4,7 +4,8 @@
 //! judges all units by the same state, so the outcome does not depend on their order; each unit falls at most twice, so there is an end.
 //!
 //! What is written decides over what was: where units contain themselves by way of versions that were fallen back to, those are given up first.
-//! So what is served does not change when the same is said again.
+//! So what is served does not change when the same is said again. Nor does what is said of it: where a version that was served is given up, all
+//! is judged once more without it.
 
 use super::{Settled, memo::Entry};
 use crate::{
@@ -31,6 +32,8 @@ pub(super) struct Candidate<T> {
     new: Option<Arc<T>>,
     last: Option<Arc<T>>,
     rejections: Vec<Rejection>,
+    /// The new version, if it was given up, and how much had been said before.
+    refused: Option<(Arc<T>, usize)>,
 }
 
 /// Why a version of a unit cannot be served.
@@ -48,14 +51,14 @@ impl<T: Settled> Candidate<T> {
             _ => Arc::new(new),
         });
         let last = last.filter(|_| new.is_some() || !planted!("last_good_forgotten"));
-        Self { tree, new, last, rejections }
+        Self { tree, new, last, rejections, refused: None }
     }
 
     /// As it was built before.
     pub(super) fn again(entry: &Entry<T>, last: Option<Arc<T>>) -> Self {
         let same = |last: &&Arc<T>| Arc::ptr_eq(last, &entry.unit) || last.same(&entry.unit);
         let new = last.as_ref().filter(same).unwrap_or(&entry.unit).clone();
-        Self { tree: Some(entry.tree.clone()), new: Some(new), last, rejections: entry.rejections.to_vec() }
+        Self { tree: Some(entry.tree.clone()), new: Some(new), last, rejections: entry.rejections.to_vec(), refused: None }
     }
 
     /// What was built, for the next time.
@@ -93,6 +96,7 @@ impl<T> Candidate<T> {
             }
             self.demote(faults);
         }
+        self.refused = None;
     }
 
     /// Brings the version to fall back to in line with what is written, where that is not the version served now.
@@ -104,17 +108,28 @@ impl<T> Candidate<T> {
         }
     }
 
-    fn demote(&mut self, faults: Vec<Fault>) {
+    /// Gives up the version that is to be served. Whether that is the one that was.
+    fn demote(&mut self, faults: Vec<Fault>) -> bool {
         match self.new.take() {
             Some(new) => {
+                self.refused = Some((new.clone(), self.rejections.len()));
                 if let Some(tree) = &self.tree {
                     let rejection = |fault: Fault| tree.reject_at(Severity::Error, &fault.path, fault.message, fault.remedy);
                     self.rejections.extend(faults.into_iter().map(rejection));
                 }
                 // What did not change has no other version to fall back to.
                 self.last.take_if(|last| Arc::ptr_eq(last, &new));
+                false
             }
-            None => self.last = None,
+            None => self.last.take().is_some(),
+        }
+    }
+
+    /// As before it was settled, but for the version that was given up.
+    fn rewind(&mut self) {
+        if let Some((new, said)) = self.refused.take() {
+            self.new = Some(new);
+            self.rejections.truncate(said);
         }
     }
 }
@@ -127,6 +142,31 @@ pub(super) fn settle<T>(
     missing: impl Fn(&T, &Name) -> Option<Fault>,
     rejections: &mut Vec<Rejection>,
 ) -> Map<Name, Arc<T>> {
+    // Each time, there are fewer versions to give up.
+    while settle_once(&mut candidates, expansion, &references, &missing) {
+        candidates.values_mut().for_each(Candidate::rewind);
+    }
+    let conclude = |(name, mut unit): (Name, Candidate<T>)| {
+        let bad = unit.rejections.iter().any(|rejection| rejection.severity == Severity::Error);
+        if bad && unit.current().is_some() {
+            for rejection in unit.rejections.iter_mut().filter(|rejection| rejection.severity == Severity::Error) {
+                rejection.message.push_str("; the last good version is still served");
+            }
+        }
+        rejections.append(&mut unit.rejections);
+        unit.new.or(unit.last).map(|unit| (name, unit))
+    };
+    candidates.into_iter().filter_map(conclude).collect()
+}
+
+/// Gives up versions until every reference leads somewhere and nothing contains itself. Whether one was given up that was served.
+fn settle_once<T>(
+    candidates: &mut Candidates<T>,
+    expansion: usize,
+    references: impl Fn(&T) -> Vec<Name>,
+    missing: impl Fn(&T, &Name) -> Option<Fault>,
+) -> bool {
+    let mut gave_up = false;
     // Who must be looked at again when a unit is gone. Versions given up leave their traces, which costs a look and no more.
     let mut users: BTreeMap<Name, BTreeSet<Name>> = BTreeMap::new();
     let refers = |unit: &&Arc<T>| !references(unit).is_empty();
@@ -150,29 +190,18 @@ pub(super) fn settle<T>(
                     faults.push((name, found));
                 }
             }
-            dirty = demote_all(&mut candidates, faults, &users);
+            dirty = demote_all(candidates, faults, &users, &mut gave_up);
         }
-        let mut faults = entangled(&edges(&candidates, &references), expansion);
+        let mut faults = entangled(&edges(candidates, &references), expansion);
         let has_fallen = |name: &Name| candidates.get(name).is_some_and(|candidate| candidate.new.is_none());
         if faults.iter().any(|(name, _)| has_fallen(name)) {
             faults.retain(|(name, _)| has_fallen(name));
         }
         if faults.is_empty() {
-            break;
+            return gave_up;
         }
-        dirty = demote_all(&mut candidates, faults, &users);
+        dirty = demote_all(candidates, faults, &users, &mut gave_up);
     }
-    let conclude = |(name, mut unit): (Name, Candidate<T>)| {
-        let bad = unit.rejections.iter().any(|rejection| rejection.severity == Severity::Error);
-        if bad && unit.current().is_some() {
-            for rejection in unit.rejections.iter_mut().filter(|rejection| rejection.severity == Severity::Error) {
-                rejection.message.push_str("; the last good version is still served");
-            }
-        }
-        rejections.append(&mut unit.rejections);
-        unit.new.or(unit.last).map(|unit| (name, unit))
-    };
-    candidates.into_iter().filter_map(conclude).collect()
 }
 
 /// Who refers to whom. Units that neither refer nor are referred to are left out: they are the most.
@@ -200,11 +229,12 @@ fn demote_all<T>(
     candidates: &mut Candidates<T>,
     faults: Vec<(Name, Vec<Fault>)>,
     users: &BTreeMap<Name, BTreeSet<Name>>,
+    gave_up: &mut bool,
 ) -> BTreeSet<Name> {
     let mut dirty = BTreeSet::new();
     for (name, faults) in faults {
         let Some(unit) = candidates.get_mut(&name) else { continue };
-        unit.demote(faults);
+        *gave_up |= unit.demote(faults);
         match unit.current() {
             Some(_) => {
                 dirty.insert(name);

@@ -366,6 +366,21 @@ fn a_circle_by_way_of_an_old_version_costs_nobody_else_a_new_one() {
 }
 
 #[test]
+fn what_is_said_of_a_fall_is_said_again() {
+    let with = |text: &str| inputs([("file", yaml(&format!("http: {{services: {{{text}}}}}")))]);
+    let (good, _) = resolve(&with("b: {weighted: {services: [{name: gone}]}}, gone: {loadBalancer: {}}"), &web(), None);
+    // What is written of `b` is bad, and its last version leads nowhere, so `c` is without both.
+    let fallen = with("b: {loadBalancer: {sticky: 7}}, c: {failover: {service: b, fallback: gone}}");
+    let (config, said) = resolve(&fallen, &web(), Some(&good));
+    assert_eq!(names(&config.services), [""; 0]);
+    let of_c: Vec<_> = said.iter().filter(|rejection| rejection.key.contains("failover")).map(|said| &said.message).collect();
+    assert_eq!(of_c, ["there is no service `gone@file`", "there is no service `b@file`"]);
+    // Read anew, so that nothing is known of it.
+    let fallen = with("b: {loadBalancer: {sticky: 7}}, c: {failover: {service: b, fallback: gone}}");
+    assert_eq!(resolve(&fallen, &web(), Some(&config)).1, said);
+}
+
+#[test]
 fn a_chain_of_chains_does_not_grow_without_bound() {
     let mut text = "http:\n  middlewares:\n    c0: {addPrefix: {prefix: /x}}\n".to_owned();
     for level in 1..40 {

@@ -44,7 +44,9 @@ pub(super) fn reduce(declared: &BTreeMap<Identity, Unit>, last: &Served) -> Serv
         let mut versions: Versions<'_> = BTreeMap::new();
         for (at, unit) in declared.iter().filter(|(at, _)| at.kind == kind) {
             let written = Some(unit).filter(|unit| unit.is_readable());
-            let before = last.units.get(at).filter(|before| Some(*before) != written);
+            // The same in other words is no other version.
+            let is_another = |before: &&Unit| written.is_none_or(|unit| unit.image(at.provider) != before.image(at.provider));
+            let before = last.units.get(at).filter(is_another);
             versions.insert(*at, written.into_iter().chain(before).collect());
         }
         loop {
