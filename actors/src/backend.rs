@@ -28,14 +28,14 @@ pub type Key = (Layer, Name);
 pub struct Backend {
     pub layer: Layer,
     pub name: Name,
-    pub config: LoadBalancer,
+    pub config: Arc<LoadBalancer>,
     /// What it was built from; `None`: nothing.
     pub made_from: Option<Arc<Service>>,
     /// In the order of the configuration's servers.
     pub endpoints: Vec<Arc<Endpoint>>,
     /// Counts servers as `endpoints` does, so it belongs to this backend alone: a request that keeps an older one picks by that one's.
     pub balancer: Mutex<Balancer>,
-    pub sticky: Option<Sticky>,
+    pub sticky: Option<Box<Sticky>>,
     pub transport: Arc<Transport>,
     pub security: Security,
     pub budget: Arc<Mutex<Budget>>,
@@ -61,7 +61,7 @@ impl Security {
 impl Backend {
     /// A service without servers.
     pub fn empty(layer: Layer, name: Name, telemetry: &Telemetry) -> Self {
-        let config = LoadBalancer::new(Name::whole("default@internal"));
+        let config = Arc::new(LoadBalancer::new(Name::whole("default@internal")));
         Self {
             endpoints: Vec::new(),
             balancer: Mutex::new(Balancer::new(&config)),
@@ -152,7 +152,7 @@ impl Backend {
         let may_eject = PanicFloor::default().allows_ejection(candidates, ejected);
         if endpoint.observe(now, outcome, may_eject) {
             self.series.ejections.inc();
-            tracing::warn!(service = %self.name, server = endpoint.url.text, "ejected for a while: requests to it fail");
+            tracing::warn!(service = %self.name, server = &*endpoint.url.text, "ejected for a while: requests to it fail");
         }
     }
 }
@@ -175,11 +175,12 @@ mod tests {
             host: "10.0.0.1".into(),
             port,
             path: String::new(),
-            text: format!("http://10.0.0.1:{port}"),
+            text: format!("http://10.0.0.1:{port}").into(),
         };
-        backend.config.servers = ports.iter().map(|port| Server::new(url(*port), 1)).collect();
+        let servers = ports.iter().map(|port| Server::new(url(*port), 1)).collect();
+        backend.config = Arc::new(LoadBalancer { servers, ..LoadBalancer::clone(&backend.config) });
         backend.balancer = Mutex::new(Balancer::new(&backend.config));
-        let policy = OutlierPolicy::of(None, false);
+        let policy = Arc::new(OutlierPolicy::of(None, false));
         let endpoint = |port: &u16| {
             let key = endpoint::Key {
                 service: backend.name.clone(),
@@ -188,7 +189,7 @@ mod tests {
                 transport: backend.transport.name.clone(),
                 revision: 0,
             };
-            let endpoint = Arc::new(Endpoint::new(key, &Server::new(url(*port), 1), 1, policy.clone()));
+            let endpoint = Arc::new(Endpoint::new(Arc::new(key), &Server::new(url(*port), 1), 1, policy.clone()));
             endpoint.handle(Duration::ZERO, Event::Ready);
             endpoint
         };
@@ -236,10 +237,10 @@ mod tests {
         let endpoint = &backend.endpoints[0];
         (0..5).for_each(|_| backend.observe(endpoint, Duration::from_secs(1), Outcome::Failure));
         assert!(endpoint.is_ejected());
-        endpoint.judge_by(OutlierPolicy::of(None, false));
+        endpoint.judge_by(OutlierPolicy::of(None, false).into());
         assert!(endpoint.is_ejected(), "it is the same rule");
         let check = PassiveHealthCheck { failure_window: Duration::from_secs(10), max_failed_attempts: 3 };
-        endpoint.judge_by(OutlierPolicy::of(Some(&check), false));
+        endpoint.judge_by(OutlierPolicy::of(Some(&check), false).into());
         assert!(endpoint.takes_new());
     }
 

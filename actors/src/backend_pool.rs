@@ -62,7 +62,7 @@ pub struct Arguments {
 /// See [`BackendPool`].
 pub struct State {
     arguments: Arguments,
-    endpoints: BTreeMap<Key, Arc<Endpoint>>,
+    endpoints: BTreeMap<Arc<Key>, Arc<Endpoint>>,
     backends: Map<backend::Key, Arc<Backend>>,
     /// The configuration that backends are in line with, and whether it is served yet.
     prepared: Option<Arc<Config>>,
@@ -74,6 +74,8 @@ pub struct State {
     /// Backends that others have taken the place of since a configuration was last published: their servers may have to leave.
     replaced: Vec<Arc<Backend>>,
     leaving: Vec<Arc<Endpoint>>,
+    /// Of services that ask for no other.
+    usual_policy: Arc<OutlierPolicy>,
     checks: BTreeMap<backend::Key, Check>,
     transports: BTreeMap<Name, Known>,
 }
@@ -121,6 +123,7 @@ impl Actor for BackendPool {
             backends,
             replaced: Vec::new(),
             leaving: Vec::new(),
+            usual_policy: Arc::default(),
             checks: BTreeMap::new(),
             transports,
         };
@@ -224,21 +227,22 @@ impl State {
         config.transports.holds_those_of(&before.transports) && !self.transports.values().any(|known| known.security.is_broken())
     }
 
-    fn build(&mut self, layer: Layer, service: &Arc<Service>, config: &LoadBalancer, known: Known) -> Backend {
+    fn build(&mut self, layer: Layer, service: &Arc<Service>, config: &Arc<LoadBalancer>, known: Known) -> Backend {
         let Known { transport, security, revision } = known;
         let now = self.now();
         let policy = OutlierPolicy::of(config.passive_health_check.as_ref(), config.health_check.is_some());
+        let policy = if policy == *self.usual_policy { self.usual_policy.clone() } else { Arc::new(policy) };
         let endpoints: Vec<_> = config
             .servers
             .iter()
             .map(|server| {
-                let key = Key {
+                let key = Arc::new(Key {
                     service: service.name.clone(),
                     url: server.url.text.clone(),
                     instance: server.instance.clone(),
                     transport: transport.name.clone(),
                     revision,
-                };
+                });
                 let workers = self.arguments.workers;
                 // One that is on its way out may be wanted again.
                 let known = self.endpoints.get(&key).or_else(|| self.leaving.iter().find(|e| e.key == key));
@@ -246,8 +250,8 @@ impl State {
                 let endpoint = known.unwrap_or_else(|| {
                     let new = Endpoint::new(key.clone(), server, workers, policy.clone());
                     // The same server under other options of its transport.
-                    let first = Key { transport: Name::whole(""), revision: 0, ..key.clone() };
-                    let same = |k: &Key| (&k.service, &k.url, &k.instance) == (&key.service, &key.url, &key.instance);
+                    let first = Key { transport: Name::whole(""), revision: 0, ..Key::clone(&key) };
+                    let same = |k: &Arc<Key>| (&k.service, &k.url, &k.instance) == (&key.service, &key.url, &key.instance);
                     if let Some((_, before)) = self.endpoints.range(first..).next().filter(|(k, _)| same(k)) {
                         new.succeed(before);
                     }
@@ -283,7 +287,7 @@ impl State {
         Backend {
             layer,
             name: service.name.clone(),
-            sticky: config.sticky.as_ref().map(|c| Sticky::new(c, config.servers.iter().map(|s| s.url.text.as_str()))),
+            sticky: config.sticky.as_ref().map(|c| Box::new(Sticky::new(c, config.servers.iter().map(|s| &*s.url.text)))),
             config: config.clone(),
             made_from: Some(service.clone()),
             endpoints,
@@ -351,7 +355,7 @@ impl State {
         self.endpoints.remove(&endpoint.key);
         let in_flight = endpoint.in_flight() as usize;
         endpoint.handle(now, Event::Withdrawn { in_flight, keeps_sessions: false, grace });
-        let Key { service, url, .. } = &endpoint.key;
+        let Key { service, url, .. } = &*endpoint.key;
         // Unless it is there still, under other options or as another instance.
         let both = [Layer::Http, Layer::Tcp].map(|layer| self.backends.get(&(layer, service.clone())));
         let mut others = both.into_iter().flatten().flat_map(|backend| &backend.endpoints);

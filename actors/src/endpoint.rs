@@ -31,7 +31,7 @@ use std::{
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     pub service: Name,
-    pub url: String,
+    pub url: Arc<str>,
     /// Which task or container it is; empty where nobody knows.
     pub instance: String,
     pub transport: Name,
@@ -41,7 +41,7 @@ pub struct Key {
 
 /// One server.
 pub struct Endpoint {
-    pub key: Key,
+    pub key: Arc<Key>,
     pub url: ServerUrl,
     /// `host:port`, for `Host` where the client's is not passed, and for logs.
     pub authority: String,
@@ -52,7 +52,7 @@ pub struct Endpoint {
     machine: Mutex<Machine>,
     outlier: Mutex<Outlier>,
     /// What active checks have found, kept over changes of the service and restarts of its check.
-    health: Mutex<Option<Health>>,
+    health: Mutex<Option<Box<Health>>>,
     /// Until then, in milliseconds of core's time, it is avoided, unless it answers before.
     suspected_until: AtomicU64,
     /// Until then, in milliseconds of core's time, successes count too: there was a failure to weigh them against.
@@ -67,7 +67,7 @@ pub struct Endpoint {
 pub struct Idle {
     /// With the time since when each is idle.
     pub h1: Vec<(Box<Kept>, Instant)>,
-    pub h2: Option<Shareable>,
+    pub h2: Option<Box<Shareable>>,
 }
 
 /// An HTTP/2 connection that requests share.
@@ -101,9 +101,9 @@ const SUSPECTED: u8 = 16;
 
 impl Endpoint {
     /// A server that is known and not yet to be given work.
-    pub fn new(key: Key, server: &Server, workers: usize, policy: OutlierPolicy) -> Self {
+    pub fn new(key: Arc<Key>, server: &Server, workers: usize, policy: Arc<OutlierPolicy>) -> Self {
         let url = server.url.clone();
-        let host = if url.host.contains(':') { format!("[{}]", url.host) } else { url.host.clone() };
+        let host = if url.host.contains(':') { format!("[{}]", url.host) } else { (*url.host).to_owned() };
         let default_port = match url.scheme {
             UpstreamScheme::Https => Some(443),
             UpstreamScheme::Http | UpstreamScheme::H2c => Some(80),
@@ -247,12 +247,12 @@ impl Endpoint {
 
     /// What active checks have found so far.
     pub fn health(&self) -> Option<Health> {
-        self.health.lock().clone()
+        self.health.lock().as_deref().cloned()
     }
 
     /// Notes what active checks have found; `None`: there are none.
     pub fn set_health(&self, health: Option<Health>) {
-        *self.health.lock() = health;
+        *self.health.lock() = health.map(Box::new);
     }
 
     /// Takes over what is known of the same server under other options.
@@ -271,7 +271,7 @@ impl Endpoint {
     }
 
     /// Takes over a changed rule for ejection. Whoever was ejected by another rule is back.
-    pub fn judge_by(&self, policy: OutlierPolicy) {
+    pub fn judge_by(&self, policy: Arc<OutlierPolicy>) {
         let mut outlier = self.outlier.lock();
         outlier.update(policy);
         self.set(EJECTED, outlier.is_ejected());
@@ -319,7 +319,7 @@ impl Endpoint {
         let fresh = |since: Instant| oldest.is_none_or(|t| since >= t);
         let mut idle = self.idle[worker].lock();
         idle.h1.retain_mut(|(kept, since)| fresh(*since) && kept.connection.poll_idle(&mut cx).is_pending());
-        let lives = |h2: &Shareable| !h2.client.is_closed() && (h2.client.active() > 0 || fresh(h2.since));
+        let lives = |h2: &Box<Shareable>| !h2.client.is_closed() && (h2.client.active() > 0 || fresh(h2.since));
         idle.h2 = idle.h2.take().filter(lives);
         idle.h1.len() + usize::from(idle.h2.as_ref().is_some_and(|h2| h2.client.active() == 0))
     }

@@ -80,7 +80,7 @@ impl Actor for HealthCheck {
                 Server { health, task: None }
             })
             .collect();
-        let mut state = State { arguments, config: Arc::new(config), servers };
+        let mut state = State { arguments, config: config.into(), servers };
         for index in 0..state.servers.len() {
             // One that discovery knows to be out of reach is not asked in vain; once it is not, there is another check.
             if state.arguments.backend.config.servers[index].unreachable.is_none() {
@@ -140,7 +140,7 @@ impl State {
         endpoint.set_health(Some(server.health.clone()));
         endpoint.probed(now, up);
         shared.telemetry.server_up(backend.name.as_str(), &endpoint.url.text, Some(up));
-        let url = endpoint.url.text.as_str();
+        let url = &*endpoint.url.text;
         match (change, up) {
             (Transition::Up, _) => tracing::info!(service = %backend.name, server = url, reason = detail, "server is up"),
             (Transition::Down, _) => tracing::warn!(service = %backend.name, server = url, reason = detail, "server is down"),

@@ -172,7 +172,7 @@ fn endpoints(published: &Published) -> Vec<EndpointView> {
             };
             EndpointView {
                 service: endpoint.key.service.to_string(),
-                url: endpoint.url.text.clone(),
+                url: endpoint.url.text.to_string(),
                 instance: endpoint.key.instance.clone(),
                 node: endpoint.node.clone(),
                 state,

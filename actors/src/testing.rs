@@ -55,7 +55,7 @@ impl Site {
         let mut config = StaticConfig::default();
         let address = Address { ip: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)), port: 0, protocol: Protocol::Tcp };
         config.entry_points.insert("web".into(), EntryPoint::new("web", address));
-        config.default_entry_points = vec!["web".into()];
+        config.default_entry_points = ["web".into()].into();
         config.reason_header = Some("X-Reason".into());
         adapt(&mut config);
         let run = async move {

@@ -127,5 +127,5 @@ impl Balancer {
 }
 
 fn seats(servers: &[Server]) -> impl Iterator<Item = (&str, u32)> {
-    servers.iter().map(|server| (server.url.text.as_str(), server.weight))
+    servers.iter().map(|server| (&*server.url.text, server.weight))
 }

@@ -16,6 +16,7 @@ mod rejection;
 mod resolve;
 pub mod static_;
 pub(crate) mod tree;
+mod written;
 
 pub(crate) use decode::{nearest, parse_duration, quote, remedy_for_name};
 pub use dynamic::Config;

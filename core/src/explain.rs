@@ -248,7 +248,7 @@ fn servers(service: ServiceId, snapshot: &Snapshot) -> Vec<Target> {
         if let ServiceKind::LoadBalancer(balancer) = &compiled.service.kind {
             let target = |server: &Server| Target {
                 service: compiled.name.to_string(),
-                url: server.url.text.clone(),
+                url: server.url.text.to_string(),
                 instance: server.instance.clone(),
                 node: server.node.clone(),
                 unreachable: server.unreachable.clone(),

@@ -10,7 +10,7 @@
 //! caller's answer ([`crate::endpoint::PanicFloor`]): the last endpoint is never ejected.
 
 use crate::{config::dynamic::PassiveHealthCheck, planted::planted};
-use std::{collections::VecDeque, time::Duration};
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 const SLOTS: usize = 10;
 /// More failures than these are not told apart.
@@ -72,12 +72,14 @@ pub enum Change {
 /// One server's record.
 #[derive(Clone, Debug)]
 pub struct Outlier {
-    policy: OutlierPolicy,
+    /// Shared by most.
+    policy: Arc<OutlierPolicy>,
     state: State,
     streak: u32,
     /// Times of the failures since the last success (Traefik's policy).
     failures: VecDeque<Duration>,
-    window: Window,
+    /// `None`: nothing was counted since it was clear. Most servers never fail.
+    window: Option<Box<Window>>,
     /// Ejections without a clear spell of the longest ejection's length between them.
     ejections: u32,
     cleared_at: Duration,
@@ -116,20 +118,21 @@ impl OutlierPolicy {
 
 impl Outlier {
     /// Nothing against it.
-    pub fn new(policy: OutlierPolicy) -> Self {
+    pub fn new(policy: impl Into<Arc<OutlierPolicy>>) -> Self {
         Self {
-            policy,
+            policy: policy.into(),
             state: State::Clear,
             streak: 0,
             failures: VecDeque::new(),
-            window: Window::default(),
+            window: None,
             ejections: 0,
             cleared_at: Duration::ZERO,
         }
     }
 
     /// Takes over a changed policy; under the same one the record stays.
-    pub fn update(&mut self, policy: OutlierPolicy) {
+    pub fn update(&mut self, policy: impl Into<Arc<OutlierPolicy>>) {
+        let policy = policy.into();
         if self.policy != policy {
             *self = Self::new(policy);
         }
@@ -178,10 +181,11 @@ impl Outlier {
 
     /// Notes the outcome and tells whether the record now speaks for ejection.
     fn counts_against(&mut self, now: Duration, outcome: Outcome) -> bool {
-        match &self.policy {
+        match &*self.policy {
             OutlierPolicy::Adaptive { consecutive, window, min_requests, min_success_percent, max, .. } => {
                 let failed = outcome == Outcome::Failure;
-                self.window.add(now, *window, failed);
+                let counted = self.window.get_or_insert_default();
+                counted.add(now, *window, failed);
                 // By the clock alone: whether anything succeeded meanwhile need not be reported.
                 if self.state == State::Clear && now.saturating_sub(self.cleared_at) >= *max {
                     self.ejections = 0;
@@ -195,7 +199,7 @@ impl Outlier {
                     return false;
                 }
                 self.streak = self.streak.saturating_add(1);
-                let (requests, failures) = self.window.count();
+                let (requests, failures) = counted.count();
                 let too_few_succeed = requests >= u64::from((*min_requests).max(1))
                     && (requests - failures) * 100 < requests * u64::from(*min_success_percent);
                 let on_probation = self.state == State::Probation && !(planted!("half_open_off_by_one") && self.streak < 2);
@@ -219,7 +223,7 @@ impl Outlier {
     }
 
     fn eject(&mut self, now: Duration) -> Change {
-        let until = match &self.policy {
+        let until = match &*self.policy {
             OutlierPolicy::Adaptive { base, max, .. } => {
                 let before = if planted!("backoff_forgotten") { 0 } else { self.ejections };
                 let factor = 2_u32.checked_pow(before).unwrap_or(u32::MAX);
@@ -234,13 +238,13 @@ impl Outlier {
     }
 
     fn readmit(&mut self, now: Duration) -> Change {
-        self.state = match self.policy {
+        self.state = match *self.policy {
             OutlierPolicy::Adaptive { .. } => State::Probation,
             OutlierPolicy::Traefik { .. } => State::Clear,
         };
         self.streak = 0;
         self.failures.clear();
-        self.window = Window::default();
+        self.window = None;
         self.cleared_at = now;
         Change::Restored
     }

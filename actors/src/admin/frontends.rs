@@ -44,7 +44,7 @@ fn frontend(state: &AdminState<'_>, router: &Router) -> Value {
     let service = state.config.services.get(&router.service).map(|service| &service.kind);
     let pass = !matches!(service, Some(ServiceKind::LoadBalancer(balancer)) if !balancer.pass_host_header);
     json!({
-        "entryPoints": router.entry_points,
+        "entryPoints": router.entry_points[..],
         "backend": router.service.local(),
         "routes": { format!("route-{}", router.name.local()): { "rule": router.rule.text() } },
         "passHostHeader": pass,

@@ -24,7 +24,7 @@ const REDACTED: &str = "REDACTED";
 /// A router, without name and provider.
 pub(super) fn router(router: &Router, verdicts: &Verdicts<'_>) -> Object {
     let mut out = Object::new();
-    out.insert("entryPoints".into(), json!(router.entry_points));
+    out.insert("entryPoints".into(), json!(router.entry_points[..]));
     put_names(&mut out, "middlewares", &router.middlewares);
     put(&mut out, "service", router.service.as_str());
     put(&mut out, "rule", router.rule.text());
@@ -42,7 +42,7 @@ pub(super) fn router(router: &Router, verdicts: &Verdicts<'_>) -> Object {
         json!({ "accessLogs": seen.access_log, "metrics": seen.metrics, "tracing": seen.tracing, "traceVerbosity": "minimal" }),
     );
     standing(&mut out, verdicts, Kind::Router, &router.name);
-    out.insert("using".into(), json!(router.entry_points));
+    out.insert("using".into(), json!(router.entry_points[..]));
     out
 }
 
@@ -91,7 +91,7 @@ pub(super) fn service(service: &Service, verdicts: &Verdicts<'_>, endpoints: &[E
 /// `UP` or `DOWN` by address.
 pub(super) fn server_status(balancer: &LoadBalancer, endpoints: &[EndpointView]) -> Object {
     let state = |server: &Server| {
-        let found = endpoints.iter().find(|e| e.url == server.url.text && e.instance == server.instance);
+        let found = endpoints.iter().find(|e| *e.url == *server.url.text && e.instance == server.instance);
         found.map_or(EndpointState::Active, |e| e.state)
     };
     let mut status = Object::new();
@@ -157,7 +157,7 @@ pub(super) fn strategy(strategy: Strategy) -> &'static str {
 
 fn load_balancer(balancer: &LoadBalancer) -> Object {
     let mut out = Object::new();
-    put_sticky(&mut out, balancer.sticky.as_ref());
+    put_sticky(&mut out, balancer.sticky.as_deref());
     let servers = balancer.servers.iter().map(|server| {
         let mut object = Object::new();
         put(&mut object, "url", &redact_url(&server.url.text));
@@ -447,14 +447,15 @@ mod tests {
     #[test]
     fn servers_show_what_discovery_knows_and_count_by_address() {
         let server = |port: u16, instance: &str, unreachable: Option<&str>| {
-            let text = format!("http://10.0.0.1:{port}");
+            let text = format!("http://10.0.0.1:{port}").into();
             let url = ServerUrl { scheme: UpstreamScheme::Http, host: "10.0.0.1".into(), port, path: String::new(), text };
             let (instance, node) = (instance.to_owned(), "worker-1".to_owned());
             Server { instance, node, unreachable: unreachable.map(str::to_owned), ..Server::new(url, 1) }
         };
         let servers = vec![server(1, "a", None), server(1, "b", None), server(2, "c", Some("no shared network"))];
         let name = Name::whole("s@swarm");
-        let kind = ServiceKind::LoadBalancer(LoadBalancer { servers, ..LoadBalancer::new(Name::whole("default@internal")) });
+        let balancer = LoadBalancer { servers, ..LoadBalancer::new(Name::whole("default@internal")) };
+        let kind = ServiceKind::LoadBalancer(balancer.into());
         let service = Service { name: name.clone(), kind, source: String::new() };
         let endpoint = |instance: &str, state| EndpointView {
             service: name.to_string(),

@@ -74,7 +74,7 @@ fn one_middleware(verdicts: &Verdicts<'_>, row: &list::Row<'_, Middleware>) -> V
 /// A router, without name and provider.
 pub(super) fn router_object(router: &TcpRouter, verdicts: &Verdicts<'_>) -> Object {
     let mut out = Object::new();
-    out.insert("entryPoints".into(), json!(router.entry_points));
+    out.insert("entryPoints".into(), json!(router.entry_points[..]));
     put_names(&mut out, "middlewares", &router.middlewares);
     put(&mut out, "service", router.service.as_str());
     put(&mut out, "rule", router.rule.text());
@@ -88,7 +88,7 @@ pub(super) fn router_object(router: &TcpRouter, verdicts: &Verdicts<'_>) -> Obje
         out.insert("tls".into(), object.into());
     }
     object::standing(&mut out, verdicts, Kind::TcpRouter, &router.name);
-    out.insert("using".into(), json!(router.entry_points));
+    out.insert("using".into(), json!(router.entry_points[..]));
     out
 }
 

@@ -7,7 +7,7 @@ use fairlead_core::{
         Severity,
         dynamic::{
             BasicAuth, Failover, HeaderEdits, LoadBalancer, Middleware, MiddlewareKind, Observability, RateLimit, Router,
-            RouterTls, Server, ServerUrl, Service, ServiceKind, SourceCriterion, Strategy, UpstreamScheme, Weighted,
+            RouterTls, Server, ServerUrl, Service, ServiceKind, SourceCriterion, UpstreamScheme, Weighted,
         },
     },
     map::Map,
@@ -27,7 +27,7 @@ fn router(called: &str, text: &str, service: &str, middlewares: &[&str]) -> Rout
     Router {
         name: name(called),
         declared: name(called),
-        entry_points: vec!["web".to_owned()],
+        entry_points: Arc::new(["web".to_owned()]),
         rule: rule::parse(text, Syntax::V3).expect("a rule"),
         priority: text.len() as i64,
         middlewares: middlewares.iter().map(|m| name(m)).collect(),
@@ -40,22 +40,12 @@ fn router(called: &str, text: &str, service: &str, middlewares: &[&str]) -> Rout
 
 fn server(url: &str, weight: u32) -> Server {
     let url =
-        ServerUrl { scheme: UpstreamScheme::Http, host: "10.0.0.1".into(), port: 80, path: String::new(), text: url.to_owned() };
+        ServerUrl { scheme: UpstreamScheme::Http, host: "10.0.0.1".into(), port: 80, path: String::new(), text: url.into() };
     Server::new(url, weight)
 }
 
 fn balancer(servers: Vec<Server>) -> ServiceKind {
-    ServiceKind::LoadBalancer(LoadBalancer {
-        servers,
-        strategy: Strategy::Wrr,
-        hash_cookie: None,
-        sticky: None,
-        health_check: None,
-        passive_health_check: None,
-        pass_host_header: true,
-        transport: name("default@internal"),
-        proxy_protocol: None,
-    })
+    ServiceKind::LoadBalancer(Arc::new(LoadBalancer { servers, ..LoadBalancer::new(name("default@internal")) }))
 }
 
 fn named<T>(objects: impl IntoIterator<Item = (&'static str, T)>) -> Map<Name, Arc<T>> {
@@ -81,7 +71,7 @@ fn config() -> Config {
     let mut config = Config::default();
     config.routers = named([
         ("r@file", router("r@file", "Host(`a.b`)", "s@file", &["auth@file", "chain@file"])),
-        ("tls@file", Router { tls: Some(tls), ..router("tls@file", "Host(`c.d`)", "w@file", &[]) }),
+        ("tls@file", Router { tls: Some(tls.into()), ..router("tls@file", "Host(`c.d`)", "w@file", &[]) }),
     ]);
     config.services = named([
         service("s@file", balancer(vec![server("http://10.0.0.1", 1), server("http://bob:hunter2@10.0.0.2", 3)])),

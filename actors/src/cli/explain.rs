@@ -40,16 +40,16 @@ pub fn explain(arguments: &[String]) -> Outcome {
     let (host, port) =
         Host::parse(question.authority.as_bytes()).map_err(|e| Exit::usage(format!("{}: {e}", question.authority)))?;
     let names = match &question.entry_point {
-        Some(name) => vec![name.clone()],
-        None => config.default_entry_points.clone(),
+        Some(name) => std::slice::from_ref(name),
+        None => &config.default_entry_points,
     };
     let mut found = false;
     for name in names {
-        let id = snapshot.entry_point(&name).ok_or_else(|| {
+        let id = snapshot.entry_point(name).ok_or_else(|| {
             let known: Vec<_> = config.entry_points.keys().map(String::as_str).collect();
             Exit::usage(format!("--entryPoint={name}: no such entry point; there are {}", known.join(", ")))
         })?;
-        let http = &config.entry_points[&name].http;
+        let http = &config.entry_points[name].http;
         let split = target::split(&question.method, &question.target, question.scheme, entry_point::semicolons(http))
             .map_err(|e| Exit::usage(format!("{}: {e}", question.target)))?;
         let path = path::canonicalize(split.path, entry_point::path_policy(http))

@@ -468,7 +468,7 @@ pub fn record(client: &Client, head: &RequestHead, response: &ResponseHead, mut 
         }),
         router: router.map(|router| &*published.route(router).series),
         service: facts.backend.as_ref().map(|backend| &*backend.series),
-        server_url: facts.endpoint.as_ref().map(|endpoint| endpoint.url.text.as_str()),
+        server_url: facts.endpoint.as_ref().map(|endpoint| &*endpoint.url.text),
         server_instance: facts.endpoint.as_ref().map(|e| e.key.instance.as_str()).filter(|instance| !instance.is_empty()),
         server_node: facts.endpoint.as_ref().map(|e| e.node.as_str()).filter(|node| !node.is_empty()),
         peer: Some(client.peer),

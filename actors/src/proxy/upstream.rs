@@ -157,7 +157,7 @@ pub fn finish_alone(worker: &Arc<Worker>, backend: &Arc<Backend>, endpoint: &Arc
         match opening.await {
             Ok(connection) => connection.recycle(&worker, &backend, &endpoint, time::now()),
             Err(e) => {
-                tracing::debug!(server = endpoint.url.text, error = %e, "a connection that was raced by another came to nothing");
+                tracing::debug!(server = &*endpoint.url.text, error = %e, "a connection that was raced by another came to nothing");
                 backend.observe(&endpoint, worker.shared.since_epoch(time::now()), Outcome::Failure);
             }
         }
@@ -191,7 +191,7 @@ async fn open(worker: &Worker, backend: &Backend, endpoint: &Endpoint) -> Result
         Opened::H2(client, driver) => {
             let exchange = client.open();
             if endpoint.keeps_connections() {
-                endpoint.idle(worker.id).lock().h2 = Some(Shareable { client, since: time::now() });
+                endpoint.idle(worker.id).lock().h2 = Some(Box::new(Shareable { client, since: time::now() }));
             }
             drive(driver);
             Ok(Connection::H2(Box::new(exchange)))

@@ -34,7 +34,7 @@ pub struct Tcp {
 pub struct TcpRouter {
     pub name: Name,
     /// Names of entry points, sorted; never empty.
-    pub entry_points: Vec<String>,
+    pub entry_points: Arc<[String]>,
     pub rule: Rule,
     /// Higher first. The byte length of the rule's text unless given; -1 for ``HostSNI(`*`)``.
     pub priority: i64,
@@ -64,7 +64,7 @@ pub struct Router {
     /// The name under which the operator declared it. Differs from `name` where an entry point's defaults made a copy, `<entry point>-<name>`.
     pub declared: Name,
     /// Names of entry points, sorted; never empty.
-    pub entry_points: Vec<String>,
+    pub entry_points: Arc<[String]>,
     pub rule: Rule,
     /// Higher first. The byte length of the rule's text unless given.
     pub priority: i64,
@@ -72,7 +72,7 @@ pub struct Router {
     pub middlewares: Vec<Name>,
     pub service: Name,
     /// Present: the router serves TLS connections only. Absent: plaintext only.
-    pub tls: Option<RouterTls>,
+    pub tls: Option<Box<RouterTls>>,
     pub observability: Observability,
     /// Where it was written, for `explain` and the API.
     pub source: String,
@@ -105,9 +105,8 @@ pub struct Service {
 
 /// Exactly one kind each.
 #[derive(Clone, Debug, PartialEq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all are load balancers, and each stands behind its `Arc`")]
 pub enum ServiceKind {
-    LoadBalancer(LoadBalancer),
+    LoadBalancer(Arc<LoadBalancer>),
     Weighted(Weighted),
     Failover(Failover),
     /// Answered by Fairlead itself.
@@ -136,8 +135,8 @@ pub struct LoadBalancer {
     pub strategy: Strategy,
     /// With [`Strategy::Hrw`]: the cookie, set by the application, whose value takes the place of the client's address.
     pub hash_cookie: Option<String>,
-    pub sticky: Option<StickyCookie>,
-    pub health_check: Option<HealthCheck>,
+    pub sticky: Option<Box<StickyCookie>>,
+    pub health_check: Option<Box<HealthCheck>>,
     pub passive_health_check: Option<PassiveHealthCheck>,
     /// False: the server sees its own host and port in `Host`.
     pub pass_host_header: bool,
@@ -174,12 +173,12 @@ pub struct Server {
 pub struct ServerUrl {
     pub scheme: UpstreamScheme,
     /// A host name or an address, without brackets, lower-case.
-    pub host: String,
+    pub host: Arc<str>,
     pub port: u16,
     /// Empty or beginning with `/`.
     pub path: String,
     /// As the operator wrote it: the identity in sticky cookies, the API, metrics and logs.
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 /// How Fairlead speaks to a server.

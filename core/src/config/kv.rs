@@ -9,10 +9,10 @@ mod tests;
 pub use decoder::Decoder;
 
 use super::{
-    Rejection, Severity, Style, Tree, Value,
+    Rejection, Severity, Source, Style, Tree, Value,
     tree::{Builder, MAX_DEPTH},
 };
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// Bytes of a value; the certificates of a busy host fit.
 const MAX_VALUE: usize = 1 << 20;
@@ -27,8 +27,12 @@ const UNIT: usize = 3;
 ///
 /// Names that differ in case only are one, spelled as the first in byte order is.
 pub fn tree<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>, root: &str, name: &str) -> (Tree, Vec<Rejection>) {
+    tree_of(pairs, root, Arc::new(Source { name: name.to_owned(), style: Style::Kv }))
+}
+
+fn tree_of<'a>(pairs: impl Iterator<Item = (&'a [u8], &'a [u8])>, root: &str, source: Arc<Source>) -> (Tree, Vec<Rejection>) {
     let root = root.trim_matches('/');
-    let mut builder = Builder::new(name, Style::Kv, root);
+    let mut builder = Builder::of(source, root);
     let mut rejections = Vec::new();
     let sorted: BTreeMap<&[u8], &[u8]> = pairs.collect();
     for (key, value) in sorted {

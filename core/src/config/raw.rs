@@ -18,6 +18,7 @@ use super::{
     Rejection, Severity, Style, Tree, Value,
     decode::{read, remedy_for_name},
     static_::TOP_LEVEL,
+    written::Written,
 };
 use crate::map::Map;
 use serde::Deserialize;
@@ -45,8 +46,8 @@ pub(super) type Units<T> = Map<String, Unit<T>>;
 /// One router, service, middleware, …
 #[derive(Debug)]
 pub(super) struct Unit<T> {
-    /// What was written, to name it in messages.
-    pub(super) tree: Arc<Tree>,
+    /// What was written, to read it again and to name it in messages.
+    pub(super) written: Arc<Written>,
     /// `None`: something in it cannot be read.
     pub(super) value: Option<Arc<T>>,
     pub(super) rejections: Vec<Rejection>,
@@ -56,22 +57,22 @@ pub(super) struct Unit<T> {
 
 impl<T> Clone for Unit<T> {
     fn clone(&self) -> Self {
-        let Self { tree, value, rejections, forgotten } = self;
-        Self { tree: tree.clone(), value: value.clone(), rejections: rejections.clone(), forgotten: *forgotten }
+        let Self { written, value, rejections, forgotten } = self;
+        Self { written: written.clone(), value: value.clone(), rejections: rejections.clone(), forgotten: *forgotten }
     }
 }
 
 impl<T> PartialEq for Unit<T> {
     /// The rest follows from what was written.
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.tree, &other.tree) || self.tree == other.tree
+        Arc::ptr_eq(&self.written, &other.written) || self.written == other.written
     }
 }
 
 impl<T: for<'de> Deserialize<'de>> Unit<T> {
     fn read(tree: &Tree) -> Self {
         let (value, rejections) = read(tree);
-        Self { tree: Arc::new(tree.compact()), value: value.map(Arc::new), rejections, forgotten: false }
+        Self { written: Arc::new(Written::of(tree)), value: value.map(Arc::new), rejections, forgotten: false }
     }
 
     /// Without what can be read again from what was written: mostly it is asked for once.
@@ -80,9 +81,9 @@ impl<T: for<'de> Deserialize<'de>> Unit<T> {
         Self { value: self.value.filter(|_| !forgotten), forgotten, ..self }
     }
 
-    /// What it says. `None`: something in it cannot be read.
-    pub(super) fn said(&self) -> Option<Arc<T>> {
-        if self.forgotten { read(&self.tree).0.map(Arc::new) } else { self.value.clone() }
+    /// What it says, `tree` being what was written. `None`: something in it cannot be read.
+    pub(super) fn said(&self, tree: &Tree) -> Option<Arc<T>> {
+        if self.forgotten { read(tree).0.map(Arc::new) } else { self.value.clone() }
     }
 }
 
@@ -110,7 +111,7 @@ impl RawDynamic {
     #[cfg(test)]
     pub(crate) fn kept_from(&self, other: &Self) -> (usize, usize) {
         let same = |(name, unit): &(&String, &Unit<Router>)| {
-            other.routers.get(*name).is_some_and(|known| Arc::ptr_eq(&known.tree, &unit.tree))
+            other.routers.get(*name).is_some_and(|known| Arc::ptr_eq(&known.written, &unit.written))
         };
         (self.routers.iter().filter(same).count(), self.routers.len())
     }
@@ -147,8 +148,8 @@ fn merge_units<T>(into: &mut Units<T>, other: Units<T>, rejections: &mut Vec<Rej
     for (name, unit) in other {
         match into.get(&name) {
             Some(first) => {
-                let message = format!("is declared in {} already, and that one counts", first.tree.source.name);
-                rejections.push(unit.tree.reject(Severity::Error, message, "give one of the two another name"));
+                let message = format!("is declared in {} already, and that one counts", first.written.source.name);
+                rejections.push(unit.written.tree().reject(Severity::Error, message, "give one of the two another name"));
             }
             None => {
                 into.insert(name, unit);

@@ -177,7 +177,7 @@ fn candidates<R: for<'de> Deserialize<'de>, T: Settled>(
     let mut all_built = Vec::new();
     for (provider, raw) in inputs.iter().filter(|(provider, _)| *provider != INTERNAL) {
         for (local, unit) in units(raw) {
-            if let Some(entry) = memo.find(&unit.tree, local, provider) {
+            if let Some(entry) = memo.find(&unit.written, local, provider) {
                 let last = last.get(&entry.name).cloned();
                 candidates.push((entry.name.clone(), Candidate::again(entry, last)));
                 all_built.push(entry.clone());
@@ -185,8 +185,8 @@ fn candidates<R: for<'de> Deserialize<'de>, T: Settled>(
             }
             let name = Name::qualify(local, provider);
             let (new, rejections) = built(unit, |value, notes| build(value, &name, provider, notes));
-            let candidate = Candidate::new(Some(unit.tree.clone()), new, last.get(&name).cloned(), rejections);
-            all_built.extend(candidate.built(&unit.tree, &name));
+            let candidate = Candidate::new(Some(unit.written.clone()), new, last.get(&name).cloned(), rejections);
+            all_built.extend(candidate.built(&unit.written, &name));
             candidates.push((name, candidate));
         }
     }
@@ -198,8 +198,9 @@ fn built<R: for<'de> Deserialize<'de>, T>(
     unit: &Unit<R>,
     build: impl FnOnce(&R, &mut Notes<'_>) -> Option<T>,
 ) -> (Option<T>, Vec<Rejection>) {
-    let mut notes = Notes::new(&unit.tree, unit.rejections.clone());
-    let new = unit.said().and_then(|value| build(&value, &mut notes));
+    let tree = unit.written.tree();
+    let mut notes = Notes::new(&tree, unit.rejections.clone());
+    let new = unit.said(&tree).and_then(|value| build(&value, &mut notes));
     notes.done(new)
 }
 

@@ -21,7 +21,7 @@ pub use resolve::resolve_static;
 
 use super::dynamic::{IpRange, Observability, Transport};
 use crate::{discovery::Settings, rule::Syntax};
-use std::{collections::BTreeMap, fmt, net::IpAddr, time::Duration};
+use std::{collections::BTreeMap, fmt, net::IpAddr, sync::Arc, time::Duration};
 
 /// Everything read at the start.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub struct StaticConfig {
     /// By name. Names are never qualified.
     pub entry_points: BTreeMap<String, EntryPoint>,
     /// Where a router without `entryPoints` listens, sorted.
-    pub default_entry_points: Vec<String>,
+    pub default_entry_points: Arc<[String]>,
     pub providers: Providers,
     pub api: Option<Api>,
     pub ping: Option<Ping>,

@@ -167,20 +167,6 @@ impl Tree {
         Tree { source, key, line, value }
     }
 
-    /// A copy without room for more.
-    pub(super) fn compact(&self) -> Self {
-        let value = match &self.value {
-            Value::Map { own, entries } => {
-                let mut copies = IndexMap::with_capacity(entries.len());
-                copies.extend(entries.iter().map(|(name, child)| (name.clone(), child.compact())));
-                Value::Map { own: own.clone(), entries: copies }
-            }
-            Value::List(items) => Value::List(items.iter().map(Self::compact).collect()),
-            value => value.clone(),
-        };
-        Self { source: self.source.clone(), key: self.key.clone(), line: self.line, value }
-    }
-
     /// What is wrong here.
     pub fn reject(&self, severity: Severity, message: impl Into<String>, remedy: impl Into<String>) -> Rejection {
         self.reject_at(severity, &[], message, remedy)
@@ -248,7 +234,11 @@ struct Spelled {
 impl Builder {
     /// A tree whose root has `key`.
     pub(crate) fn new(name: &str, style: Style, key: &str) -> Self {
-        let source = Arc::new(Source { name: name.to_owned(), style });
+        Self::of(Arc::new(Source { name: name.to_owned(), style }), key)
+    }
+
+    /// The same, of a source that others share.
+    pub(crate) fn of(source: Arc<Source>, key: &str) -> Self {
         Self { root: Tree::root(source, key), spelled: Spelled::default() }
     }
 

@@ -65,7 +65,7 @@ pub(crate) fn servers(config: &Config, name: &str) -> Vec<String> {
     match &config.services[name].kind {
         ServiceKind::LoadBalancer(balancer) => {
             let text = |server: &crate::config::dynamic::Server| match server.instance.as_str() {
-                "" => server.url.text.clone(),
+                "" => server.url.text.to_string(),
                 instance => format!("{} ({instance})", server.url.text),
             };
             balancer.servers.iter().map(text).collect()

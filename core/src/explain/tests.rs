@@ -2,7 +2,7 @@ use super::*;
 use crate::{
     Name,
     config::{
-        dynamic::{Failover, LoadBalancer, Server, ServerUrl, ServiceKind, Strategy, UpstreamScheme},
+        dynamic::{Failover, LoadBalancer, Server, ServerUrl, ServiceKind, UpstreamScheme},
         flags, resolve, resolve_static,
     },
     discovery::{Draft, Place},
@@ -51,17 +51,9 @@ fn the_first_failing_part_is_named() {
 fn servers_are_found_through_services() {
     let balancer = |url: &str| {
         let url = ServerUrl { scheme: UpstreamScheme::Http, host: "h".into(), port: 80, path: String::new(), text: url.into() };
-        ServiceKind::LoadBalancer(LoadBalancer {
-            servers: vec![Server::new(url, 1)],
-            strategy: Strategy::Wrr,
-            hash_cookie: None,
-            sticky: None,
-            health_check: None,
-            passive_health_check: None,
-            pass_host_header: true,
-            transport: Name::whole("default@internal"),
-            proxy_protocol: None,
-        })
+        let servers = vec![Server::new(url, 1)];
+        let balancer = LoadBalancer { servers, ..LoadBalancer::new(Name::whole("default@internal")) };
+        ServiceKind::LoadBalancer(balancer.into())
     };
     let failover = |service: &str, fallback: &str| {
         ServiceKind::Failover(Failover { service: Name::whole(service), fallback: Name::whole(fallback) })

@@ -15,12 +15,12 @@ pub(crate) fn router(name: &str, rule: &str, priority: i64, tls: Option<&str>) -
     Router {
         name: Name::whole(name),
         declared: Name::whole(name),
-        entry_points: vec!["web".into()],
+        entry_points: ["web".into()].into(),
         priority: if priority == 0 { rule.text().len() as i64 } else { priority },
         rule,
         middlewares: Vec::new(),
         service: Name::whole("s@file"),
-        tls: tls.map(|options| RouterTls { options: Name::whole(options), cert_resolver: None, domains: Vec::new() }),
+        tls: tls.map(|options| Box::new(RouterTls { options: Name::whole(options), cert_resolver: None, domains: Vec::new() })),
         observability: Observability { access_log: true, metrics: true, tracing: true },
         source: "test".into(),
     }
@@ -87,7 +87,7 @@ fn priority_decides_then_provider_then_name() {
 #[test]
 fn the_two_sides_of_an_entry_point_are_apart() {
     let mut elsewhere = router("elsewhere@file", "PathPrefix(`/`)", 1000, None);
-    elsewhere.entry_points = vec!["other".into()];
+    elsewhere.entry_points = ["other".into()].into();
     let routers =
         [router("p@file", "PathPrefix(`/p`)", 0, None), router("t@file", "PathPrefix(`/t`)", 0, Some("default")), elsewhere];
     let config = config(routers);

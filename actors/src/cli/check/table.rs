@@ -69,7 +69,7 @@ fn of_balancer(name: &Name, balancer: &LoadBalancer, rows: &mut Vec<[String; 5]>
             None => "yes".to_owned(),
             Some(why) => format!("no: {why}"),
         };
-        rows.push([name.to_string(), server.url.text.clone(), server.node.clone(), server.instance.clone(), reachable]);
+        rows.push([name.to_string(), server.url.text.to_string(), server.node.clone(), server.instance.clone(), reachable]);
     }
 }
 

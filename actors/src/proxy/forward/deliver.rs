@@ -29,7 +29,7 @@ impl<D: Downstream> Exchange<'_, D> {
     pub(super) fn dress(&mut self, index: usize) {
         let mut fields = View(&mut self.response.fields);
         if let Err(reason) = hop::strip_response(&mut fields, self.response.framing == Framing::Tunnel) {
-            tracing::debug!(server = self.backend.endpoints[index].url.text, reason = reason.name(), "odd hop-by-hop fields");
+            tracing::debug!(server = &*self.backend.endpoints[index].url.text, reason = reason.name(), "odd hop-by-hop fields");
         }
         let published = &self.open.published;
         if let Some(route) = self.open.facts.router.and_then(|id| published.route_by_id(id)) {

@@ -186,7 +186,7 @@ fn leave(worker: &Arc<Worker>, backend: &Arc<Backend>, late: Runner) {
     task::spawn(async move {
         let Runner { served, opening, .. } = late;
         if let Err(e) = opening.await {
-            tracing::debug!(server = served.endpoint().url.text, error = %e, "a connection that was raced by another came to nothing");
+            tracing::debug!(server = &*served.endpoint().url.text, error = %e, "a connection that was raced by another came to nothing");
             backend.observe(served.endpoint(), now(&worker), Outcome::Failure);
         }
     });

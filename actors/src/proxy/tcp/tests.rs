@@ -66,7 +66,7 @@ async fn gateway(rule: &str, more: &str, servers: &[SocketAddr]) -> (Gateway, So
     let mut entry = EntryPoint::new("web", address);
     entry.life_cycle.grace = Duration::from_millis(200);
     config.entry_points.insert("web".into(), entry);
-    config.default_entry_points = vec!["web".into()];
+    config.default_entry_points = ["web".into()].into();
     let make: Make = Box::new(move || Box::new(Once(dynamic.clone())) as Box<dyn Provider>);
     let metrics = Some(MetricsOptions::default());
     let telemetry = Telemetry::new(telemetry::Options { workers: 1, seed: 1, metrics, access_log: None, tracing: None });

@@ -1,11 +1,11 @@
 //! The keys of a store, decoded again and again: a unit of which no key changed is not read anew, and stays the same `Arc`.
 //!
-//! What is decoded is what [`tree`] and [`decode`] make of all keys at once. Where a key may reach beyond its unit (another spelling of a
+//! What is decoded is what [`super::tree`] and [`decode`] make of all keys at once. Where a key may reach beyond its unit (another spelling of a
 //! section, a value that is no one's), all keys are read at once; units that come out alike are still kept.
 
-use super::{MAX_KEY, MAX_VALUE, is_dots, is_lock, tree};
+use super::{MAX_KEY, MAX_VALUE, is_dots, is_lock, tree_of};
 use crate::config::{
-    RawDynamic, Rejection,
+    RawDynamic, Rejection, Source, Style,
     raw::{Unit, Units, decode, is_name},
 };
 use serde::Deserialize;
@@ -13,6 +13,7 @@ use std::{
     borrow::Borrow,
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
+    sync::Arc,
 };
 
 /// The sections that hold units, as they are usually spelled.
@@ -34,7 +35,7 @@ const TRANSPORTS: [usize; 2] = [3, 4];
 #[derive(Debug)]
 pub struct Decoder {
     root: String,
-    name: String,
+    source: Arc<Source>,
     raw: RawDynamic,
     rejections: Vec<Rejection>,
     /// Every key concerns one unit alone, or none.
@@ -62,7 +63,7 @@ impl Decoder {
     pub fn new(root: &str, name: &str) -> Self {
         Self {
             root: root.trim_matches('/').to_owned(),
-            name: name.to_owned(),
+            source: Arc::new(Source { name: name.to_owned(), style: Style::Kv }),
             raw: RawDynamic::default(),
             rejections: Vec::new(),
             regular: false,
@@ -88,7 +89,7 @@ impl Decoder {
         };
         if !self.regular {
             let (tree, rejections) =
-                tree(pairs.iter().map(|(key, value)| (key.borrow(), value.as_ref())), &self.root, &self.name);
+                tree_of(pairs.iter().map(|(key, value)| (key.borrow(), value.as_ref())), &self.root, self.source.clone());
             (self.raw, self.rejections) = decode(&tree);
             self.rejections.splice(0..0, rejections);
         }
@@ -115,8 +116,8 @@ impl Decoder {
     fn touched<'k>(&mut self, keys: impl Iterator<Item = (&'k [u8], Option<&'k [u8]>)>) -> Option<(Touched, bool)> {
         let (mut units, mut rest) = (Touched::new(), false);
         let mut transports = TRANSPORTS.map(|_| false);
-        transports[0] = self.raw.transports.values().any(|unit| unit.tree.key.contains(SECTIONS[TRANSPORTS[0]]));
-        transports[1] = self.raw.transports.values().any(|unit| unit.tree.key.contains(SECTIONS[TRANSPORTS[1]]));
+        transports[0] = self.raw.transports.values().any(|unit| unit.written.key().contains(SECTIONS[TRANSPORTS[0]]));
+        transports[1] = self.raw.transports.values().any(|unit| unit.written.key().contains(SECTIONS[TRANSPORTS[1]]));
         for (key, value) in keys {
             match self.place(key, value) {
                 Place::Nothing => {}
@@ -196,7 +197,7 @@ impl Decoder {
         let (from, to) = (format!("{place}/"), format!("{place}0"));
         let below = between(pairs, Bound::Included(from.as_bytes()), Bound::Excluded(to.as_bytes()));
         let its = own.chain(below).map(|(key, value)| (key.borrow(), value.as_ref()));
-        let (tree, rejections) = tree(its, &self.root, &self.name);
+        let (tree, rejections) = tree_of(its, &self.root, self.source.clone());
         let (unit, more) = decode(&tree);
         let gone = self.raw.put_unit(section, name, unit);
         if gone {
@@ -212,7 +213,7 @@ impl Decoder {
         let rest = ends
             .chunks_exact(2)
             .flat_map(|ends| between(pairs, Bound::Included(ends[0].as_bytes()), Bound::Excluded(ends[1].as_bytes())));
-        let (tree, mut rejections) = tree(rest.map(|(key, value)| (key.borrow(), value.as_ref())), root, &self.name);
+        let (tree, mut rejections) = tree_of(rest.map(|(key, value)| (key.borrow(), value.as_ref())), root, self.source.clone());
         let (raw, more) = decode(&tree);
         rejections.extend(more);
         self.rejections = rejections;

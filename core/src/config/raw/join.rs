@@ -3,7 +3,7 @@
 //! What two declare alike is no conflict. Several containers may be one service: its servers are theirs together.
 
 use super::{RawDynamic, Service, TcpService, Unit, Units};
-use crate::config::{Rejection, Severity, Tree, Value, tree::index_order};
+use crate::config::{Rejection, Severity, Tree, Value, tree::index_order, written::Written};
 use indexmap::IndexMap;
 use serde::Deserialize;
 use std::{collections::BTreeMap, sync::Arc};
@@ -31,7 +31,7 @@ pub struct Unions {
 
 #[derive(Debug)]
 struct Union<S> {
-    parts: Vec<Arc<Tree>>,
+    parts: Vec<Arc<Written>>,
     whole: Unit<S>,
 }
 
@@ -134,12 +134,12 @@ fn unite<S: Pooled>(shared: Parts<S>, unions: &mut BTreeMap<String, Union<S>>, i
     let mut last = std::mem::take(unions);
     for (name, parts) in shared.into_iter().filter(|(_, parts)| parts.len() > 1) {
         let unchanged = |union: &Union<S>| {
-            union.parts.len() == parts.len() && union.parts.iter().zip(&parts).all(|(a, b)| Arc::ptr_eq(a, &b.tree))
+            union.parts.len() == parts.len() && union.parts.iter().zip(&parts).all(|(a, b)| Arc::ptr_eq(a, &b.written))
         };
         let union = last
             .remove(&name)
             .filter(unchanged)
-            .unwrap_or_else(|| Union { whole: united(&parts), parts: parts.iter().map(|part| part.tree.clone()).collect() });
+            .unwrap_or_else(|| Union { whole: united(&parts), parts: parts.iter().map(|part| part.written.clone()).collect() });
         into.insert(name.clone(), union.whole.clone());
         unions.insert(name, union);
     }
@@ -162,16 +162,16 @@ fn refuse<T: PartialEq>(older: &Unit<T>, younger: &Unit<T>, rejections: &mut Vec
         return;
     }
     rejections.extend(younger.rejections.iter().cloned());
-    let (elder, newcomer) = (&older.tree.source.name, &younger.tree.source.name);
+    let (elder, newcomer) = (&older.written.source.name, &younger.written.source.name);
     if elder == newcomer {
         let message = "is declared by other labels of its own already, in another language";
-        rejections.push(younger.tree.reject(Severity::Error, message, REMEDY));
+        rejections.push(younger.written.tree().reject(Severity::Error, message, REMEDY));
         return;
     }
     let message = format!("is declared by {elder} already, which is older and keeps the name");
-    rejections.push(younger.tree.reject(Severity::Error, message, REMEDY));
+    rejections.push(younger.written.tree().reject(Severity::Error, message, REMEDY));
     let message = format!("is declared by {newcomer} too, which is younger and is refused");
-    rejections.push(older.tree.reject(Severity::Warning, message, REMEDY));
+    rejections.push(older.written.tree().reject(Severity::Warning, message, REMEDY));
 }
 
 /// Whether both are load balancers that differ in their servers only.
@@ -185,12 +185,13 @@ fn same_but_servers<S: Pooled>(a: &Unit<S>, b: &Unit<S>) -> bool {
 
 /// The first, with the servers of all. A server that two name alike is one.
 fn united<S: Pooled>(parts: &[Unit<S>]) -> Unit<S> {
-    let mut whole = Tree::clone(&parts[0].tree);
+    let mut whole = parts[0].written.tree();
     let mut servers = IndexMap::new();
     let mut addresses = Vec::new();
     for part in parts {
         let meant = part.value.iter().filter_map(|service| service.servers()).flatten();
-        let written = part.tree.child("loadBalancer").and_then(|balancer| balancer.child("servers"));
+        let tree = part.written.tree();
+        let written = tree.child("loadBalancer").and_then(|balancer| balancer.child("servers"));
         let mut written: Vec<(&str, &Tree)> = written.into_iter().flat_map(Tree::children).collect();
         written.sort_by_key(|(index, _)| index_order(index));
         for ((_, tree), server) in written.into_iter().zip(meant) {

@@ -96,7 +96,7 @@ pub(super) fn routers(config: &StaticConfig, rejections: &mut Vec<Rejection>) ->
             Ok(parsed) => routers.push((
                 Draft {
                     declared: Name::qualify(name, INTERNAL),
-                    entry_points: vec![entry_point.to_owned()],
+                    entry_points: [entry_point.to_owned()].into(),
                     rule: parsed,
                     priority,
                     middlewares: middleware.iter().map(|name| Name::qualify(name, INTERNAL)).collect(),

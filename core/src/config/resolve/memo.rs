@@ -1,14 +1,15 @@
 //! What units came to when they were built: one that was not written anew is not built anew.
 //!
-//! A change concerns few units of many. A unit is known by the tree that it was read from, which is shared and never changes; what is
+//! A change concerns few units of many. A unit is known by what it was read from, which is shared and never changes; what is
 //! kept could be built, and keeps what was said about it. Whether a unit can be served is settled each time.
 
 use super::router::{Copies, Served};
 use crate::{
     Name,
     config::{
-        RawDynamic, Rejection, StaticConfig, Tree,
+        RawDynamic, Rejection, StaticConfig,
         dynamic::{Middleware, Service, TcpRouter, Transport},
+        written::Written,
     },
     map::Map,
 };
@@ -36,14 +37,14 @@ pub(in crate::config) struct Memo {
 /// Units of one kind.
 #[derive(Debug)]
 pub(super) struct Built<T> {
-    /// By the address of the tree. That order decides nothing.
+    /// By the address of what was written. That order decides nothing.
     units: Map<usize, Entry<T>>,
 }
 
 /// One unit.
 #[derive(Debug)]
 pub(super) struct Entry<T> {
-    pub(super) tree: Arc<Tree>,
+    pub(super) written: Arc<Written>,
     pub(super) name: Name,
     pub(super) unit: Arc<T>,
     /// Warnings.
@@ -52,8 +53,8 @@ pub(super) struct Entry<T> {
 
 impl<T> Clone for Entry<T> {
     fn clone(&self) -> Self {
-        let Self { tree, name, unit, rejections } = self;
-        Self { tree: tree.clone(), name: name.clone(), unit: unit.clone(), rejections: rejections.clone() }
+        let Self { written, name, unit, rejections } = self;
+        Self { written: written.clone(), name: name.clone(), unit: unit.clone(), rejections: rejections.clone() }
     }
 }
 
@@ -70,12 +71,13 @@ impl<T> Default for Built<T> {
 }
 
 impl<T> Entry<T> {
-    pub(super) fn new(tree: &Arc<Tree>, name: &Name, unit: &Arc<T>, rejections: &[Rejection]) -> Self {
-        Self { tree: tree.clone(), name: name.clone(), unit: unit.clone(), rejections: rejections.into() }
+    pub(super) fn new(written: &Arc<Written>, name: &Name, unit: &Arc<T>, rejections: &[Rejection]) -> Self {
+        let rejections = if rejections.is_empty() { Arc::default() } else { rejections.into() };
+        Self { written: written.clone(), name: name.clone(), unit: unit.clone(), rejections }
     }
 
     fn address(&self) -> usize {
-        Arc::as_ptr(&self.tree).addr()
+        Arc::as_ptr(&self.written).addr()
     }
 }
 
@@ -84,13 +86,15 @@ impl<T> Built<T> {
         Self { units: units.into_iter().map(|entry| (entry.address(), entry)).collect() }
     }
 
-    /// What the unit of this name came to, if it was read from this very tree.
-    pub(super) fn find(&self, tree: &Arc<Tree>, local: &str, provider: &str) -> Option<&Entry<T>> {
-        self.units.get(&Arc::as_ptr(tree).addr()).filter(|entry| entry.name.local() == local && entry.name.provider() == provider)
+    /// What the unit of this name came to, if this is what it was read from.
+    pub(super) fn find(&self, written: &Arc<Written>, local: &str, provider: &str) -> Option<&Entry<T>> {
+        self.units
+            .get(&Arc::as_ptr(written).addr())
+            .filter(|entry| entry.name.local() == local && entry.name.provider() == provider)
     }
 
     /// One unit in the place of another, which `before` was read from.
-    pub(super) fn replace(&mut self, before: Option<&Arc<Tree>>, now: Option<Entry<T>>) {
+    pub(super) fn replace(&mut self, before: Option<&Arc<Written>>, now: Option<Entry<T>>) {
         if let Some(before) = before {
             self.units.remove(&Arc::as_ptr(before).addr());
         }

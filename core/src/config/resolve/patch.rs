@@ -89,8 +89,8 @@ pub(super) fn patch(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig
         if !last.memo.rejections.is_empty() && names(&was) != names(&is) {
             return None;
         }
-        let entry = now.zip(is.as_ref()).map(|(unit, copies)| Entry::new(&unit.tree, &name, copies, &[]));
-        memo.routers.replace(before.map(|unit| &unit.tree), entry);
+        let entry = now.zip(is.as_ref()).map(|(unit, copies)| Entry::new(&unit.written, &name, copies, &[]));
+        memo.routers.replace(before.map(|unit| &unit.written), entry);
         if was.as_ref().zip(is.as_ref()).is_some_and(|(was, is)| Arc::ptr_eq(was, is)) {
             continue;
         }
@@ -134,7 +134,7 @@ fn apply_service(
         return None;
     }
     let Some(unit) = now else {
-        memo.replace(before.map(|unit| &unit.tree), None);
+        memo.replace(before.map(|unit| &unit.written), None);
         services.remove(&name);
         return Some(());
     };
@@ -142,7 +142,7 @@ fn apply_service(
     let service = service.filter(|_| found.is_empty())?;
     let service = match was {
         Some(was) if was.same(&service) => {
-            memo.replace(before.map(|unit| &unit.tree), Some(Entry::new(&unit.tree, &name, &was, &[])));
+            memo.replace(before.map(|unit| &unit.written), Some(Entry::new(&unit.written, &name, &was, &[])));
             return Some(());
         }
         was => {
@@ -159,7 +159,7 @@ fn apply_service(
             Arc::new(service)
         }
     };
-    memo.replace(before.map(|unit| &unit.tree), Some(Entry::new(&unit.tree, &name, &service, &[])));
+    memo.replace(before.map(|unit| &unit.written), Some(Entry::new(&unit.written, &name, &service, &[])));
     services.insert(name, service);
     Some(())
 }
@@ -173,7 +173,7 @@ fn as_written<R, T: Settled>(
     served: Option<&Arc<T>>,
 ) -> Option<Option<Arc<T>>> {
     let Some(before) = before else { return served.is_none().then_some(None) };
-    let entry = memo.find(&before.tree, local, provider).filter(|entry| entry.rejections.is_empty())?;
+    let entry = memo.find(&before.written, local, provider).filter(|entry| entry.rejections.is_empty())?;
     let served = served.filter(|served| Arc::ptr_eq(served, &entry.unit) || served.same(&entry.unit))?;
     Some(Some(served.clone()))
 }
@@ -184,7 +184,7 @@ fn is_referred_to(services: &BTreeSet<Name>, config: &Config) -> bool {
 }
 
 fn changed<'u, T>(provider: &'u str, now: &'u Units<T>, before: &'u Units<T>) -> impl Iterator<Item = Changed<'u, T>> {
-    let changes = now.changes(before, |was, is| Arc::ptr_eq(&was.tree, &is.tree));
+    let changes = now.changes(before, |was, is| Arc::ptr_eq(&was.written, &is.written));
     changes.into_iter().map(move |(local, before, now)| Changed { provider, local, before, now })
 }
 

@@ -38,7 +38,7 @@ pub(super) struct Known<'a> {
 #[derive(Debug)]
 pub(super) struct Draft {
     pub(super) declared: Name,
-    pub(super) entry_points: Vec<String>,
+    pub(super) entry_points: Arc<[String]>,
     pub(super) rule: Rule,
     pub(super) priority: i64,
     pub(super) middlewares: Vec<Name>,
@@ -52,7 +52,7 @@ pub(super) struct Draft {
 
 /// What one declared router becomes: mostly one router, and more where entry points differ in their defaults.
 #[derive(Debug)]
-pub(super) struct Copies(pub(super) Vec<Arc<Router>>);
+pub(super) struct Copies(pub(super) Box<[Arc<Router>]>);
 
 impl Settled for Copies {
     fn same(&self, other: &Self) -> bool {
@@ -84,7 +84,7 @@ pub(super) fn resolve(
     let mut all_built = Vec::new();
     for (provider, raw) in inputs.iter().filter(|(provider, _)| *provider != INTERNAL) {
         for (local, unit) in &raw.routers {
-            if let Some(entry) = memo.find(&unit.tree, local, provider) {
+            if let Some(entry) = memo.find(&unit.written, local, provider) {
                 let last = before.get(&entry.name).cloned();
                 candidates.push((entry.name.clone(), Candidate::again(entry, last)));
                 all_built.push(entry.clone());
@@ -94,8 +94,8 @@ pub(super) fn resolve(
             let last = before.get(&name).cloned();
             let known = last.as_ref().map_or(&[][..], |copies| &copies.0);
             let (new, found) = build(unit, &name, provider, config, known);
-            let candidate = Candidate::new(Some(unit.tree.clone()), new, last, found);
-            all_built.extend(candidate.built(&unit.tree, &name));
+            let candidate = Candidate::new(Some(unit.written.clone()), new, last, found);
+            all_built.extend(candidate.built(&unit.written, &name));
             candidates.push((name, candidate));
         }
     }
@@ -159,7 +159,7 @@ fn served(last: &Config) -> Cow<'_, Served> {
     for router in last.routers.values() {
         served.entry(&router.declared).or_default().push(router.clone());
     }
-    Cow::Owned(served.into_iter().map(|(name, routers)| (name.clone(), Arc::new(Copies(routers)))).collect())
+    Cow::Owned(served.into_iter().map(|(name, routers)| (name.clone(), Arc::new(Copies(routers.into())))).collect())
 }
 
 fn missing(router: &Router, known: &Known<'_>, default_broken: bool, options: &[Name], hints: &Hints) -> Vec<Fault> {
@@ -345,7 +345,7 @@ pub(super) fn rule_of(
     }
 }
 
-pub(super) fn entry_points(listed: &[String], config: &StaticConfig, notes: &mut Notes<'_>) -> Option<Vec<String>> {
+pub(super) fn entry_points(listed: &[String], config: &StaticConfig, notes: &mut Notes<'_>) -> Option<Arc<[String]>> {
     if listed.is_empty() {
         if config.default_entry_points.is_empty() {
             notes.error(
@@ -387,9 +387,12 @@ fn copies(draft: &Draft, config: &StaticConfig, defaults: bool) -> Vec<Router> {
             true => draft.declared.clone(),
             false => Name::whole(&format!("{}-{}", point.name, draft.declared)),
         };
-        routers.push(copy(draft, name, vec![point.name.clone()], Some(point)));
+        routers.push(copy(draft, name, Arc::new([point.name.clone()]), Some(point)));
     }
-    let others: Vec<String> = draft.entry_points.iter().filter(|name| modelled(name).is_none()).cloned().collect();
+    if routers.is_empty() {
+        return vec![copy(draft, draft.declared.clone(), draft.entry_points.clone(), None)];
+    }
+    let others: Arc<[String]> = draft.entry_points.iter().filter(|name| modelled(name).is_none()).cloned().collect();
     if !others.is_empty() {
         routers.push(copy(draft, draft.declared.clone(), others, None));
     }
@@ -402,7 +405,7 @@ fn has_defaults(point: &EntryPoint) -> bool {
     !point.http.middlewares.is_empty() || point.http.tls.is_some() || point.http.encoded_characters.is_some() || !seen
 }
 
-fn copy(draft: &Draft, name: Name, entry_points: Vec<String>, point: Option<&EntryPoint>) -> Router {
+fn copy(draft: &Draft, name: Name, entry_points: Arc<[String]>, point: Option<&EntryPoint>) -> Router {
     let provider = draft.declared.provider();
     let before = point.iter().flat_map(|point| &point.http.middlewares).map(|text| Name::qualify(text, provider));
     let tls = draft.tls.clone().or_else(|| {
@@ -421,7 +424,7 @@ fn copy(draft: &Draft, name: Name, entry_points: Vec<String>, point: Option<&Ent
         priority: draft.priority,
         middlewares: before.chain(draft.middlewares.iter().cloned()).collect(),
         service: draft.service.clone(),
-        tls,
+        tls: tls.map(Box::new),
         observability: Observability {
             access_log: draft.access_log.unwrap_or(seen.access_log),
             metrics: draft.metrics.unwrap_or(seen.metrics),

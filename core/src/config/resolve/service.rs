@@ -15,7 +15,7 @@ use crate::{
     },
 };
 use sha1::{Digest, Sha1};
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 pub(super) fn build(
     raw: &raw::Service,
@@ -25,7 +25,9 @@ pub(super) fn build(
     notes: &mut Notes<'_>,
 ) -> Option<Service> {
     let kind = match (&raw.load_balancer, &raw.weighted, &raw.failover) {
-        (Some(balancer), None, None) => ServiceKind::LoadBalancer(load_balancer(balancer, name, provider, config, notes)),
+        (Some(balancer), None, None) => {
+            ServiceKind::LoadBalancer(Arc::new(load_balancer(balancer, name, provider, config, notes)))
+        }
         (None, Some(weighted), None) => ServiceKind::Weighted(self::weighted(weighted, name, provider, notes)),
         (None, None, Some(failover)) => {
             let mut child = |key: &str, text: &Option<String>| {
@@ -72,7 +74,7 @@ pub(super) fn among_instances(tree: &Tree, last: &Service, read_server: impl Fn(
     if servers == balancer.servers {
         return None;
     }
-    let kind = ServiceKind::LoadBalancer(LoadBalancer { servers, ..balancer.clone() });
+    let kind = ServiceKind::LoadBalancer(Arc::new(LoadBalancer { servers, ..LoadBalancer::clone(balancer) }));
     Some(Service { kind, ..last.clone() })
 }
 
@@ -122,8 +124,8 @@ fn load_balancer(
         servers,
         strategy,
         hash_cookie,
-        sticky: raw.sticky.0.as_ref().and_then(|sticky| cookie(sticky, name, &["loadBalancer"], notes)),
-        health_check: raw.health_check.as_ref().map(|check| health_check(check, config, notes)),
+        sticky: raw.sticky.0.as_ref().and_then(|sticky| cookie(sticky, name, &["loadBalancer"], notes)).map(Box::new),
+        health_check: raw.health_check.as_ref().map(|check| Box::new(health_check(check, config, notes))),
         passive_health_check: raw.passive_health_check.as_ref().map(|check| passive(check, notes)),
         pass_host_header: raw.pass_host_header.unwrap_or(true),
         transport: transport.map_or_else(|| config.servers_transport.name.clone(), |text| Name::qualify(text, provider)),
@@ -239,7 +241,7 @@ pub(super) fn server_url(text: &str) -> Result<ServerUrl, String> {
         },
     };
     let path = if path == "/" { String::new() } else { path.to_owned() };
-    Ok(ServerUrl { scheme, host, port, path, text: text.to_owned() })
+    Ok(ServerUrl { scheme, host: host.into(), port, path, text: text.into() })
 }
 
 /// What a cookie's name may hold. `_` is Traefik's stand-in for the rest.

@@ -10,7 +10,7 @@
 use super::{Settled, memo::Entry};
 use crate::{
     Name,
-    config::{Rejection, Severity, Tree},
+    config::{Rejection, Severity, Tree, written::Written},
     map::Map,
     planted::planted,
 };
@@ -28,7 +28,7 @@ pub(super) type Candidates<T> = BTreeMap<Name, Candidate<T>>;
 #[derive(Debug)]
 pub(super) struct Candidate<T> {
     /// `None`: Fairlead's own.
-    tree: Option<Arc<Tree>>,
+    written: Option<Arc<Written>>,
     new: Option<Arc<T>>,
     last: Option<Arc<T>>,
     rejections: Vec<Rejection>,
@@ -45,25 +45,25 @@ pub(super) struct Fault {
 }
 
 impl<T: Settled> Candidate<T> {
-    pub(super) fn new(tree: Option<Arc<Tree>>, new: Option<T>, last: Option<Arc<T>>, rejections: Vec<Rejection>) -> Self {
+    pub(super) fn new(written: Option<Arc<Written>>, new: Option<T>, last: Option<Arc<T>>, rejections: Vec<Rejection>) -> Self {
         let new = new.map(|new| match &last {
             Some(last) if last.same(&new) => last.clone(),
             _ => Arc::new(new),
         });
         let last = last.filter(|_| new.is_some() || !planted!("last_good_forgotten"));
-        Self { tree, new, last, rejections, refused: None }
+        Self { written, new, last, rejections, refused: None }
     }
 
     /// As it was built before.
     pub(super) fn again(entry: &Entry<T>, last: Option<Arc<T>>) -> Self {
         let same = |last: &&Arc<T>| Arc::ptr_eq(last, &entry.unit) || last.same(&entry.unit);
         let new = last.as_ref().filter(same).unwrap_or(&entry.unit).clone();
-        Self { tree: Some(entry.tree.clone()), new: Some(new), last, rejections: entry.rejections.to_vec(), refused: None }
+        Self { written: Some(entry.written.clone()), new: Some(new), last, rejections: entry.rejections.to_vec(), refused: None }
     }
 
     /// What was built, for the next time.
-    pub(super) fn built(&self, tree: &Arc<Tree>, name: &Name) -> Option<Entry<T>> {
-        self.new.as_ref().map(|new| Entry::new(tree, name, new, &self.rejections))
+    pub(super) fn built(&self, written: &Arc<Written>, name: &Name) -> Option<Entry<T>> {
+        self.new.as_ref().map(|new| Entry::new(written, name, new, &self.rejections))
     }
 
     /// With another version to fall back to.
@@ -101,9 +101,9 @@ impl<T> Candidate<T> {
 
     /// Brings the version to fall back to in line with what is written, where that is not the version served now.
     pub(super) fn amend_last(&mut self, amend: impl FnOnce(&Tree, &T) -> Option<T>) {
-        let (Some(tree), Some(last)) = (&self.tree, &self.last) else { return };
+        let (Some(written), Some(last)) = (&self.written, &self.last) else { return };
         let served = self.new.as_ref().is_some_and(|new| Arc::ptr_eq(new, last));
-        if let Some(amended) = (!served).then(|| amend(tree, last)).flatten() {
+        if let Some(amended) = (!served).then(|| amend(&written.tree(), last)).flatten() {
             self.last = Some(Arc::new(amended));
         }
     }
@@ -113,7 +113,8 @@ impl<T> Candidate<T> {
         match self.new.take() {
             Some(new) => {
                 self.refused = Some((new.clone(), self.rejections.len()));
-                if let Some(tree) = &self.tree {
+                if let Some(written) = &self.written {
+                    let tree = written.tree();
                     let rejection = |fault: Fault| tree.reject_at(Severity::Error, &fault.path, fault.message, fault.remedy);
                     self.rejections.extend(faults.into_iter().map(rejection));
                 }

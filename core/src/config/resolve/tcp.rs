@@ -19,7 +19,10 @@ use crate::{
     },
     rule,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What was built, for the next time.
 pub(super) struct Made {
@@ -139,7 +142,7 @@ fn build_service(
     notes: &mut Notes<'_>,
 ) -> Option<Service> {
     let kind = match (&raw.load_balancer, &raw.weighted) {
-        (Some(balancer), None) => ServiceKind::LoadBalancer(load_balancer(balancer, config, notes)),
+        (Some(balancer), None) => ServiceKind::LoadBalancer(Arc::new(load_balancer(balancer, config, notes))),
         (None, Some(weighted)) => ServiceKind::Weighted(Weighted {
             services: service::shares(&weighted.services, provider, notes),
             sticky: None,
@@ -218,7 +221,7 @@ fn address(text: &str) -> Result<ServerUrl, String> {
         return Err("expected a port behind the host".to_owned());
     }
     let url = service::server_url(&format!("http://{text}"))?;
-    Ok(ServerUrl { scheme: UpstreamScheme::Tcp, text: text.to_owned(), ..url })
+    Ok(ServerUrl { scheme: UpstreamScheme::Tcp, text: text.into(), ..url })
 }
 
 /// A server as discovery wrote it.

@@ -91,11 +91,8 @@ fn the_keys_of_seed_004_are_served_as_it_says() {
     assert_eq!((foo.service.as_str(), &foo.entry_points[..]), ("foo@etcd", &["web".to_owned(), "websecure".to_owned()][..]));
     assert_eq!(foo.source, "etcd: traefik/http/routers/foo");
     let ServiceKind::LoadBalancer(balancer) = &config.services["whoami@etcd"].kind else { panic!() };
-    let urls: Vec<_> = balancer
-        .servers
-        .iter()
-        .map(|server| (server.url.host.as_str(), server.url.port, server.url.scheme, server.weight))
-        .collect();
+    let urls: Vec<_> =
+        balancer.servers.iter().map(|server| (&*server.url.host, server.url.port, server.url.scheme, server.weight)).collect();
     let expected = |host| (host, 80, UpstreamScheme::Http, 1);
     assert_eq!(urls, [expected("api-0.stack.edgeengine.internal"), expected("api-1.stack.edgeengine.internal")]);
     assert!(balancer.pass_host_header && balancer.transport.as_str() == "default@internal");
@@ -440,9 +437,9 @@ fn fairleads_own_middlewares_are_read() {
 #[test]
 fn server_urls_are_taken_apart() {
     let of = |text: &str| service::server_url(text).map(|url| (url.scheme, url.host, url.port, url.path));
-    assert_eq!(of("http://A.b"), Ok((UpstreamScheme::Http, "a.b".to_owned(), 80, String::new())));
-    assert_eq!(of("HTTPS://10.0.0.1/"), Ok((UpstreamScheme::Https, "10.0.0.1".to_owned(), 443, String::new())));
-    assert_eq!(of("h2c://[2001:DB8::1]:81/p/q"), Ok((UpstreamScheme::H2c, "2001:db8::1".to_owned(), 81, "/p/q".to_owned())));
+    assert_eq!(of("http://A.b"), Ok((UpstreamScheme::Http, "a.b".into(), 80, String::new())));
+    assert_eq!(of("HTTPS://10.0.0.1/"), Ok((UpstreamScheme::Https, "10.0.0.1".into(), 443, String::new())));
+    assert_eq!(of("h2c://[2001:DB8::1]:81/p/q"), Ok((UpstreamScheme::H2c, "2001:db8::1".into(), 81, "/p/q".to_owned())));
     for text in [
         "",
         "a:80",

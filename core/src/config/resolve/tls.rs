@@ -233,7 +233,7 @@ fn certificates(inputs: &BTreeMap<String, RawDynamic>, last: &Config, rejections
                 }
                 pair(raw, notes, &[]).map(|certificate| (certificate, other))
             });
-            let source = source_of(&unit.tree);
+            let source = source_of(&unit.written.tree());
             match certificate {
                 Some((certificate, other)) => certificates.extend((!other).then_some(certificate)),
                 None => {
@@ -270,7 +270,11 @@ fn default_certificate(
             rejections.append(&mut notes);
             if name != DEFAULT {
                 let message = "only the store `default` is used";
-                rejections.push(unit.tree.reject(Severity::Warning, message, "declare the certificate in `tls.stores.default`"));
+                rejections.push(unit.written.tree().reject(
+                    Severity::Warning,
+                    message,
+                    "declare the certificate in `tls.stores.default`",
+                ));
                 continue;
             }
             bad |= failed;
@@ -280,7 +284,7 @@ fn default_certificate(
     if found.len() > 1 {
         for (_, unit, _) in &found {
             let message = "the store `default` is declared by more than one provider, so none of them counts";
-            rejections.push(unit.tree.reject(Severity::Error, message, "keep one of them"));
+            rejections.push(unit.written.tree().reject(Severity::Error, message, "keep one of them"));
         }
         return last.tls.default_certificate.clone();
     }

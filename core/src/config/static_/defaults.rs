@@ -17,7 +17,7 @@ impl Default for StaticConfig {
     fn default() -> Self {
         Self {
             entry_points: BTreeMap::new(),
-            default_entry_points: Vec::new(),
+            default_entry_points: Arc::default(),
             providers: Providers::default(),
             api: None,
             ping: None,

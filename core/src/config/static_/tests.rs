@@ -35,7 +35,7 @@ fn nothing_at_all_listens_on_80_and_443_and_says_so() {
     assert_eq!(config.entry_points["http"].address, Address { ip: None, port: 80, protocol: Protocol::Tcp });
     assert_eq!(config.entry_points["https"].address, Address { ip: None, port: 443, protocol: Protocol::Tcp });
     assert!(config.entry_points["http"].http.tls.is_none() && config.entry_points["https"].http.tls.is_some());
-    assert_eq!(config.default_entry_points, ["http", "https"]);
+    assert_eq!(config.default_entry_points[..], ["http", "https"]);
     assert_eq!(rejections.len(), 1);
     assert!(rejections[0].severity == Severity::Warning && rejections[0].to_string().contains(":80"), "{}", rejections[0]);
 }
@@ -74,7 +74,7 @@ fn the_administration_listens_on_loopback_unless_told_otherwise() {
     for args in ["--api.insecure", "--api --api.insecure=true", "--ping", "--ping=true", "--metrics.prometheus"] {
         let config = resolved(&flags(&format!("--entryPoints.web.address=:80 {args}")));
         assert_eq!(config.entry_points["traefik"].address, loopback(8080), "{args}");
-        assert_eq!(config.default_entry_points, ["web"], "{args}");
+        assert_eq!(config.default_entry_points[..], ["web"], "{args}");
     }
     let config = resolved(&flags("--entryPoints.web.address=:80 --api"));
     assert!(!config.entry_points.contains_key("traefik"), "the API alone is routed by the operator");
@@ -98,8 +98,8 @@ fn an_entry_point_answers_what_nobody_takes_with_404_or_503() {
 #[test]
 fn default_entry_points_are_the_marked_ones_or_all_but_the_administration() {
     let base = "--entryPoints.a.address=:1 --entryPoints.b.address=:2 --entryPoints.u.address=:3/udp --ping";
-    assert_eq!(resolved(&flags(base)).default_entry_points, ["a", "b"]);
-    assert_eq!(resolved(&flags(&format!("{base} --entryPoints.b.asDefault"))).default_entry_points, ["b"]);
+    assert_eq!(resolved(&flags(base)).default_entry_points[..], ["a", "b"]);
+    assert_eq!(resolved(&flags(&format!("{base} --entryPoints.b.asDefault"))).default_entry_points[..], ["b"]);
 }
 
 #[test]
@@ -192,7 +192,7 @@ fairlead:
     assert!(!secure.http.encoded_characters.unwrap().slash && secure.http.encoded_characters.unwrap().hash);
     assert_eq!(secure.http.underscore_headers, UnderscoreHeaders::Delete);
     assert!(!secure.observability.access_log && secure.observability.metrics);
-    assert_eq!(config.default_entry_points, ["websecure"]);
+    assert_eq!(config.default_entry_points[..], ["websecure"]);
     assert_eq!(config.providers.file, Some(FileProvider { path: FilePath::Directory("/etc/dynamic".to_owned()), watch: false }));
     let etcd = config.providers.etcd.as_ref().unwrap();
     assert_eq!(etcd.endpoints, ["etcd:2379", "10.0.0.2:2379"]);

@@ -23,7 +23,7 @@ fn resolved(pairs: &[(&str, &str)], last: Option<&Config>) -> (Config, Vec<Rejec
     options.entry_points.insert("web".into(), EntryPoint::new("web", address));
     let address = Address { ip: None, port: 3306, protocol: Protocol::Tcp };
     options.entry_points.insert("mysql".into(), EntryPoint::new("mysql", address));
-    options.default_entry_points = vec!["web".into()];
+    options.default_entry_points = ["web".into()].into();
     let ports = [(80, "web".to_owned()), (3306, "mysql".to_owned())].into();
     let (raw, mut rejections) = compose(&Tree::read(pairs.iter().copied()), ROOT, &ports);
     let (config, more) = resolve(&[("kontena".to_owned(), raw)].into(), &options, last);
@@ -39,7 +39,7 @@ fn clean(pairs: &[(&str, &str)]) -> Config {
 
 fn balancer(config: &Config, name: &str) -> LoadBalancer {
     match &config.services[&Name::qualify(name, "kontena")].kind {
-        ServiceKind::LoadBalancer(balancer) => balancer.clone(),
+        ServiceKind::LoadBalancer(balancer) => LoadBalancer::clone(balancer),
         other => panic!("{other:?}"),
     }
 }
@@ -79,7 +79,7 @@ fn the_documents_own_example_is_served() {
         assert_eq!(routed(&table, host, path).as_deref(), expected, "{host}{path}");
     }
     let web = balancer(&config, "web");
-    let servers: Vec<_> = web.servers.iter().map(|server| (server.url.text.as_str(), server.instance.as_str())).collect();
+    let servers: Vec<_> = web.servers.iter().map(|server| (&*server.url.text, server.instance.as_str())).collect();
     assert_eq!(servers, [("http://10.81.128.5:80", "web-1"), ("http://10.81.128.6:80", "web-2")]);
     assert_eq!((web.strategy, web.sticky, web.health_check), (Strategy::Wrr, None, None));
     assert_eq!(
@@ -270,7 +270,7 @@ fn tcp_services_are_served_where_an_entry_point_listens_on_their_port() {
     let router = &config.tcp.routers["galera@kontena"];
     assert_eq!((router.rule.text(), &router.entry_points[..]), ("HostSNI(`*`)", &["mysql".to_owned()][..]));
     let ServiceKind::LoadBalancer(balancer) = &config.tcp.services["galera@kontena"].kind else { panic!("no load balancer") };
-    let servers: Vec<_> = balancer.servers.iter().map(|s| (s.url.text.as_str(), s.instance.as_str())).collect();
+    let servers: Vec<_> = balancer.servers.iter().map(|s| (&*s.url.text, s.instance.as_str())).collect();
     assert_eq!(servers, [("10.0.0.4:3306", "galera-1"), ("10.0.0.5:3306", "galera-2")]);
     assert_eq!(balancer.strategy, Strategy::LeastConn);
 

@@ -72,14 +72,14 @@ fn labels_are_taken_over_and_completed() {
     ));
     assert_eq!(rejections, [""; 0]);
     let router = router(&config, "shop@swarm");
-    assert_eq!(router.entry_points, ["websecure"]);
+    assert_eq!(router.entry_points[..], ["websecure"]);
     assert_eq!(router.priority, 7);
     assert!(router.tls.is_some());
     assert_eq!(router.middlewares[0].as_str(), "strip@swarm");
     assert_eq!(router.service.as_str(), "shop@swarm", "the only service there is");
     assert_eq!(router.source, "service shop_web: traefik.http.routers.shop.rule");
     let balancer = balancer(&config, "shop@swarm");
-    assert_eq!(balancer.servers[0].url.text, "https://10.0.1.11:9000");
+    assert_eq!(&*balancer.servers[0].url.text, "https://10.0.1.11:9000");
     assert_eq!(balancer.servers[0].weight, 3);
     assert!(balancer.servers[0].preserve_path);
     assert_eq!(balancer.sticky.as_ref().unwrap().name, "who");
@@ -101,7 +101,7 @@ fn case_of_options_does_not_matter_and_the_first_spelling_of_a_name_counts() {
         ],
     ));
     assert_eq!(rejections, [""; 0]);
-    assert_eq!(router(&config, "Web@swarm").entry_points, ["web"]);
+    assert_eq!(router(&config, "Web@swarm").entry_points[..], ["web"]);
     assert_eq!(servers(&config, "Web@swarm"), ["http://10.0.1.11:81 (web-task-1)"]);
 }
 
@@ -450,7 +450,7 @@ fn connections_are_routed_beside_requests_with_servers_of_their_own() {
     let router = &config.tcp.routers["db@swarm"];
     assert_eq!((router.service.as_str(), router.rule.text()), ("db@swarm", "HostSNI(`db.example`)"));
     let ServiceKind::LoadBalancer(balancer) = &config.tcp.services["db@swarm"].kind else { panic!("no load balancer") };
-    let servers: Vec<_> = balancer.servers.iter().map(|s| (s.url.text.as_str(), s.instance.as_str())).collect();
+    let servers: Vec<_> = balancer.servers.iter().map(|s| (&*s.url.text, s.instance.as_str())).collect();
     assert_eq!(servers, [("10.0.1.11:5432", "db-task-1"), ("10.0.1.12:5432", "db-task-2")]);
 
     let both = [&labels[..], &[("traefik.http.routers.web.rule", "Host(`web.example`)")]].concat();

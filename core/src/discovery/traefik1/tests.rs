@@ -50,7 +50,7 @@ fn composed(settings: Settings, workloads: &[Workload]) -> (Config, Vec<Rejectio
     for (name, port) in [("http", 80), ("https", 443)] {
         let address = Address { ip: None, port, protocol: Protocol::Tcp };
         config.entry_points.insert(name.to_owned(), EntryPoint::new(name, address));
-        config.default_entry_points.push(name.to_owned());
+        config.default_entry_points = config.default_entry_points.iter().cloned().chain([name.to_owned()]).collect();
     }
     let (config, more) = resolve(&BTreeMap::from([("rancher".to_owned(), raw)]), &config, None);
     rejections.extend(more);
@@ -104,7 +104,7 @@ fn the_seeds_two_services_are_routed_by_path() {
     assert_eq!(services, ["backend-shop.frontend@rancher", "backend-shop.server@rancher"]);
     let (_, server) = config.services.iter().find(|(name, _)| name.as_str() == "backend-shop.server@rancher").unwrap();
     let ServiceKind::LoadBalancer(server) = &server.kind else { panic!("{server:?}") };
-    let urls: Vec<&str> = server.servers.iter().map(|server| server.url.text.as_str()).collect();
+    let urls: Vec<&str> = server.servers.iter().map(|server| &*server.url.text).collect();
     assert_eq!(urls, ["http://10.0.1.1:80", "http://10.0.1.2:80"]);
 }
 
@@ -372,7 +372,7 @@ fn the_backend_is_a_service_with_its_options() {
     let router = config.routers.values().next().unwrap();
     assert_eq!((router.priority, &router.entry_points[..]), (99, &["https".to_owned()][..]));
     let ServiceKind::LoadBalancer(service) = &config.services[&router.service].kind else { panic!("a load balancer") };
-    assert_eq!((service.servers[1].url.text.as_str(), service.servers[1].weight), ("https://10.0.1.2:80", 7));
+    assert_eq!((&*service.servers[1].url.text, service.servers[1].weight), ("https://10.0.1.2:80", 7));
     assert!(!service.pass_host_header);
     let cookie = service.sticky.as_ref().unwrap();
     assert_eq!((cookie.name.as_str(), cookie.secure, cookie.http_only), ("c", true, false));

@@ -11,7 +11,7 @@ fn tcp_router(name: &str, rule: &str, priority: i64, tls: Option<bool>) -> TcpRo
         tls.map(|passthrough| TcpTls { passthrough, options: Name::whole("default"), cert_resolver: None, domains: Vec::new() });
     TcpRouter {
         name: Name::whole(name),
-        entry_points: vec!["web".into()],
+        entry_points: ["web".into()].into(),
         priority: if priority == 0 { rule.text().len() as i64 } else { priority },
         rule,
         middlewares: Vec::new(),
@@ -23,7 +23,8 @@ fn tcp_router(name: &str, rule: &str, priority: i64, tls: Option<bool>) -> TcpRo
 
 fn with(mut config: Config, routers: impl IntoIterator<Item = TcpRouter>) -> Config {
     let name = Name::whole("s@file");
-    let kind = ServiceKind::LoadBalancer(crate::config::dynamic::LoadBalancer::new(Name::whole("default@internal")));
+    let balancer = crate::config::dynamic::LoadBalancer::new(Name::whole("default@internal"));
+    let kind = ServiceKind::LoadBalancer(balancer.into());
     config.tcp.services.insert(name.clone(), Arc::new(Service { name, kind, source: "test".into() }));
     config.tcp.routers.extend(routers.into_iter().map(|router| (router.name.clone(), Arc::new(router))));
     config

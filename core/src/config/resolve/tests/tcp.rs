@@ -34,7 +34,7 @@ fn routers_of_connections_are_served_beside_those_of_requests() {
     assert_eq!(config.tcp.routers["any@file"].priority, -1, "after everything that says more");
     assert!(config.tcp.routers["own@file"].tls.as_ref().is_some_and(|tls| !tls.passthrough && tls.options.as_str() == "default"));
     let db = balancer(&config, "db@file");
-    let addresses: Vec<_> = db.servers.iter().map(|s| (s.url.scheme, s.url.host.as_str(), s.url.port)).collect();
+    let addresses: Vec<_> = db.servers.iter().map(|s| (s.url.scheme, &*s.url.host, s.url.port)).collect();
     assert_eq!(addresses, [(UpstreamScheme::Tcp, "10.0.0.1", 5432), (UpstreamScheme::Tcp, "2001:db8::1", 5432)]);
     assert_eq!(db.proxy_protocol, Some(ProxyVersion::V1));
     assert_eq!(balancer(&config, "spare@file").proxy_protocol, Some(ProxyVersion::V2));
@@ -57,7 +57,7 @@ fn a_store_says_the_same() {
         None,
     ));
     assert!(config.tcp.routers["db@etcd"].tls.as_ref().is_some_and(|tls| tls.passthrough));
-    assert_eq!(balancer(&config, "db@etcd").servers[0].url.text, "10.0.0.1:5432");
+    assert_eq!(&*balancer(&config, "db@etcd").servers[0].url.text, "10.0.0.1:5432");
 }
 
 #[test]

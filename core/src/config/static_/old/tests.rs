@@ -26,7 +26,7 @@ fn the_command_line_of_seed_003_just_works() {
     let any = |port| Address { ip: None, port, protocol: Protocol::Tcp };
     let points: Vec<_> = config.entry_points.values().map(|point| (point.name.as_str(), point.address)).collect();
     assert_eq!(points, [("http", any(80)), ("https", any(443)), ("traefik", any(8080))]);
-    assert_eq!(config.default_entry_points, ["http", "https"]);
+    assert_eq!(config.default_entry_points[..], ["http", "https"]);
     assert!(config.api.as_ref().is_some_and(|api| api.insecure && api.dashboard));
     assert!(config.ping.is_some() && config.access_log.is_some());
     let rancher = config.providers.rancher.as_ref().unwrap();
@@ -47,7 +47,7 @@ fn ports_may_be_given_in_the_new_spelling_beside_the_old() {
          --providers.rancher.endpoint=http://127.0.0.1:9999 --entryPoints.traefik.address=127.0.0.1:9000 --entryPoints.web.address=:81",
     ));
     assert_eq!(config.entry_points["traefik"].address.port, 9000);
-    assert_eq!(config.default_entry_points, ["web"]);
+    assert_eq!(config.default_entry_points[..], ["web"]);
     let rancher = config.providers.rancher.as_ref().unwrap();
     assert_eq!((rancher.endpoint.as_str(), rancher.prefix.as_str()), ("http://127.0.0.1:9999", "2016-07-29"));
     assert_eq!((rancher.refresh, rancher.interval_poll), (Duration::from_secs(5), true));
@@ -94,7 +94,7 @@ fn entry_points_in_one_line() {
     assert_eq!((redirection.to.as_str(), redirection.scheme.as_str(), redirection.permanent), ("https", "https", false));
     assert!(https.http.tls.is_some() && https.forwarded_headers.trusted.len() == 2);
     assert_eq!(config.entry_points["admin"].address.ip, Some([127, 0, 0, 1].into()));
-    assert_eq!(config.default_entry_points, ["http", "https"]);
+    assert_eq!(config.default_entry_points[..], ["http", "https"]);
 
     let refused = resolve_static(&flags(&["--entryPoints=Name:https Address::443 TLS:a.crt,a.key Compress:true"])).unwrap_err();
     let errors: Vec<String> = refused.iter().filter(|r| r.severity == Severity::Error).map(ToString::to_string).collect();

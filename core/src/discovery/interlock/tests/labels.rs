@@ -127,7 +127,7 @@ fn what_is_passed_through_is_routed_by_server_name_and_not_served_in_the_clear()
     let router = &config.tcp.routers["lb-sni.demo.local@swarm"];
     assert_eq!(router.entry_points, gateway().default_entry_points, "where routers of this language are");
     let ServiceKind::LoadBalancer(balancer) = &config.tcp.services["lb.demo@swarm"].kind else { panic!("no load balancer") };
-    let servers: Vec<_> = balancer.servers.iter().map(|s| (s.url.text.as_str(), s.instance.as_str())).collect();
+    let servers: Vec<_> = balancer.servers.iter().map(|s| (&*s.url.text, s.instance.as_str())).collect();
     assert_eq!(servers, [("10.0.1.11:8080", "demo-task-1"), ("10.0.1.12:8080", "demo-task-2")]);
     assert_eq!(balancer.strategy, Strategy::Hrw);
 }
