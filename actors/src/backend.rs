@@ -70,7 +70,7 @@ impl Backend {
             security: Security::Broken("no transport".into()),
             budget: Arc::new(Mutex::new(Budget::new(BudgetConfig::default(), Duration::ZERO))),
             connect_times: Arc::default(),
-            series: telemetry.service(name.as_str()),
+            series: telemetry.service(&name),
             layer,
             name,
             config,

@@ -296,7 +296,7 @@ impl State {
             security,
             budget,
             connect_times,
-            series: self.arguments.shared.telemetry.service(service.name.as_str()),
+            series: self.arguments.shared.telemetry.service(&service.name),
         }
     }
 

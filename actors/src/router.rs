@@ -333,26 +333,26 @@ impl State {
         for router in snapshot.routers() {
             while known.next_if(|(other, _)| other.name < router.name).is_some() {}
             let known = known.next_if(|(other, _)| other.name == router.name).map(|(_, route)| route);
-            let service = snapshot.service(router.service).map_or("", |service| service.name.as_str());
+            let service = snapshot.service(router.service).map_or(&router.router.service, |service| &service.name);
             routes.push(self.route(router, service, known, &telemetry));
         }
         self.weighted.retain(|(layer, name), _| match layer {
             Layer::Http => config.services.contains_key(name),
             Layer::Tcp => config.tcp.services.contains_key(name),
         });
-        let series = |router: &CompiledTcpRouter| telemetry.router(router.name.as_str(), router.router.service.as_str());
+        let series = |router: &CompiledTcpRouter| telemetry.router(&router.name, &router.router.service);
         let tcp_routes = snapshot.tcp_routers().iter().map(series).collect();
         let services = snapshot.services().iter().map(|service| self.service(service, backends, &telemetry)).collect();
         Published { snapshot, config, routes: Arc::new(routes), tcp_routes: Arc::new(tcp_routes), services, tls }
     }
 
     /// What a router keeps: the same as before unless it is another router, or its middlewares are others.
-    fn route(&self, router: &CompiledRouter, service: &str, known: Option<&Arc<Route>>, telemetry: &Telemetry) -> Arc<Route> {
+    fn route(&self, router: &CompiledRouter, service: &Name, known: Option<&Arc<Route>>, telemetry: &Telemetry) -> Arc<Route> {
         let retry =
             router.retry.map_or_else(RetryPolicy::default, |r| RetryPolicy::with_middleware(r.attempts, r.initial_interval));
         let same = |route: &&Arc<Route>| {
             route.retry == retry
-                && route.series.service() == service
+                && route.series.service() == service.as_str()
                 && route.stages.len() == router.stages.len()
                 && route.stages.iter().zip(&router.stages).all(|(slot, stage)| Arc::ptr_eq(&slot.middleware, &stage.middleware))
         };
@@ -365,7 +365,7 @@ impl State {
             retry,
             adds_forwarded_for: !stages.iter().any(|slot| slot.stage.omits_forwarded_for()),
             informs: stages.iter().any(|slot| slot.stage.informs()),
-            series: telemetry.router(router.name.as_str(), service),
+            series: telemetry.router(&router.name, service),
             stages,
         })
     }

@@ -29,6 +29,7 @@ pub use writer::{FileSink, LogDrain, LogSink, MemorySink, Reopen, StdoutSink, wr
 pub(crate) use access_log::rfc3339;
 
 use access_log::AccessLog;
+use fairlead_core::Name;
 use metrics::Registry;
 use std::{sync::Arc, time::Duration};
 use trace::Tracer;
@@ -87,12 +88,12 @@ impl Telemetry {
     }
 
     /// The series of a router. Held by the snapshot: it is exported once more after the last holder is gone.
-    pub fn router(&self, router: &str, service: &str) -> Arc<RouterSeries> {
+    pub fn router(&self, router: &Name, service: &Name) -> Arc<RouterSeries> {
         self.inner.registry.router(router, service)
     }
 
     /// The series of a service. Held by the snapshot or the service's pool.
-    pub fn service(&self, name: &str) -> Arc<ServiceSeries> {
+    pub fn service(&self, name: &Name) -> Arc<ServiceSeries> {
         self.inner.registry.service(name)
     }
 

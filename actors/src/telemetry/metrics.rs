@@ -16,6 +16,7 @@ use super::{Record, nanos};
 #[cfg(test)]
 pub(super) use cells::MAX_CELLS;
 use cells::{Key, Table};
+use fairlead_core::Name;
 use parking_lot::Mutex;
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -59,8 +60,8 @@ pub(super) struct Registry {
 struct Names {
     entry_points: BTreeMap<Box<str>, Arc<EntryPointSeries>>,
     /// By router, then service: a router that changes its service starts anew.
-    routers: BTreeMap<(Box<str>, Box<str>), Arc<RouterSeries>>,
-    services: BTreeMap<Box<str>, Arc<ServiceSeries>>,
+    routers: BTreeMap<(Name, Name), Arc<RouterSeries>>,
+    services: BTreeMap<Name, Arc<ServiceSeries>>,
     providers: BTreeMap<Box<str>, Arc<ProviderSeries>>,
     servers: BTreeMap<(Box<str>, Box<str>), bool>,
     certificates: Vec<CertificateGauge>,
@@ -78,15 +79,19 @@ impl Registry {
         Arc::clone(names.entry_points.entry(name.into()).or_insert_with(new))
     }
 
-    pub(super) fn router(&self, router: &str, service: &str) -> Arc<RouterSeries> {
-        let key = (Box::from(router), Box::from(service));
+    pub(super) fn router(&self, router: &Name, service: &Name) -> Arc<RouterSeries> {
+        if !self.options.as_ref().is_some_and(|options| options.routers) {
+            // Named in logs and traces, and not measured.
+            return Arc::new(RouterSeries::new(router, service, Arc::clone(&self.overflow)));
+        }
+        let key = (router.clone(), service.clone());
         let mut names = self.names.lock();
         self.find_or_make(&mut names.routers, key, |table| RouterSeries::new(router, service, table))
     }
 
-    pub(super) fn service(&self, name: &str) -> Arc<ServiceSeries> {
+    pub(super) fn service(&self, name: &Name) -> Arc<ServiceSeries> {
         let mut names = self.names.lock();
-        self.find_or_make(&mut names.services, name.into(), |table| ServiceSeries::new(name, table))
+        self.find_or_make(&mut names.services, name.clone(), |table| ServiceSeries::new(name, table))
     }
 
     pub(super) fn provider(&self, name: &str) -> Arc<ProviderSeries> {

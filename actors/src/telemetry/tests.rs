@@ -79,7 +79,8 @@ fn with(series: &BTreeMap<String, f64>, name: &str, parts: &[&str]) -> Vec<f64> 
 fn one_request_counts_where_traefik_counts_it() {
     let telemetry = telemetry(MetricsOptions { routers: true, ..Default::default() });
     let (entry_point, fields) = (telemetry.entry_point("web"), Fields::new());
-    let (router, service) = (telemetry.router("r@file", "s@file"), telemetry.service("s@file"));
+    let (router, service) =
+        (telemetry.router(&Name::whole("r@file"), &Name::whole("s@file")), telemetry.service(&Name::whole("s@file")));
     let record = Record {
         total: Duration::from_millis(200),
         phases: Phases { origin_start: Some(Duration::ZERO), origin_end: Some(Duration::from_millis(50)), ..Default::default() },
@@ -144,8 +145,11 @@ fn protocols_and_grpc_codes_are_told_apart() {
 #[test]
 fn a_hundred_thousand_clients_make_no_series() {
     let telemetry = telemetry(MetricsOptions { routers: true, ..Default::default() });
-    let (entry_point, router, service) =
-        (telemetry.entry_point("web"), telemetry.router("r@file", "s@file"), telemetry.service("s@file"));
+    let (entry_point, router, service) = (
+        telemetry.entry_point("web"),
+        telemetry.router(&Name::whole("r@file"), &Name::whole("s@file")),
+        telemetry.service(&Name::whole("s@file")),
+    );
     let mut counts = BTreeSet::new();
     for n in 0..100_000u32 {
         let (host, path) = (format!("h{n}.example"), format!("/{n}"));
@@ -190,7 +194,7 @@ fn a_table_is_bounded_whatever_a_server_answers_and_loses_nothing() {
 fn names_beyond_the_cap_share_one_series_and_keep_their_own_name() {
     let telemetry = telemetry(MetricsOptions { max_series: 10, ..Default::default() });
     let (entry_point, fields) = (telemetry.entry_point("web"), Fields::new());
-    let services: Vec<_> = (0..25).map(|n| telemetry.service(&format!("s{n}@file"))).collect();
+    let services: Vec<_> = (0..25).map(|n| telemetry.service(&Name::whole(&format!("s{n}@file")))).collect();
     for service in &services {
         let record = Record {
             service: Some(service),
@@ -205,14 +209,14 @@ fn names_beyond_the_cap_share_one_series_and_keep_their_own_name() {
     assert_eq!(with(&series, "traefik_service_requests_total", &[]).len(), 11);
     assert_eq!(with(&series, "traefik_service_requests_total", &[r#"service="overflow""#]), [15.0]);
     drop(services);
-    telemetry.service("late@file");
+    telemetry.service(&Name::whole("late@file"));
     assert_eq!(with(&scrape(&telemetry), "fairlead_metrics_overflowed_total", &[]), [15.0], "room again when others are gone");
 }
 
 #[test]
 fn a_removed_service_is_exported_once_more() {
     let telemetry = telemetry(MetricsOptions::default());
-    let (entry_point, fields, service) = (telemetry.entry_point("web"), Fields::new(), telemetry.service("s@file"));
+    let (entry_point, fields, service) = (telemetry.entry_point("web"), Fields::new(), telemetry.service(&Name::whole("s@file")));
     let record = Record {
         service: Some(&service),
         status: 200,
@@ -220,7 +224,7 @@ fn a_removed_service_is_exported_once_more() {
         ..Record::new(&entry_point, &Method::Get, "h", "/", &fields)
     };
     telemetry.finish(&record, telemetry.trace(&fields));
-    assert!(Arc::ptr_eq(&service, &telemetry.service("s@file")), "one series per name");
+    assert!(Arc::ptr_eq(&service, &telemetry.service(&Name::whole("s@file"))), "one series per name");
     drop(service);
     assert_eq!(with(&scrape(&telemetry), "traefik_service_requests_total", &[]), [1.0]);
     assert!(with(&scrape(&telemetry), "traefik_service_requests_total", &[]).is_empty());
@@ -230,7 +234,7 @@ fn a_removed_service_is_exported_once_more() {
 fn what_the_actors_state_is_exported() {
     let telemetry = telemetry(MetricsOptions::default());
     let (entry_point, provider, service) =
-        (telemetry.entry_point("web"), telemetry.provider("etcd"), telemetry.service("s@file"));
+        (telemetry.entry_point("web"), telemetry.provider("etcd"), telemetry.service(&Name::whole("s@file")));
     entry_point.open_connections.add(2);
     provider.synced(Duration::from_secs(1_990));
     service.attempt(AttemptOutcome::ConnectFailed);
@@ -279,7 +283,8 @@ proptest! {
         let telemetry = telemetry(MetricsOptions { routers: true, ..Default::default() });
         let (entry_point, fields) = (telemetry.entry_point(&names[0]), Fields::new());
         for name in &names {
-            let (router, service) = (telemetry.router(name, &names[0]), telemetry.service(name));
+            let (name, first) = (Name::whole(name), Name::whole(&names[0]));
+            let (router, service) = (telemetry.router(&name, &first), telemetry.service(&name));
             let record = Record { router: Some(&router), service: Some(&service), attempts: 1, ..Record::new(&entry_point, &Method::Get, "", "/", &fields) };
             telemetry.finish(&record, telemetry.trace(&fields));
         }

@@ -16,7 +16,10 @@
 
 use super::proto::{Event, EventType, KeyValue, RangeRequest, RangeResponse, ResponseHeader, WatchResponse};
 use bytes::Bytes;
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// Keys under the root that are read at most. Ten thousand services need less than a tenth.
 pub const MAX_KEYS: usize = 1_000_000;
@@ -60,6 +63,9 @@ pub enum Fault {
 /// More changed keys than this are not told one by one.
 const MANY: usize = 1000;
 
+/// Keys and values, copied out of the messages that they came in: a part of a message keeps the whole.
+pub type Pairs = BTreeMap<Box<[u8]>, Box<[u8]>>;
+
 /// Compared with a store's answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Position {
@@ -72,7 +78,8 @@ struct Position {
 pub struct State {
     key: Bytes,
     range_end: Bytes,
-    map: BTreeMap<Bytes, Bytes>,
+    /// Shared with who decodes it.
+    map: Arc<Pairs>,
     bytes: usize,
     /// Where `map` comes from; none before the first full read.
     at: Option<Position>,
@@ -94,7 +101,7 @@ pub struct State {
 #[derive(Debug)]
 struct Reading {
     at: Position,
-    map: BTreeMap<Bytes, Bytes>,
+    map: Pairs,
     bytes: usize,
 }
 
@@ -110,7 +117,7 @@ impl State {
         Self {
             key,
             range_end,
-            map: BTreeMap::new(),
+            map: Arc::default(),
             bytes: 0,
             at: None,
             doubted: None,
@@ -171,7 +178,7 @@ impl State {
                 return Err(Fault::Unusable("the store answered with a key that was not asked for".into()));
             }
             reading.bytes += key.len() + value.len();
-            reading.map.insert(key, value);
+            reading.map.insert(key[..].into(), value[..].into());
         }
         within_bounds(reading.map.len(), reading.bytes)?;
         if response.more {
@@ -259,13 +266,13 @@ impl State {
         self.map.iter().filter(|(key, _)| !is_lock(key)).map(|(key, value)| (&key[..], &value[..]))
     }
 
-    /// [`State::pairs`] to keep; the bytes are shared.
+    /// [`State::pairs`] to keep.
     pub fn snapshot(&self) -> Vec<(Bytes, Bytes)> {
-        self.map.iter().filter(|(key, _)| !is_lock(key)).map(|(key, value)| (key.clone(), value.clone())).collect()
+        self.pairs().map(|(key, value)| (Bytes::copy_from_slice(key), Bytes::copy_from_slice(value))).collect()
     }
 
     /// Every key and value, locks among them.
-    pub fn map(&self) -> &BTreeMap<Bytes, Bytes> {
+    pub fn map(&self) -> &Arc<Pairs> {
         &self.map
     }
 
@@ -299,11 +306,12 @@ impl State {
             return News::Doubt(self.doubt(reading.at, known));
         }
         self.doubted = None;
-        let changed = self.at.is_none() || reading.map != self.map;
+        let changed = self.at.is_none() || reading.map != *self.map;
         if changed {
             self.touched = None;
         }
-        (self.map, self.bytes, self.at) = (reading.map, reading.bytes, Some(reading.at));
+        // Collected, its nodes are full; key by key they were half empty.
+        (self.map, self.bytes, self.at) = (Arc::new(reading.map.into_iter().collect()), reading.bytes, Some(reading.at));
         if changed { News::Changed } else { News::Nothing }
     }
 
@@ -366,17 +374,18 @@ impl State {
                 self.touched = None;
             }
         }
+        let map = Arc::make_mut(&mut self.map);
         let old = match kind {
             EventType::Put => {
                 self.bytes += length + new;
-                let same = self.map.get(&kv.key) == Some(&kv.value);
-                let old = self.map.insert(kv.key, kv.value);
+                let old = map.insert(kv.key[..].into(), kv.value[..].into());
+                let same = old.as_deref() == Some(&kv.value[..]);
                 if let Some(old) = old {
                     self.bytes -= length + old.len();
                 }
                 return served && !same;
             }
-            EventType::Delete => self.map.remove(&kv.key),
+            EventType::Delete => map.remove(&kv.key[..]),
         };
         self.bytes -= old.as_ref().map_or(0, |old| length + old.len());
         served && old.is_some()

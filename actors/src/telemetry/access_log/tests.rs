@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::telemetry::{MemorySink, Options, Phases, Telemetry, TlsInfo, TracingOptions};
-use fairlead_core::{http::Scheme, reason::Reason};
+use fairlead_core::{Name, http::Scheme, reason::Reason};
 use fairlead_net::http::{Fields, Method, Version};
 
 struct Case {
@@ -35,7 +35,8 @@ impl Case {
             metrics: None,
         });
         let entry_point = telemetry.entry_point("websecure");
-        let (router, service) = (telemetry.router("app@file", "app@file"), telemetry.service("app@file"));
+        let app = Name::whole("app@file");
+        let (router, service) = (telemetry.router(&app, &app), telemetry.service(&app));
         let mut record = Record {
             started: Duration::new(1_700_000_000, 5_000_000),
             total: Duration::from_millis(12),
@@ -241,8 +242,8 @@ fn internal_requests_are_logged_only_when_asked_for() {
             access_log: Some(AccessLogOptions { internals, ..common() }),
             ..Default::default()
         });
-        let (entry_point, router, fields) =
-            (telemetry.entry_point("traefik"), telemetry.router("ping@internal", "ping@internal"), Fields::new());
+        let ping = Name::whole("ping@internal");
+        let (entry_point, router, fields) = (telemetry.entry_point("traefik"), telemetry.router(&ping, &ping), Fields::new());
         let record =
             Record { router: Some(&router), status: 200, ..Record::new(&entry_point, &Method::Get, "x", "/ping", &fields) };
         telemetry.finish(&record, telemetry.trace(&fields));

@@ -204,22 +204,22 @@ fn own(out: &mut Text, names: &Names) {
     for (metric, help, value) in of_services {
         out.head(metric, "counter", help);
         for (name, series) in &names.services {
-            out.sample(metric, &label("service", name), value(series));
+            out.sample(metric, &label("service", name.as_str()), value(series));
         }
     }
     let joined = |series: &&std::sync::Arc<super::ServiceSeries>| series.tcp_connections.get() > 0;
     out.head("fairlead_service_tcp_connections_total", "counter", "Connections of clients joined with a server.");
     for (name, series) in names.services.iter().filter(|(_, series)| joined(series)) {
-        out.sample("fairlead_service_tcp_connections_total", &label("service", name), series.tcp_connections.get());
+        out.sample("fairlead_service_tcp_connections_total", &label("service", name.as_str()), series.tcp_connections.get());
     }
     out.head("fairlead_service_tcp_open_connections", "gauge", "Those of them that are open now.");
     for (name, series) in names.services.iter().filter(|(_, series)| joined(series)) {
-        out.sample("fairlead_service_tcp_open_connections", &label("service", name), series.tcp_open.get());
+        out.sample("fairlead_service_tcp_open_connections", &label("service", name.as_str()), series.tcp_open.get());
     }
     out.head("fairlead_service_tcp_bytes_total", "counter", "Bytes of such connections, added when they end.");
     for (name, series) in names.services.iter().filter(|(_, series)| joined(series)) {
         for (direction, bytes) in [("to_server", &series.tcp_sent), ("to_client", &series.tcp_received)] {
-            let labels = join(&label("direction", direction), &label("service", name));
+            let labels = join(&label("direction", direction), &label("service", name.as_str()));
             out.sample("fairlead_service_tcp_bytes_total", &labels, bytes.get());
         }
     }
@@ -228,7 +228,7 @@ fn own(out: &mut Text, names: &Names) {
         for outcome in AttemptOutcome::ALL {
             let count = series.attempts[outcome as usize].load(Relaxed);
             if count > 0 {
-                let labels = join(&label("outcome", outcome.as_str()), &label("service", name));
+                let labels = join(&label("outcome", outcome.as_str()), &label("service", name.as_str()));
                 out.sample("fairlead_service_attempts_total", &labels, count);
             }
         }

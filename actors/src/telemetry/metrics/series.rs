@@ -1,7 +1,7 @@
 //! The handles that the data plane and the actors hold: one per configured name, and one for the process.
 
 use super::cells::Table;
-use fairlead_core::reason::Reason;
+use fairlead_core::{Name, reason::Reason};
 use std::{
     sync::{
         Arc,
@@ -167,25 +167,25 @@ impl EntryPointSeries {
 
 /// What is measured of one router and the service it names.
 pub struct RouterSeries {
-    router: Box<str>,
-    service: Box<str>,
+    router: Name,
+    service: Name,
     internal: bool,
     pub(super) table: Arc<Table>,
 }
 
 impl RouterSeries {
-    pub(super) fn new(router: &str, service: &str, table: Arc<Table>) -> Self {
-        Self { router: router.into(), service: service.into(), internal: service.ends_with("@internal"), table }
+    pub(super) fn new(router: &Name, service: &Name, table: Arc<Table>) -> Self {
+        Self { router: router.clone(), service: service.clone(), internal: service.provider() == "internal", table }
     }
 
     /// The router's qualified name.
     pub fn name(&self) -> &str {
-        &self.router
+        self.router.as_str()
     }
 
     /// The qualified name of the service it sends to.
     pub fn service(&self) -> &str {
-        &self.service
+        self.service.as_str()
     }
 
     /// Its service is Fairlead's own.
@@ -196,7 +196,7 @@ impl RouterSeries {
 
 /// What is measured of one service.
 pub struct ServiceSeries {
-    name: Box<str>,
+    name: Name,
     pub(super) table: Arc<Table>,
     /// Attempts beyond the first.
     pub retries: Counter,
@@ -218,9 +218,9 @@ pub struct ServiceSeries {
 }
 
 impl ServiceSeries {
-    pub(super) fn new(name: &str, table: Arc<Table>) -> Self {
+    pub(super) fn new(name: &Name, table: Arc<Table>) -> Self {
         Self {
-            name: name.into(),
+            name: name.clone(),
             table,
             retries: Counter::default(),
             races: Counter::default(),
@@ -236,7 +236,7 @@ impl ServiceSeries {
 
     /// The service's qualified name.
     pub fn name(&self) -> &str {
-        &self.name
+        self.name.as_str()
     }
 
     /// Counts an attempt that has ended.

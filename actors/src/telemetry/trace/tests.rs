@@ -1,5 +1,6 @@
 use super::*;
 use crate::telemetry::{Options, Record, Telemetry};
+use fairlead_core::Name;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -51,7 +52,7 @@ fn a_request_with_a_retry_is_one_server_span_with_two_children() {
         safe_query_params: vec!["page".into()],
         ..Default::default()
     });
-    let (entry_point, service) = (telemetry.entry_point("web"), telemetry.service("app@file"));
+    let (entry_point, service) = (telemetry.entry_point("web"), telemetry.service(&Name::whole("app@file")));
     let incoming = fields(&[("traceparent", PARENT), ("tracestate", "a=1"), ("X-Team", "blue")]);
     let mut trace = telemetry.trace(&incoming);
     let mut out = incoming.clone();
