@@ -319,8 +319,8 @@ impl Endpoint {
         let fresh = |since: Instant| oldest.is_none_or(|t| since >= t);
         let mut idle = self.idle[worker].lock();
         idle.h1.retain_mut(|(kept, since)| fresh(*since) && kept.connection.poll_idle(&mut cx).is_pending());
-        let lives = |h2: &Box<Shareable>| !h2.client.is_closed() && (h2.client.active() > 0 || fresh(h2.since));
-        idle.h2 = idle.h2.take().filter(lives);
+        let lives = |h2: &Shareable| !h2.client.is_closed() && (h2.client.active() > 0 || fresh(h2.since));
+        idle.h2 = idle.h2.take().filter(|h2| lives(h2));
         idle.h1.len() + usize::from(idle.h2.as_ref().is_some_and(|h2| h2.client.active() == 0))
     }
 

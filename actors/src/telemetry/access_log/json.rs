@@ -10,12 +10,17 @@ use super::{
 use crate::telemetry::{Record, trace::Ids};
 use fairlead_core::reason::Reason;
 use fairlead_net::http::Fields;
-use std::{io::Write, time::Duration};
+use std::{
+    io::Write,
+    net::{IpAddr, SocketAddr},
+    ops::Range,
+    time::Duration,
+};
 
 /// Writes a line.
 pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, selection: &Selection, count: u64, ids: Option<Ids>) {
     out.push(b'{');
-    let mut line = Line { out, selection, first: true };
+    let mut line = Line { out, selection, first: true, started: None };
     for field in Field::ALL {
         if selection.keeps(*field) && *field < Field::entryPointName && !(record.tcp && field.is_of_requests()) {
             one(&mut line, *field, record, count, ids);
@@ -23,17 +28,18 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, selection: &Selectio
     }
     line.headers("downstream_", record.response_fields);
     if selection.keeps(Field::entryPointName) {
-        line.text("entryPointName", record.entry_point.name().as_bytes());
+        one(&mut line, Field::entryPointName, record, count, ids);
     }
-    line.text("level", b"info");
-    line.text("msg", b"");
+    line.key(",\"level\":");
+    line.out.extend_from_slice(b"\"info\",\"msg\":\"\"");
     line.headers("origin_", record.origin_fields);
     line.headers("request_", Some(record.request_fields));
     if selection.keeps(Field::span_id) {
         one(&mut line, Field::span_id, record, count, ids);
     }
-    line.key("time");
-    line.stamp(record.started.saturating_add(record.total), stamp::rfc3339_seconds);
+    line.key(",\"time\":\"");
+    stamp::rfc3339_seconds(line.out, record.started.saturating_add(record.total));
+    line.out.push(b'"');
     if selection.keeps(Field::trace_id) {
         one(&mut line, Field::trace_id, record, count, ids);
     }
@@ -41,14 +47,21 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, selection: &Selectio
 }
 
 fn one(line: &mut Line<'_>, field: Field, r: &Record<'_>, count: u64, ids: Option<Ids>) {
-    let name = field.name();
+    let name = field.key();
     let origin = r.phases.origin();
     match field {
         Field::Attempts => line.number(name, u64::from(r.attempts)),
-        Field::ClientAddr => line.shown(name, r.peer),
+        Field::ClientAddr => line.address(name, r.peer),
         Field::ClientClosed => line.flag(name, r.client_closed),
-        Field::ClientHost => line.text(name, r.client_host().as_bytes()),
-        Field::ClientPort => line.shown(name, r.peer.map(|peer| peer.port())),
+        Field::ClientHost => match (r.forwarded_for, r.peer) {
+            (None, Some(peer)) => line.quoted(name, |out| ip(out, peer.ip())),
+            (told, _) => line.text(name, told.unwrap_or_default().as_bytes()),
+        },
+        Field::ClientPort => {
+            if let Some(peer) = r.peer {
+                line.quoted(name, |out| number(out, peer.port()));
+            }
+        }
         Field::ClientUsername => line.text(name, r.user.unwrap_or("-").as_bytes()),
         Field::ConnectDuration => {
             line.duration(name, r.phases.connected.zip(r.phases.origin_start).map(|(c, s)| c.saturating_sub(s)))
@@ -76,14 +89,13 @@ fn one(line: &mut Line<'_>, field: Field, r: &Record<'_>, count: u64, ids: Optio
         Field::RequestMethod => line.text(name, r.method.as_str().as_bytes()),
         Field::RequestPath => {
             let query = r.query.filter(|_| line.selection.keeps_query());
-            line.key(name);
-            line.out.push(b'"');
-            escape::json(line.out, r.path.as_bytes());
-            if let Some(query) = query {
-                line.out.push(b'?');
-                escape::json(line.out, query.as_bytes());
-            }
-            line.out.push(b'"');
+            line.quoted(name, |out| {
+                escape::json(out, r.path.as_bytes());
+                if let Some(query) = query {
+                    out.push(b'?');
+                    escape::json(out, query.as_bytes());
+                }
+            });
         }
         Field::RequestPort => line.text(name, split_port(r.authority).1.unwrap_or("-").as_bytes()),
         Field::RequestProtocol => line.text(name, r.protocol_name().as_bytes()),
@@ -91,17 +103,14 @@ fn one(line: &mut Line<'_>, field: Field, r: &Record<'_>, count: u64, ids: Optio
         Field::RetryAttempts => line.number(name, u64::from(r.retries())),
         Field::RouterName => line.optional(name, r.router.map(|router| router.name())),
         Field::RoutingDuration => line.duration(name, r.phases.routed),
-        Field::ServiceAddr => line.shown(name, r.server_addr),
+        Field::ServiceAddr => line.address(name, r.server_addr),
         Field::ServiceInstance => line.optional(name, r.server_instance),
         Field::ServiceNode => line.optional(name, r.server_node),
         Field::ServiceName => line.optional(name, r.service.map(|service| service.name())),
         Field::ServiceURL => line.optional(name, r.server_url),
         Field::SnapshotNumber => line.number(name, r.snapshot),
         Field::SpanId | Field::span_id => line.shown(name, ids.map(|ids| ids.span)),
-        Field::StartLocal | Field::StartUTC => {
-            line.key(name);
-            line.stamp(r.started, stamp::rfc3339);
-        }
+        Field::StartLocal | Field::StartUTC => line.started(name, r.started),
         Field::TLSCipher => line.optional(name, r.tls.map(|tls| tls.cipher).filter(|cipher| !cipher.is_empty())),
         Field::TLSClientSubject => line.optional(name, r.tls.and_then(|tls| tls.client_subject)),
         Field::TLSServerName => line.optional(name, r.tls.and_then(|tls| tls.sni)),
@@ -124,48 +133,78 @@ struct Line<'a> {
     out: &'a mut Vec<u8>,
     selection: &'a Selection,
     first: bool,
+    /// Where the time of the start stands already.
+    started: Option<Range<usize>>,
 }
 
 impl Line<'_> {
-    fn key(&mut self, name: &str) {
-        if !std::mem::take(&mut self.first) {
-            self.out.push(b',');
-        }
-        self.out.push(b'"');
-        self.out.extend_from_slice(name.as_bytes());
-        self.out.extend_from_slice(b"\":");
+    /// `key` begins with a comma.
+    fn key(&mut self, key: &str) {
+        let from = usize::from(std::mem::take(&mut self.first));
+        self.out.extend_from_slice(&key.as_bytes()[from..]);
     }
 
-    fn text(&mut self, name: &str, value: &[u8]) {
-        self.key(name);
+    fn quoted(&mut self, key: &str, value: impl FnOnce(&mut Vec<u8>)) {
+        self.key(key);
         self.out.push(b'"');
-        escape::json(self.out, value);
+        value(self.out);
         self.out.push(b'"');
     }
 
-    fn optional(&mut self, name: &str, value: Option<&str>) {
+    fn text(&mut self, key: &str, value: &[u8]) {
+        self.quoted(key, |out| escape::json(out, value));
+    }
+
+    fn optional(&mut self, key: &str, value: Option<&str>) {
         if let Some(value) = value {
-            self.text(name, value.as_bytes());
+            self.text(key, value.as_bytes());
         }
     }
 
     /// A value of ours that prints without anything to escape.
-    fn shown(&mut self, name: &str, value: Option<impl std::fmt::Display>) {
+    fn shown(&mut self, key: &str, value: Option<impl std::fmt::Display>) {
         if let Some(value) = value {
-            self.key(name);
-            let _ = write!(self.out, "\"{value}\"");
+            // Writing to memory does not fail.
+            self.quoted(key, |out| drop(write!(out, "{value}")));
         }
     }
 
-    fn number(&mut self, name: &str, value: u64) {
-        self.key(name);
-        self.out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    fn address(&mut self, key: &str, value: Option<SocketAddr>) {
+        match value {
+            Some(SocketAddr::V4(address)) => self.quoted(key, |out| {
+                ip(out, IpAddr::V4(*address.ip()));
+                out.push(b':');
+                number(out, address.port());
+            }),
+            other => self.shown(key, other),
+        }
     }
 
-    fn duration(&mut self, name: &str, value: Option<Duration>) {
+    fn number(&mut self, key: &str, value: u64) {
+        self.key(key);
+        number(self.out, value);
+    }
+
+    fn duration(&mut self, key: &str, value: Option<Duration>) {
         if let Some(value) = value {
-            self.number(name, u64::try_from(value.as_nanos()).unwrap_or(u64::MAX));
+            self.number(key, u64::try_from(value.as_nanos()).unwrap_or(u64::MAX));
         }
+    }
+
+    /// The time of the start, which is the same in every zone that we know.
+    fn started(&mut self, key: &str, at: Duration) {
+        let known = self.started.clone();
+        self.key(key);
+        let from = self.out.len();
+        match known {
+            Some(known) => self.out.extend_from_within(known),
+            None => {
+                self.out.push(b'"');
+                stamp::rfc3339(self.out, at);
+                self.out.push(b'"');
+            }
+        }
+        self.started = Some(from..self.out.len());
     }
 
     /// Only what is so stands in the line.
@@ -174,12 +213,6 @@ impl Line<'_> {
             self.key(name);
             self.out.extend_from_slice(b"true");
         }
-    }
-
-    fn stamp(&mut self, at: Duration, format: fn(&mut Vec<u8>, Duration)) {
-        self.out.push(b'"');
-        format(self.out, at);
-        self.out.push(b'"');
     }
 
     fn headers(&mut self, prefix: &str, fields: Option<&Fields>) {
@@ -205,6 +238,25 @@ impl Line<'_> {
             }
             self.out.push(b'"');
         });
+    }
+}
+
+/// Digits, without the machinery of formatting.
+fn number(out: &mut Vec<u8>, number: impl itoa::Integer) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
+fn ip(out: &mut Vec<u8>, address: IpAddr) {
+    match address {
+        IpAddr::V4(address) => {
+            let [first, rest @ ..] = address.octets();
+            number(out, first);
+            for octet in rest {
+                out.push(b'.');
+                number(out, octet);
+            }
+        }
+        IpAddr::V6(address) => drop(write!(out, "{address}")),
     }
 }
 

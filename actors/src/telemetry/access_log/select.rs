@@ -57,6 +57,11 @@ macro_rules! fields {
             pub(super) fn name(self) -> &'static str {
                 match self { $(Self::$name => stringify!($name)),* }
             }
+
+            /// Its key in a JSON object, behind another one: `,"Attempts":`.
+            pub(super) fn key(self) -> &'static str {
+                match self { $(Self::$name => concat!(",\"", stringify!($name), "\":")),* }
+            }
         }
     };
 }

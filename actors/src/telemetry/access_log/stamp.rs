@@ -25,12 +25,14 @@ impl Civil {
         Self { year, month, day, seconds }
     }
 
-    fn time(&self, out: &mut Vec<u8>) {
-        two(out, self.seconds / 3600);
-        out.push(b':');
-        two(out, self.seconds / 60 % 60);
-        out.push(b':');
-        two(out, self.seconds % 60);
+    fn time(&self) -> [u8; 8] {
+        let [[h, i], [m, j], [s, k]] = [self.seconds / 3600, self.seconds / 60 % 60, self.seconds % 60].map(two);
+        [h, i, b':', m, j, b':', s, k]
+    }
+
+    fn year(&self) -> [u8; 4] {
+        let [[a, b], [c, d]] = [self.year / 100 % 100, self.year % 100].map(two);
+        [a, b, c, d]
     }
 }
 
@@ -38,54 +40,51 @@ impl Civil {
 pub(super) fn clf(out: &mut Vec<u8>, unix: Duration) {
     const MONTHS: &[u8] = b"JanFebMarAprMayJunJulAugSepOctNovDec";
     let at = Civil::of(unix);
-    two(out, at.day);
+    out.extend_from_slice(&two(at.day));
     out.push(b'/');
     out.extend_from_slice(&MONTHS[(at.month as usize - 1) * 3..][..3]);
     out.push(b'/');
-    year(out, at.year);
+    out.extend_from_slice(&at.year());
     out.push(b':');
-    at.time(out);
+    out.extend_from_slice(&at.time());
     out.extend_from_slice(b" +0000");
 }
 
 /// RFC 3339 in UTC, with the fraction that there is: nine digits at most, without trailing zeros.
 pub(crate) fn rfc3339(out: &mut Vec<u8>, unix: Duration) {
-    rfc3339_seconds(out, unix);
-    let nanos = unix.subsec_nanos();
-    if nanos > 0 {
-        out.pop();
-        out.push(b'.');
-        let from = out.len();
-        for place in (0..9).rev() {
-            out.push(b'0' + (nanos / 10u32.pow(place) % 10) as u8);
-        }
-        while out.len() > from && out.last() == Some(&b'0') {
-            out.pop();
-        }
-        out.push(b'Z');
+    let mut text = *b"0000-00-00T00:00:00.000000000";
+    seconds(&mut text, unix);
+    let mut fraction = unix.subsec_nanos();
+    let mut length = if fraction == 0 { 19 } else { text.len() };
+    for digit in text[20..].iter_mut().rev() {
+        *digit = b'0' + (fraction % 10) as u8;
+        fraction /= 10;
     }
+    while length > 20 && text[length - 1] == b'0' {
+        length -= 1;
+    }
+    out.extend_from_slice(&text[..length]);
+    out.push(b'Z');
 }
 
 /// RFC 3339 in UTC, to the second.
 pub(super) fn rfc3339_seconds(out: &mut Vec<u8>, unix: Duration) {
+    let mut text = *b"0000-00-00T00:00:00Z";
+    seconds(&mut text, unix);
+    out.extend_from_slice(&text);
+}
+
+/// Date and time, to the second, where they belong.
+fn seconds(text: &mut [u8], unix: Duration) {
     let at = Civil::of(unix);
-    year(out, at.year);
-    out.push(b'-');
-    two(out, at.month);
-    out.push(b'-');
-    two(out, at.day);
-    out.push(b'T');
-    at.time(out);
-    out.push(b'Z');
+    text[..4].copy_from_slice(&at.year());
+    text[5..7].copy_from_slice(&two(at.month));
+    text[8..10].copy_from_slice(&two(at.day));
+    text[11..19].copy_from_slice(&at.time());
 }
 
-fn year(out: &mut Vec<u8>, year: u64) {
-    two(out, year / 100 % 100);
-    two(out, year % 100);
-}
-
-fn two(out: &mut Vec<u8>, n: u64) {
-    out.extend_from_slice(&[b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]);
+fn two(n: u64) -> [u8; 2] {
+    [b'0' + (n / 10 % 10) as u8, b'0' + (n % 10) as u8]
 }
 
 #[cfg(test)]

@@ -14,7 +14,10 @@ use serde_json::{Value, json};
 
 /// A JSON access log in a file.
 pub fn access_log(bench: &Bench, options: &Options) -> Outcome {
-    let file = "access.log";
+    // A directory of its own: Fairlead watches the one that its configuration is in.
+    let logs = bench.dir.path().join("logs");
+    std::fs::create_dir_all(&logs).expect("a directory can be made");
+    let file = "logs/access.log";
     let section = json!({ "filePath": bench.dir.file(file), "format": "json" });
     let mut outcome = off_and_on(bench, options, ("accessLog", section));
     let lines = std::fs::metadata(bench.dir.path().join(file)).map_or(0, |file| file.len());
