@@ -14,7 +14,10 @@ const SILENCE: Duration = Duration::from_secs(10);
 /// An open connection.
 pub struct Client {
     stream: TcpStream,
+    waits: bool,
     buffer: Vec<u8>,
+    /// Bytes of the present answer so far.
+    filled: usize,
     /// The last head and what it says: most answers begin as the one before did, and need not be read again.
     last: Option<(Vec<u8>, Frame)>,
 }
@@ -48,7 +51,7 @@ impl Client {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SILENCE))?;
         stream.set_write_timeout(Some(SILENCE))?;
-        Ok(Self { stream, buffer: vec![0; 16 << 10], last: None })
+        Ok(Self { stream, waits: true, buffer: vec![0; 16 << 10], filled: 0, last: None })
     }
 
     /// Asks, and reads the whole answer.
@@ -56,30 +59,53 @@ impl Client {
     /// # Errors
     /// The connection breaks or ends first, or the answer has no length.
     pub fn ask(&mut self, request: &[u8]) -> io::Result<Answer<'_>> {
-        self.stream.write_all(request)?;
-        let mut filled = 0;
-        let frame = loop {
-            filled += self.more(filled)?;
-            if let Some(frame) = self.frame(filled)? {
-                break frame;
+        self.begin(request)?;
+        loop {
+            if let Some(frame) = self.more()? {
+                return Ok(self.answer(frame));
             }
-        };
-        let whole = frame.head + frame.body;
-        while filled < whole {
-            filled += self.more(filled)?;
         }
-        Ok(Answer { status: frame.status, closes: frame.closes, body: &self.buffer[frame.head..whole] })
+    }
+
+    /// Asks.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub fn begin(&mut self, request: &[u8]) -> io::Result<()> {
+        self.filled = 0;
+        self.stream.write_all(request)
+    }
+
+    /// The answer, if the rest of it is there; else it is still to come. See [`Client::without_waiting`].
+    ///
+    /// # Errors
+    /// As [`Client::ask`].
+    pub fn poll(&mut self) -> io::Result<Option<Answer<'_>>> {
+        match self.more() {
+            Ok(frame) => Ok(frame.map(|frame| self.answer(frame))),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// One that does not wait for answers.
+    ///
+    /// # Errors
+    /// The system does not allow it.
+    pub fn without_waiting(self) -> io::Result<Self> {
+        self.stream.set_nonblocking(true)?;
+        Ok(Self { waits: false, ..self })
     }
 
     /// Whether the server has closed meanwhile, as a client looks before it uses a connection again.
     pub fn is_stale(&self) -> bool {
         let looked = self.stream.set_nonblocking(true).and_then(|()| self.stream.peek(&mut [0]));
         let silent = matches!(looked, Err(e) if e.kind() == ErrorKind::WouldBlock);
-        !silent || self.stream.set_nonblocking(false).is_err()
+        !silent || self.waits && self.stream.set_nonblocking(false).is_err()
     }
 
-    fn frame(&mut self, filled: usize) -> io::Result<Option<Frame>> {
-        let bytes = &self.buffer[..filled];
+    fn frame(&mut self) -> io::Result<Option<Frame>> {
+        let bytes = &self.buffer[..self.filled];
         if let Some((_, frame)) = self.last.as_ref().filter(|(head, _)| bytes.starts_with(head)) {
             return Ok(Some(*frame));
         }
@@ -88,14 +114,20 @@ impl Client {
         Ok(frame)
     }
 
-    fn more(&mut self, filled: usize) -> io::Result<usize> {
-        if filled == self.buffer.len() {
-            self.buffer.resize(filled * 2, 0);
+    /// Reads once. The frame of the answer, if that is whole now.
+    fn more(&mut self) -> io::Result<Option<Frame>> {
+        if self.filled == self.buffer.len() {
+            self.buffer.resize(self.filled * 2, 0);
         }
-        match self.stream.read(&mut self.buffer[filled..])? {
-            0 => Err(ErrorKind::UnexpectedEof.into()),
-            count => Ok(count),
+        match self.stream.read(&mut self.buffer[self.filled..])? {
+            0 => return Err(ErrorKind::UnexpectedEof.into()),
+            count => self.filled += count,
         }
+        Ok(self.frame()?.filter(|frame| frame.head + frame.body <= self.filled))
+    }
+
+    fn answer(&self, frame: Frame) -> Answer<'_> {
+        Answer { status: frame.status, closes: frame.closes, body: &self.buffer[frame.head..frame.head + frame.body] }
     }
 }
 

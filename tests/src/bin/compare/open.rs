@@ -1,20 +1,25 @@
 //! Load in an open loop: a request begins when it is due, whether or not earlier ones are answered, and its time is counted from
 //! then. A proxy that stalls is so charged with every request that it kept from beginning.
 //!
-//! Each connection has a thread that sleeps until the next request is due, and blocks until it is answered: nothing spins, as the
-//! backend shares the CPU. The kernel may stretch a sleep by 50 µs unless a thread asks it not to, which these do.
+//! One thread has all connections, and never sleeps: a timer for each request would cost more than the request. It gives the CPU, which the
+//! backend shares, away whenever there is nothing to do.
 
 use crate::client::{Client, get};
 use fairlead_tests::{load::report::percentile, wait::let_pass};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
+    io,
     sync::{
-        Arc, Barrier, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
     },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
+
+/// Longer than this, no answer is waited for.
+const SILENCE: Duration = Duration::from_secs(10);
 
 /// What is asked, and how often.
 #[derive(Clone, Debug)]
@@ -30,8 +35,8 @@ pub struct Open {
 
 /// Load that goes on.
 pub struct Going {
-    shared: Arc<Shared>,
-    clients: Vec<JoinHandle<Tally>>,
+    ended: Arc<AtomicBool>,
+    thread: JoinHandle<Tally>,
 }
 
 /// What it came to.
@@ -43,33 +48,34 @@ pub struct Tally {
     pub failures: BTreeMap<String, u64>,
 }
 
-struct Shared {
+/// What one thread has in hand.
+struct Run {
     load: Open,
-    /// Where all wait for each other before the first request is due.
-    start: Barrier,
-    begun: OnceLock<Instant>,
-    next: AtomicU64,
-    ended: AtomicBool,
+    request: Vec<u8>,
+    connections: Vec<Option<Client>>,
+    /// Those that nothing is asked on; the one that rested longest goes first.
+    free: VecDeque<usize>,
+    /// The others, with the time when what they were asked was due.
+    busy: Vec<(usize, Instant)>,
+    tally: Tally,
 }
 
 impl Open {
     /// Begins, once all connections are open and have been used.
     pub fn begin(self) -> Going {
-        let connections = self.connections;
-        let shared = Arc::new(Shared {
-            load: self,
-            start: Barrier::new(connections + 1),
-            begun: OnceLock::new(),
-            next: AtomicU64::new(0),
-            ended: AtomicBool::new(false),
-        });
-        let client = |_| {
-            let shared = shared.clone();
-            thread::spawn(move || shared.client())
+        let ended = Arc::new(AtomicBool::new(false));
+        let (tell, told) = mpsc::channel();
+        let run = {
+            let ended = ended.clone();
+            move || {
+                let run = Run::new(self);
+                tell.send(()).expect("who began it waits");
+                run.until(&ended)
+            }
         };
-        let clients = (0..connections).map(client).collect();
-        shared.start.wait();
-        Going { shared, clients }
+        let thread = thread::spawn(run);
+        told.recv().expect("the load begins");
+        Going { ended, thread }
     }
 
     /// Goes on for so long.
@@ -83,15 +89,10 @@ impl Open {
 impl Going {
     /// Ends it, when what has begun is answered.
     pub fn end(self) -> Tally {
-        self.shared.ended.store(true, Ordering::Relaxed);
-        let mut all = Tally::default();
-        for client in self.clients {
-            let tally = client.join().expect("a client does not panic");
-            all.times.extend(tally.times);
-            tally.failures.into_iter().for_each(|(kind, count)| *all.failures.entry(kind).or_default() += count);
-        }
-        all.times.sort_unstable();
-        all
+        self.ended.store(true, Ordering::Relaxed);
+        let mut tally = self.thread.join().expect("the load does not panic");
+        tally.times.sort_unstable();
+        tally
     }
 }
 
@@ -112,53 +113,87 @@ impl Tally {
     }
 }
 
-impl Shared {
-    fn client(&self) -> Tally {
-        sleep_exactly();
-        let request = get(&self.load.host, &self.load.path);
-        let mut tally = Tally::default();
-        let mut connection = None;
-        // One that cannot be opened now is missed, and told of, when a request is due on it.
-        self.ask(&mut connection, &request).ok();
-        self.start.wait();
-        let begun = *self.begun.get_or_init(Instant::now);
-        while !self.ended.load(Ordering::Relaxed) {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
+impl Run {
+    fn new(load: Open) -> Self {
+        let request = get(&load.host, &load.path);
+        let open = |_| {
+            let mut client = Client::open(load.port).ok()?;
+            client.ask(&request).ok()?;
+            // One that cannot be opened now is missed, and told of, when a request is due on it.
+            client.without_waiting().ok()
+        };
+        let connections: Vec<_> = (0..load.connections).map(open).collect();
+        Self { free: (0..connections.len()).collect(), busy: Vec::new(), tally: Tally::default(), connections, request, load }
+    }
+
+    fn until(mut self, ended: &AtomicBool) -> Tally {
+        let begun = Instant::now();
+        let mut number = 0_u64;
+        loop {
+            let goes_on = !ended.load(Ordering::Relaxed);
+            if !goes_on && self.busy.is_empty() {
+                return self.tally;
+            }
             let due = begun + Duration::from_secs_f64(number as f64 / self.load.rate);
-            let_pass(due.saturating_duration_since(Instant::now()));
-            match self.ask(&mut connection, &request) {
-                Ok(()) => tally.times.push(due.elapsed()),
-                Err(problem) => {
-                    connection = None;
-                    *tally.failures.entry(problem).or_default() += 1;
-                }
+            let begins = goes_on && !self.free.is_empty() && due <= Instant::now();
+            if begins {
+                number += 1;
+                self.begin(due);
+            }
+            if !self.look() && !begins {
+                thread::yield_now();
             }
         }
-        tally
     }
 
-    fn ask(&self, connection: &mut Option<Client>, request: &[u8]) -> Result<(), String> {
-        if connection.as_ref().is_some_and(Client::is_stale) {
-            *connection = None;
+    fn begin(&mut self, due: Instant) {
+        let Some(place) = self.free.pop_front() else { return };
+        match self.ask(place) {
+            Ok(()) => self.busy.push((place, due)),
+            Err(e) => self.failed(place, e.to_string()),
         }
-        let open = match connection {
-            Some(open) => open,
-            None => connection.insert(Client::open(self.load.port).map_err(|e| format!("connect: {e}"))?),
-        };
-        let answer = open.ask(request).map_err(|e| e.to_string())?;
-        let (status, closes) = (answer.status, answer.closes);
-        if closes {
-            *connection = None;
-        }
-        if status == 200 { Ok(()) } else { Err(format!("status {status}")) }
     }
-}
 
-/// Has this thread's sleeps end on time. Where `/proc` does not know how, they end up to 50 µs late.
-fn sleep_exactly() {
-    let thread = std::fs::read_link("/proc/thread-self").ok();
-    if let Some(id) = thread.as_ref().and_then(|path| path.file_name()) {
-        std::fs::write(std::path::Path::new("/proc").join(id).join("timerslack_ns"), "1").ok();
+    fn ask(&mut self, place: usize) -> io::Result<()> {
+        let connection = &mut self.connections[place];
+        if connection.as_ref().is_none_or(Client::is_stale) {
+            *connection = Some(Client::open(self.load.port)?.without_waiting()?);
+        }
+        connection.as_mut().map_or(Ok(()), |client| client.begin(&self.request))
+    }
+
+    /// Takes what has been answered. Whether anything has.
+    fn look(&mut self) -> bool {
+        let before = self.busy.len();
+        for at in (0..before).rev() {
+            let (place, due) = self.busy[at];
+            let Some(client) = &mut self.connections[place] else { continue };
+            let outcome = match client.poll() {
+                Ok(None) if due.elapsed() < SILENCE => continue,
+                Ok(None) => Err("no answer".to_owned()),
+                Ok(Some(answer)) if answer.status == 200 => Ok(answer.closes),
+                Ok(Some(answer)) => Err(format!("status {}", answer.status)),
+                Err(e) => Err(e.to_string()),
+            };
+            self.busy.swap_remove(at);
+            match outcome {
+                Ok(closes) => {
+                    self.tally.times.push(due.elapsed());
+                    if closes {
+                        self.connections[place] = None;
+                    }
+                    self.free.push_back(place);
+                }
+                Err(problem) => self.failed(place, problem),
+            }
+        }
+        self.busy.len() < before
+    }
+
+    fn failed(&mut self, place: usize, problem: String) {
+        self.connections[place] = None;
+        self.free.push_back(place);
+        *self.tally.failures.entry(problem).or_default() += 1;
     }
 }
 
@@ -166,6 +201,7 @@ fn sleep_exactly() {
 mod tests {
     use super::*;
     use fairlead_tests::{Server, server::After};
+    use std::sync::atomic::AtomicU64;
 
     fn load(server: &Server, connections: usize) -> Open {
         Open { port: server.port(), host: "a".into(), path: "/".into(), rate: 400.0, connections }
