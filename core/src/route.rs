@@ -95,6 +95,9 @@ impl Table {
                 HostKey::Any => table.any = draft.finish(),
             }
         }
+        // It stays as it is until there is another.
+        table.exact.shrink_to_fit();
+        table.wildcard.shrink_to_fit();
         table
     }
 

@@ -245,6 +245,8 @@ pub const BUGS: &[Bug] = &[
         about: "a unit that cannot be read any more takes its last good version with it",
         scenarios: &["core:config"],
     },
+    Bug { name: "patch_forgets", about: "a service that alone has changed is served as it was", scenarios: &["core:config"] },
+    Bug { name: "removal_undecoded", about: "a unit whose keys are all gone from the store stays", scenarios: &["config_race"] },
     Bug {
         name: "priority_ties_by_order",
         about: "of routers of equal priority, the provider does not decide",

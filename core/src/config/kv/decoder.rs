@@ -4,9 +4,12 @@
 //! section, a value that is no one's), all keys are read at once; units that come out alike are still kept.
 
 use super::{MAX_KEY, MAX_VALUE, is_dots, is_lock, tree_of};
-use crate::config::{
-    RawDynamic, Rejection, Source, Style,
-    raw::{Unit, Units, decode, is_name},
+use crate::{
+    config::{
+        RawDynamic, Rejection, Source, Style,
+        raw::{Unit, Units, decode, is_name},
+    },
+    planted::planted,
 };
 use serde::Deserialize;
 use std::{
@@ -282,7 +285,7 @@ fn put<T: for<'de> Deserialize<'de>>(into: &mut Units<T>, name: &str, from: Unit
         }
         Some(_) => false,
         None => {
-            if into.contains_key(name) {
+            if into.contains_key(name) && !planted!("removal_undecoded") {
                 into.remove(name);
             }
             true

@@ -17,6 +17,7 @@ use crate::{
         raw::{Unit, Units},
     },
     map::Map,
+    planted::planted,
 };
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -160,7 +161,9 @@ fn apply_service(
         }
     };
     memo.replace(before.map(|unit| &unit.written), Some(Entry::new(&unit.written, &name, &service, &[])));
-    services.insert(name, service);
+    if !(planted!("patch_forgets") && before.is_some()) {
+        services.insert(name, service);
+    }
     Some(())
 }
 
