@@ -464,5 +464,8 @@ fn url(id: usize) -> String {
 
 fn server(id: usize, weight: u32) -> Server {
     let host = format!("10.0.0.{id}");
-    Server::new(ServerUrl { scheme: UpstreamScheme::Http, host, port: 8080, path: String::new(), text: url(id) }, weight)
+    Server::new(
+        ServerUrl { scheme: UpstreamScheme::Http, host: host.into(), port: 8080, path: String::new(), text: url(id).into() },
+        weight,
+    )
 }

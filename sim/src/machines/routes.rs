@@ -163,7 +163,7 @@ impl Machine for Routes {
                     priority,
                     middlewares: Vec::new(),
                     service: Name::whole("s@file"),
-                    tls,
+                    tls: tls.map(Box::new),
                     observability: Observability { access_log: true, metrics: true, tracing: true },
                     source: "sim".into(),
                 };

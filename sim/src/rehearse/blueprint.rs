@@ -109,7 +109,7 @@ impl Blueprint {
         for (name, service) in &self.dynamic.services {
             let ServiceKind::LoadBalancer(balancer) = &service.kind else { continue };
             for server in balancer.servers.iter().filter(|server| server.unreachable.is_none()) {
-                let (host, port) = (server.url.host.clone(), server.url.port);
+                let (host, port) = (server.url.host.to_string(), server.url.port);
                 let literal = host.parse::<IpAddr>().ok();
                 let local = host == "localhost" || literal.is_some_and(|ip| ip.is_loopback() || ip.is_unspecified());
                 let node = match (local, assumed.nodes.get(&host)) {

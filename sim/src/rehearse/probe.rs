@@ -104,7 +104,7 @@ struct Draft {
 
 fn of_router(blueprint: &Blueprint, router: &CompiledRouter) -> Result<Vec<Probe>, String> {
     let mut why = "no request that its rule matches could be made up".to_owned();
-    for name in &router.router.entry_points {
+    for name in router.router.entry_points.iter() {
         let Some(entry) = blueprint.config.entry_points.get(name).filter(|entry| entry.address.protocol == Protocol::Tcp) else {
             continue;
         };

@@ -116,7 +116,7 @@ pub(super) fn state(published: &Published) -> State {
                 && standing.reachable
                 && standing.probe_up
                 && !standing.ejected;
-            *servers.entry(server.url.text.clone()).or_insert(false) |= up;
+            *servers.entry(server.url.text.to_string()).or_insert(false) |= up;
         }
         (backend.name.to_string(), servers)
     });

@@ -403,7 +403,7 @@ impl Context<'_> {
     }
 
     fn health_check(&self, service: &str) -> Option<&HealthCheck> {
-        self.blueprint.balancer(service).and_then(|balancer| balancer.health_check.as_ref())
+        self.blueprint.balancer(service).and_then(|balancer| balancer.health_check.as_deref())
     }
 
     fn rate_limit(&self, probe: &Probe) -> Option<String> {
