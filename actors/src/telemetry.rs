@@ -87,7 +87,8 @@ impl Telemetry {
         self.inner.registry.entry_point(name)
     }
 
-    /// The series of a router. Held by the snapshot: it is exported once more after the last holder is gone.
+    /// The series of a router. Held by the snapshot: it is exported once more after the last holder is gone, or never where routers are not
+    /// measured.
     pub fn router(&self, router: &Name, service: &Name) -> Arc<RouterSeries> {
         self.inner.registry.router(router, service)
     }

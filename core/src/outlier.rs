@@ -78,7 +78,7 @@ pub struct Outlier {
     streak: u32,
     /// Times of the failures since the last success (Traefik's policy).
     failures: VecDeque<Duration>,
-    /// `None`: nothing was counted since it was clear. Most servers never fail.
+    /// `None`: nothing was counted since it was new, or came back. Most servers never fail.
     window: Option<Box<Window>>,
     /// Ejections without a clear spell of the longest ejection's length between them.
     ejections: u32,

@@ -51,7 +51,7 @@ pub(super) struct Registry {
     options: Option<MetricsOptions>,
     shape: Arc<cells::Shape>,
     pub(super) process: Process,
-    /// Requests of the names beyond the cap.
+    /// Requests of the names beyond the cap, and none of those that are not measured.
     overflow: Arc<Table>,
     names: Mutex<Names>,
 }

@@ -76,6 +76,19 @@ fn with(series: &BTreeMap<String, f64>, name: &str, parts: &[&str]) -> Vec<f64> 
 }
 
 #[test]
+fn routers_that_are_not_measured_have_a_name_and_no_series() {
+    let telemetry = telemetry(MetricsOptions::default());
+    let (entry_point, fields, name) = (telemetry.entry_point("web"), Fields::new(), Name::whole("r@file"));
+    let router = telemetry.router(&name, &name);
+    let record = Record { router: Some(&router), status: 200, ..Record::new(&entry_point, &Method::Get, "h", "/", &fields) };
+    telemetry.finish(&record, telemetry.trace(&fields));
+    assert_eq!((router.name(), router.service()), ("r@file", "r@file"));
+    let series = scrape(&telemetry);
+    assert!(series.keys().any(|key| key.contains(r#"entrypoint="web""#)));
+    assert!(!series.keys().any(|key| key.contains("r@file")), "{series:?}");
+}
+
+#[test]
 fn one_request_counts_where_traefik_counts_it() {
     let telemetry = telemetry(MetricsOptions { routers: true, ..Default::default() });
     let (entry_point, fields) = (telemetry.entry_point("web"), Fields::new());

@@ -77,7 +77,8 @@ impl Writer {
         let tag = kind | flag(is_elsewhere, SOURCE) | flag(node.key != key, KEY) | flag(node.line.is_some(), LINE);
         self.bytes.push(tag);
         if is_elsewhere {
-            let place = self.others.iter().position(|other| *other == node.source).unwrap_or_else(|| {
+            // Mostly, neighbours are from one place.
+            let place = self.others.iter().rposition(|other| *other == node.source).unwrap_or_else(|| {
                 self.others.push(node.source.clone());
                 self.others.len() - 1
             });

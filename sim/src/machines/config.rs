@@ -273,7 +273,7 @@ impl Configs {
         Ok(())
     }
 
-    /// What was published is resolved again: every unit is the very same, and the same units are refused.
+    /// What was published is resolved again: every unit is the very same.
     fn again(&mut self, judge: &mut Judge) -> Verdict {
         let (before, _) = resolve(&self.inputs, &self.static_, Some(&self.config));
         let (config, _) = resolve(&self.inputs, &self.static_, Some(&before));

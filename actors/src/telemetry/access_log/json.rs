@@ -37,9 +37,7 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, selection: &Selectio
     if selection.keeps(Field::span_id) {
         one(&mut line, Field::span_id, record, count, ids);
     }
-    line.key(",\"time\":\"");
-    stamp::rfc3339_seconds(line.out, record.started.saturating_add(record.total));
-    line.out.push(b'"');
+    line.quoted(",\"time\":", |out| stamp::rfc3339_seconds(out, record.started.saturating_add(record.total)));
     if selection.keeps(Field::trace_id) {
         one(&mut line, Field::trace_id, record, count, ids);
     }
@@ -47,49 +45,49 @@ pub(super) fn write(out: &mut Vec<u8>, record: &Record<'_>, selection: &Selectio
 }
 
 fn one(line: &mut Line<'_>, field: Field, r: &Record<'_>, count: u64, ids: Option<Ids>) {
-    let name = field.key();
+    let key = field.key();
     let origin = r.phases.origin();
     match field {
-        Field::Attempts => line.number(name, u64::from(r.attempts)),
-        Field::ClientAddr => line.address(name, r.peer),
-        Field::ClientClosed => line.flag(name, r.client_closed),
+        Field::Attempts => line.number(key, u64::from(r.attempts)),
+        Field::ClientAddr => line.address(key, r.peer),
+        Field::ClientClosed => line.flag(key, r.client_closed),
         Field::ClientHost => match (r.forwarded_for, r.peer) {
-            (None, Some(peer)) => line.quoted(name, |out| ip(out, peer.ip())),
-            (told, _) => line.text(name, told.unwrap_or_default().as_bytes()),
+            (None, Some(peer)) => line.quoted(key, |out| ip(out, peer.ip())),
+            (told, _) => line.text(key, told.unwrap_or_default().as_bytes()),
         },
         Field::ClientPort => {
             if let Some(peer) = r.peer {
-                line.quoted(name, |out| number(out, peer.port()));
+                line.quoted(key, |out| number(out, peer.port()));
             }
         }
-        Field::ClientUsername => line.text(name, r.user.unwrap_or("-").as_bytes()),
+        Field::ClientUsername => line.text(key, r.user.unwrap_or("-").as_bytes()),
         Field::ConnectDuration => {
-            line.duration(name, r.phases.connected.zip(r.phases.origin_start).map(|(c, s)| c.saturating_sub(s)))
+            line.duration(key, r.phases.connected.zip(r.phases.origin_start).map(|(c, s)| c.saturating_sub(s)))
         }
-        Field::DownstreamContentSize => line.number(name, r.response_bytes),
-        Field::DownstreamStatus => line.number(name, u64::from(r.status)),
-        Field::Duration => line.duration(name, Some(r.total)),
-        Field::FirstByteDuration => line.duration(name, r.phases.first_byte),
+        Field::DownstreamContentSize => line.number(key, r.response_bytes),
+        Field::DownstreamStatus => line.number(key, u64::from(r.status)),
+        Field::Duration => line.duration(key, Some(r.total)),
+        Field::FirstByteDuration => line.duration(key, r.phases.first_byte),
         Field::GzipRatio if r.response_bytes > 0 && r.origin_bytes > 0 && r.response_bytes != r.origin_bytes => {
-            line.key(name);
+            line.key(key);
             // Writing to memory does not fail.
             let _ = write!(line.out, "{}", r.origin_bytes as f64 / r.response_bytes as f64);
         }
         Field::GzipRatio => {}
-        Field::OriginContentSize => line.number(name, r.origin_bytes),
-        Field::OriginDuration => line.duration(name, Some(origin)),
-        Field::OriginStatus => line.number(name, u64::from(r.origin_status.unwrap_or(0))),
-        Field::Overhead => line.duration(name, Some(r.total.saturating_sub(origin))),
-        Field::Reason => line.optional(name, r.reason.map(Reason::name)),
-        Field::RequestAddr => line.text(name, r.authority.as_bytes()),
-        Field::RequestContentSize => line.number(name, r.request_bytes),
-        Field::RequestCount => line.number(name, count),
-        Field::RequestHost => line.text(name, split_port(r.authority).0.as_bytes()),
-        Field::RequestID => line.optional(name, r.request_id),
-        Field::RequestMethod => line.text(name, r.method.as_str().as_bytes()),
+        Field::OriginContentSize => line.number(key, r.origin_bytes),
+        Field::OriginDuration => line.duration(key, Some(origin)),
+        Field::OriginStatus => line.number(key, u64::from(r.origin_status.unwrap_or(0))),
+        Field::Overhead => line.duration(key, Some(r.total.saturating_sub(origin))),
+        Field::Reason => line.optional(key, r.reason.map(Reason::name)),
+        Field::RequestAddr => line.text(key, r.authority.as_bytes()),
+        Field::RequestContentSize => line.number(key, r.request_bytes),
+        Field::RequestCount => line.number(key, count),
+        Field::RequestHost => line.text(key, split_port(r.authority).0.as_bytes()),
+        Field::RequestID => line.optional(key, r.request_id),
+        Field::RequestMethod => line.text(key, r.method.as_str().as_bytes()),
         Field::RequestPath => {
             let query = r.query.filter(|_| line.selection.keeps_query());
-            line.quoted(name, |out| {
+            line.quoted(key, |out| {
                 escape::json(out, r.path.as_bytes());
                 if let Some(query) = query {
                     out.push(b'?');
@@ -97,27 +95,27 @@ fn one(line: &mut Line<'_>, field: Field, r: &Record<'_>, count: u64, ids: Optio
                 }
             });
         }
-        Field::RequestPort => line.text(name, split_port(r.authority).1.unwrap_or("-").as_bytes()),
-        Field::RequestProtocol => line.text(name, r.protocol_name().as_bytes()),
-        Field::RequestScheme => line.text(name, r.scheme.as_str().as_bytes()),
-        Field::RetryAttempts => line.number(name, u64::from(r.retries())),
-        Field::RouterName => line.optional(name, r.router.map(|router| router.name())),
-        Field::RoutingDuration => line.duration(name, r.phases.routed),
-        Field::ServiceAddr => line.address(name, r.server_addr),
-        Field::ServiceInstance => line.optional(name, r.server_instance),
-        Field::ServiceNode => line.optional(name, r.server_node),
-        Field::ServiceName => line.optional(name, r.service.map(|service| service.name())),
-        Field::ServiceURL => line.optional(name, r.server_url),
-        Field::SnapshotNumber => line.number(name, r.snapshot),
-        Field::SpanId | Field::span_id => line.shown(name, ids.map(|ids| ids.span)),
-        Field::StartLocal | Field::StartUTC => line.started(name, r.started),
-        Field::TLSCipher => line.optional(name, r.tls.map(|tls| tls.cipher).filter(|cipher| !cipher.is_empty())),
-        Field::TLSClientSubject => line.optional(name, r.tls.and_then(|tls| tls.client_subject)),
-        Field::TLSServerName => line.optional(name, r.tls.and_then(|tls| tls.sni)),
-        Field::TLSVersion => line.optional(name, r.tls.map(|tls| tls.version).filter(|version| !version.is_empty())),
-        Field::TraceId | Field::trace_id => line.shown(name, ids.map(|ids| ids.trace)),
-        Field::Truncated => line.flag(name, r.truncated),
-        Field::entryPointName => line.text(name, r.entry_point.name().as_bytes()),
+        Field::RequestPort => line.text(key, split_port(r.authority).1.unwrap_or("-").as_bytes()),
+        Field::RequestProtocol => line.text(key, r.protocol_name().as_bytes()),
+        Field::RequestScheme => line.text(key, r.scheme.as_str().as_bytes()),
+        Field::RetryAttempts => line.number(key, u64::from(r.retries())),
+        Field::RouterName => line.optional(key, r.router.map(|router| router.name())),
+        Field::RoutingDuration => line.duration(key, r.phases.routed),
+        Field::ServiceAddr => line.address(key, r.server_addr),
+        Field::ServiceInstance => line.optional(key, r.server_instance),
+        Field::ServiceNode => line.optional(key, r.server_node),
+        Field::ServiceName => line.optional(key, r.service.map(|service| service.name())),
+        Field::ServiceURL => line.optional(key, r.server_url),
+        Field::SnapshotNumber => line.number(key, r.snapshot),
+        Field::SpanId | Field::span_id => line.shown(key, ids.map(|ids| ids.span)),
+        Field::StartLocal | Field::StartUTC => line.started(key, r.started),
+        Field::TLSCipher => line.optional(key, r.tls.map(|tls| tls.cipher).filter(|cipher| !cipher.is_empty())),
+        Field::TLSClientSubject => line.optional(key, r.tls.and_then(|tls| tls.client_subject)),
+        Field::TLSServerName => line.optional(key, r.tls.and_then(|tls| tls.sni)),
+        Field::TLSVersion => line.optional(key, r.tls.map(|tls| tls.version).filter(|version| !version.is_empty())),
+        Field::TraceId | Field::trace_id => line.shown(key, ids.map(|ids| ids.trace)),
+        Field::Truncated => line.flag(key, r.truncated),
+        Field::entryPointName => line.text(key, r.entry_point.name().as_bytes()),
     }
 }
 
@@ -140,6 +138,7 @@ struct Line<'a> {
 impl Line<'_> {
     /// `key` begins with a comma.
     fn key(&mut self, key: &str) {
+        debug_assert!(key.starts_with(','), "{key}");
         let from = usize::from(std::mem::take(&mut self.first));
         self.out.extend_from_slice(&key.as_bytes()[from..]);
     }
@@ -208,9 +207,9 @@ impl Line<'_> {
     }
 
     /// Only what is so stands in the line.
-    fn flag(&mut self, name: &str, value: bool) {
+    fn flag(&mut self, key: &str, value: bool) {
         if value {
-            self.key(name);
+            self.key(key);
             self.out.extend_from_slice(b"true");
         }
     }

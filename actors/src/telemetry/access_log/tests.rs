@@ -4,6 +4,7 @@ use super::*;
 use crate::telemetry::{MemorySink, Options, Phases, Telemetry, TlsInfo, TracingOptions};
 use fairlead_core::{Name, http::Scheme, reason::Reason};
 use fairlead_net::http::{Fields, Method, Version};
+use proptest::prelude::*;
 
 struct Case {
     options: AccessLogOptions,
@@ -168,6 +169,43 @@ fn json_line() {
             "\n"
         )
     );
+}
+
+proptest! {
+    /// What is written without the formatting machinery reads as with it.
+    #[test]
+    fn addresses_and_times_in_json_are_as_they_print(
+        peer in any::<std::net::SocketAddr>(),
+        server in any::<std::net::SocketAddr>(),
+        nanos in 0..1_000_000_000_u32,
+        seconds in 0..4_102_444_800_u64,
+    ) {
+        let line = Case::new(json()).line(|r| {
+            (r.peer, r.server_addr, r.forwarded_for) = (Some(peer), Some(server), None);
+            r.started = Duration::new(seconds, nanos);
+        });
+        let line: serde_json::Value = serde_json::from_str(&line).expect("an object");
+        prop_assert_eq!(&line["ClientAddr"], &peer.to_string());
+        prop_assert_eq!(&line["ClientHost"], &peer.ip().to_string());
+        prop_assert_eq!(&line["ClientPort"], &peer.port().to_string());
+        prop_assert_eq!(&line["ServiceAddr"], &server.to_string());
+        prop_assert_eq!(&line["StartUTC"], &line["StartLocal"]);
+        let start = line["StartUTC"].as_str().expect("a text");
+        let (whole, fraction) = start.trim_end_matches('Z').split_once('.').unwrap_or((start, "0"));
+        prop_assert_eq!(fraction, if nanos == 0 { "0".to_owned() } else { format!("{nanos:09}").trim_end_matches('0').to_owned() });
+        let mut naive = Vec::new();
+        super::stamp::rfc3339_seconds(&mut naive, Duration::from_secs(seconds));
+        prop_assert_eq!(format!("{}Z", whole.trim_end_matches('Z')).into_bytes(), naive);
+    }
+}
+
+#[test]
+fn a_line_without_fields_is_an_object() {
+    let bare = AccessLogOptions { default_mode: FieldMode::Drop, ..json() };
+    assert_eq!(Case::new(bare).line(|_| {}), "{\"level\":\"info\",\"msg\":\"\",\"time\":\"2023-11-14T22:13:20Z\"}\n");
+    let peerless: serde_json::Value =
+        serde_json::from_str(&Case::new(json()).line(|r| (r.peer, r.forwarded_for) = (None, None))).expect("an object");
+    assert_eq!((&peerless["ClientHost"], peerless.get("ClientAddr")), (&"".into(), None));
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //!
 //! What is written decides over what was: where units contain themselves by way of versions that were fallen back to, those are given up first.
 //! So what is served does not change when the same is said again. Nor does what is said of it: where a version that was served is given up, all
-//! is judged once more without it.
+//! is judged once more without it: at most as often as there are versions to give up, and in fact once.
 
 use super::{Settled, memo::Entry};
 use crate::{
@@ -143,7 +143,7 @@ pub(super) fn settle<T>(
     missing: impl Fn(&T, &Name) -> Option<Fault>,
     rejections: &mut Vec<Rejection>,
 ) -> Map<Name, Arc<T>> {
-    // Each time, there are fewer versions to give up.
+    // Each time, there are fewer versions to give up: those that were had their chance.
     while settle_once(&mut candidates, expansion, &references, &missing) {
         candidates.values_mut().for_each(Candidate::rewind);
     }

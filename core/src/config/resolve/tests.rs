@@ -378,6 +378,25 @@ fn what_is_said_of_a_fall_is_said_again() {
 }
 
 #[test]
+fn what_was_given_up_late_is_as_if_it_had_never_been() {
+    let with = |text: &str| inputs([("file", yaml(&format!("http: {{middlewares: {{{text}}}}}")))]);
+    let chain = |name: &str, of: &str| format!("{name}: {{chain: {{middlewares: [{of}]}}}}");
+    let prefix = |name: &str| format!("{name}: {{addPrefix: {{prefix: /x}}}}");
+    let before = [prefix("q"), chain("z", "q"), chain("x", "z"), prefix("n"), prefix("n2")].join(", ");
+    let (good, said) = resolve(&with(&before), &web(), None);
+    assert_eq!(said, []);
+    // `n` and `n2` contain each other, but for `x`, whose last version falls only when that of `z` has.
+    let tangled = with(&[chain("z", "z"), "x: {chain: 7}".to_owned(), chain("n", "n2"), chain("n2", "n, x")].join(", "));
+    let (config, said) = resolve(&tangled, &web(), Some(&good));
+    let (again, said_again) = resolve(&tangled, &web(), Some(&config));
+    for served in [&config, &again] {
+        assert_eq!(names(&served.middlewares), ["n2@file", "n@file"]);
+        assert!(matches!(served.middlewares["n@file"].kind, MiddlewareKind::Chain { .. }), "as it is written");
+    }
+    assert_eq!(said, said_again);
+}
+
+#[test]
 fn a_chain_of_chains_does_not_grow_without_bound() {
     let mut text = "http:\n  middlewares:\n    c0: {addPrefix: {prefix: /x}}\n".to_owned();
     for level in 1..40 {

@@ -233,10 +233,10 @@ fn certificates(inputs: &BTreeMap<String, RawDynamic>, last: &Config, rejections
                 }
                 pair(raw, notes, &[]).map(|certificate| (certificate, other))
             });
-            let source = source_of(&unit.written.tree());
             match certificate {
                 Some((certificate, other)) => certificates.extend((!other).then_some(certificate)),
                 None => {
+                    let source = source_of(&unit.written.tree());
                     if let Some(kept) = last.tls.certificates.iter().find(|certificate| certificate.source == source) {
                         for rejection in &mut found {
                             rejection.message.push_str("; the last good version is still served");

@@ -1,7 +1,7 @@
 //! The reference reducer: which version of each unit is served, by the words at the head of `core/src/config/resolve.rs`.
 //!
 //! Each unit has at most two versions, what is written and what was served last. In rounds, every unit that cannot be served gives its
-//! present version up, all of them by the same state; so no order decides.
+//! present version up, all of them by the same state; so no order decides. Where one that was served is given up, all begin again without it.
 
 use super::unit::{Identity, KINDS, Kind, Router, Unit, What, image_name};
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,34 +41,14 @@ pub(super) fn reduce(declared: &BTreeMap<Identity, Unit>, last: &Served) -> Serv
     let mut served = Served::default();
     // From the ground up: what a unit refers to is certain before it is looked at.
     for kind in KINDS {
-        let mut versions: Versions<'_> = BTreeMap::new();
-        for (at, unit) in declared.iter().filter(|(at, _)| at.kind == kind) {
-            let written = Some(unit).filter(|unit| unit.is_readable());
-            // The same in other words is no other version.
-            let is_another = |before: &&Unit| written.is_none_or(|unit| unit.image(at.provider) != before.image(at.provider));
-            let before = last.units.get(at).filter(is_another);
-            versions.insert(*at, written.into_iter().chain(before).collect());
-        }
-        loop {
-            let mut faulty = missing(&versions, &served);
-            if faulty.is_empty() {
-                faulty = entangled(&versions);
-                served.circles |= !faulty.is_empty();
-                // What is written decides over what was.
-                let has_fallen = |at: &Identity| versions[at].first() != Some(&&declared[at]);
-                if faulty.iter().any(has_fallen) {
-                    faulty.retain(has_fallen);
-                }
+        let mut given_up = BTreeSet::new();
+        let versions = loop {
+            let (versions, fallen) = pass(kind, declared, last, &given_up, &mut served);
+            if fallen.is_empty() {
+                break versions;
             }
-            if faulty.is_empty() {
-                break;
-            }
-            for at in faulty {
-                if let Some(versions) = versions.get_mut(&at) {
-                    versions.remove(0);
-                }
-            }
-        }
+            given_up.extend(fallen);
+        };
         for (at, versions) in versions {
             if let Some(unit) = versions.first() {
                 served.units.insert(at, (*unit).clone());
@@ -79,6 +59,47 @@ pub(super) fn reduce(declared: &BTreeMap<Identity, Unit>, last: &Served) -> Serv
         }
     }
     served
+}
+
+/// One kind's versions that can be served, and whose version that was served cannot. `given_up` have no such version.
+fn pass<'u>(
+    kind: Kind,
+    declared: &'u BTreeMap<Identity, Unit>,
+    last: &'u Served,
+    given_up: &BTreeSet<Identity>,
+    served: &mut Served,
+) -> (Versions<'u>, BTreeSet<Identity>) {
+    let mut fallen = BTreeSet::new();
+    let mut versions: Versions<'_> = BTreeMap::new();
+    for (at, unit) in declared.iter().filter(|(at, _)| at.kind == kind) {
+        let written = Some(unit).filter(|unit| unit.is_readable());
+        // The same in other words is no other version.
+        let is_another = |before: &&Unit| written.is_none_or(|unit| unit.image(at.provider) != before.image(at.provider));
+        let before = last.units.get(at).filter(|_| !given_up.contains(at)).filter(is_another);
+        versions.insert(*at, written.into_iter().chain(before).collect());
+    }
+    loop {
+        let mut faulty = missing(&versions, served);
+        if faulty.is_empty() {
+            faulty = entangled(&versions);
+            served.circles |= !faulty.is_empty();
+            // What is written decides over what was.
+            let has_fallen = |at: &Identity| versions[at].first() != Some(&&declared[at]);
+            if faulty.iter().any(has_fallen) {
+                faulty.retain(has_fallen);
+            }
+        }
+        if faulty.is_empty() {
+            break;
+        }
+        for at in faulty {
+            if let Some(versions) = versions.get_mut(&at) {
+                let is_last = versions.remove(0) != &declared[&at];
+                fallen.extend(is_last.then_some(at));
+            }
+        }
+    }
+    (versions, fallen)
 }
 
 /// Units of a kind that have a version, by name.

@@ -4,7 +4,7 @@
 
 use std::{
     io::{self, ErrorKind, Read as _, Write as _},
-    net::TcpStream,
+    net::{Ipv4Addr, TcpStream},
     time::Duration,
 };
 
@@ -47,7 +47,7 @@ impl Client {
     /// # Errors
     /// Nobody listens there.
     pub fn open(port: u16) -> io::Result<Self> {
-        let stream = TcpStream::connect(("127.0.0.1", port))?;
+        let stream = TcpStream::connect_timeout(&(Ipv4Addr::LOCALHOST, port).into(), SILENCE)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SILENCE))?;
         stream.set_write_timeout(Some(SILENCE))?;

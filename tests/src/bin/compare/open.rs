@@ -55,9 +55,17 @@ struct Run {
     connections: Vec<Option<Client>>,
     /// Those that nothing is asked on; the one that rested longest goes first.
     free: VecDeque<usize>,
-    /// The others, with the time when what they were asked was due.
-    busy: Vec<(usize, Instant)>,
+    /// The others.
+    busy: Vec<Busy>,
     tally: Tally,
+}
+
+/// A connection that waits for an answer.
+#[derive(Clone, Copy)]
+struct Busy {
+    place: usize,
+    due: Instant,
+    asked: Instant,
 }
 
 impl Open {
@@ -134,22 +142,25 @@ impl Run {
             if !goes_on && self.busy.is_empty() {
                 return self.tally;
             }
-            let due = begun + Duration::from_secs_f64(number as f64 / self.load.rate);
-            let begins = goes_on && !self.free.is_empty() && due <= Instant::now();
-            if begins {
+            let before = number;
+            while goes_on && !self.free.is_empty() {
+                let (due, now) = (begun + Duration::from_secs_f64(number as f64 / self.load.rate), Instant::now());
+                if due > now {
+                    break;
+                }
                 number += 1;
-                self.begin(due);
+                self.begin(due, now);
             }
-            if !self.look() && !begins {
+            if !self.look() && number == before {
                 thread::yield_now();
             }
         }
     }
 
-    fn begin(&mut self, due: Instant) {
+    fn begin(&mut self, due: Instant, asked: Instant) {
         let Some(place) = self.free.pop_front() else { return };
         match self.ask(place) {
-            Ok(()) => self.busy.push((place, due)),
+            Ok(()) => self.busy.push(Busy { place, due, asked }),
             Err(e) => self.failed(place, e.to_string()),
         }
     }
@@ -157,7 +168,8 @@ impl Run {
     fn ask(&mut self, place: usize) -> io::Result<()> {
         let connection = &mut self.connections[place];
         if connection.as_ref().is_none_or(Client::is_stale) {
-            *connection = Some(Client::open(self.load.port)?.without_waiting()?);
+            let opened = Client::open(self.load.port).and_then(Client::without_waiting);
+            *connection = Some(opened.map_err(|e| io::Error::new(e.kind(), format!("connect: {e}")))?);
         }
         connection.as_mut().map_or(Ok(()), |client| client.begin(&self.request))
     }
@@ -166,10 +178,10 @@ impl Run {
     fn look(&mut self) -> bool {
         let before = self.busy.len();
         for at in (0..before).rev() {
-            let (place, due) = self.busy[at];
+            let Busy { place, due, asked } = self.busy[at];
             let Some(client) = &mut self.connections[place] else { continue };
             let outcome = match client.poll() {
-                Ok(None) if due.elapsed() < SILENCE => continue,
+                Ok(None) if asked.elapsed() < SILENCE => continue,
                 Ok(None) => Err("no answer".to_owned()),
                 Ok(Some(answer)) if answer.status == 200 => Ok(answer.closes),
                 Ok(Some(answer)) => Err(format!("status {}", answer.status)),

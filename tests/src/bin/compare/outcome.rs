@@ -64,9 +64,10 @@ impl Outcome {
         Self { base, columns, wrong: Vec::new() }
     }
 
-    /// What went wrong, failed requests included.
+    /// What went wrong, failed requests included. Those of other proxies are theirs: they stand among the figures.
     pub fn problems(&self) -> Vec<String> {
-        let failed = self.columns.iter().map(|column| (&column.name, column.figure(FAILED))).filter(|(_, failed)| *failed > 0.0);
+        let ours = self.columns.iter().filter(|column| !PEERS.contains(&column.name.as_str()));
+        let failed = ours.map(|column| (&column.name, column.figure(FAILED))).filter(|(_, failed)| *failed > 0.0);
         self.wrong.iter().cloned().chain(failed.map(|(name, failed)| format!("{failed} requests failed at {name}"))).collect()
     }
 
@@ -163,8 +164,9 @@ mod tests {
 
     #[test]
     fn failed_requests_are_a_problem() {
-        let outcome = Outcome::new(Base::First, vec![column("nginx", &[(1.0, 2.0)])]);
-        assert_eq!(outcome.problems(), ["2 requests failed at nginx"]);
-        assert!(outcome.to_string().contains("nginx"));
+        let columns = ["nginx", "fairlead"].map(|name| column(name, &[(1.0, 2.0)])).to_vec();
+        let outcome = Outcome::new(Base::First, columns);
+        assert_eq!(outcome.problems(), ["2 requests failed at fairlead"], "another proxy's are its own");
+        assert!(outcome.to_string().contains("2 requests failed at fairlead"));
     }
 }
