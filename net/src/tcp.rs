@@ -1,8 +1,8 @@
 //! TCP: a listener and a stream, the same on both arms.
 //!
 //! `Listener`: `bind(SocketAddr, ListenOptions)`, `accept`, `poll_accept`, `local_addr`.
-//! `Stream`: `AsyncRead + AsyncWrite + Unpin + Send`, `connect`, `connect_from`, `local_addr`, `peer_addr`, `peek`,
-//! `poll_peek`, `set_linger_zero`, `reset`, `set_keepalive`, `set_user_timeout`, `set_buffers`, `delivery`.
+//! `Stream`: `AsyncRead + AsyncWrite + Unpin + Send`, `connect`, `connect_from`, `local_addr`, `peer_addr`,
+//! `set_linger_zero`, `reset`, `set_keepalive`, `set_user_timeout`, `set_buffers`, `delivery`.
 //!
 //! Both kinds of stream have Nagle's algorithm off. A peer that reached a dual-stack listener over IPv4 is reported by
 //! its IPv4 address, never as `::ffff:a.b.c.d`, so that address lists above need one spelling only.

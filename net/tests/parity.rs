@@ -12,12 +12,10 @@ use fairlead_net::{
     time::{Duration, timeout},
 };
 use std::{
-    future::poll_fn,
     io::{ErrorKind, IoSlice},
     net::SocketAddr,
-    task::Poll,
 };
-use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 const MS: Duration = Duration::from_millis(1);
 const SEC: Duration = Duration::from_secs(1);
@@ -247,20 +245,6 @@ both! {
         let mut got = [0; 9];
         s.read_exact(&mut got).await.unwrap();
         assert_eq!(&got, b"head body");
-    }
-
-    peeking_takes_nothing_and_tells_life_from_death {
-        let (mut c, s) = pair().await;
-        let mut buf = [0; 8];
-        let idle = poll_fn(|cx| Poll::Ready(s.poll_peek(cx, &mut ReadBuf::new(&mut buf)).is_pending())).await;
-        assert!(idle, "no bytes, no FIN");
-        c.write_all(b"hello").await.unwrap();
-        assert_eq!(s.peek(&mut buf[..3]).await.unwrap(), 3);
-        assert_eq!(s.peek(&mut buf).await.unwrap(), 5);
-        let mut s = s;
-        assert_eq!(read(&mut s).await, Ok(5));
-        drop(c);
-        assert_eq!(s.peek(&mut buf).await.unwrap(), 0, "a FIN");
     }
 
     halves_of_a_split_stream_work_at_once {

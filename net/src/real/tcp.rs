@@ -90,16 +90,6 @@ impl Stream {
         self.0.peer_addr().map(canonical)
     }
 
-    /// Waits for bytes and copies them without taking them. 0 means the peer has sent its FIN.
-    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        self.0.peek(buf).await
-    }
-
-    /// Like [`Stream::peek`]; pending means an idle connection that is not known to be dead.
-    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
-        self.0.poll_peek(cx, buf)
-    }
-
     /// Makes the drop of this stream send a RST and forget what was not sent.
     pub fn set_linger_zero(&self) -> io::Result<()> {
         self.0.set_zero_linger()

@@ -231,15 +231,6 @@ impl Conn {
         }
     }
 
-    pub fn peek(&mut self, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        if self.recv.is_empty() {
-            return self.read(buf, &mut Vec::new());
-        }
-        let n = min(buf.len(), self.recv.len());
-        buf[..n].copy_from_slice(&self.recv[..n]);
-        Poll::Ready(Ok(n))
-    }
-
     pub fn write(&mut self, now: Instant, buf: &[u8], out: &mut Vec<Segment>) -> Poll<io::Result<usize>> {
         if let Some(kind) = self.error.take() {
             return Poll::Ready(Err(kind.into()));

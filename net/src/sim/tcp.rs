@@ -81,18 +81,6 @@ impl Stream {
         self.net.addrs(self.id).map(|a| a.1)
     }
 
-    /// Waits for bytes and copies them without taking them. 0 means the peer has sent its FIN.
-    pub async fn peek(&self, buf: &mut [u8]) -> io::Result<usize> {
-        poll_fn(|cx| self.net.poll(self.id, cx, false, |c, _, _| c.peek(buf))).await
-    }
-
-    /// Like [`Stream::peek`]; pending means an idle connection that is not known to be dead.
-    pub fn poll_peek(&self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
-        let n = ready!(self.net.poll(self.id, cx, false, |c, _, _| c.peek(buf.initialize_unfilled())))?;
-        buf.advance(n);
-        Poll::Ready(Ok(n))
-    }
-
     /// Makes the drop of this stream send a RST and forget what was not sent.
     pub fn set_linger_zero(&self) -> io::Result<()> {
         self.net.adjust(self.id, |c| c.linger_zero = true)
