@@ -12,7 +12,7 @@ use fairlead_tests::{
     certs::Authority,
     dir::Dir,
     free_port,
-    process::{self, Process},
+    process::{self, Process, tree},
     tools::{is_there, search_path},
     wait::until,
 };
@@ -33,9 +33,25 @@ pub struct Bench {
     /// Names of the proxies that take part, in the order of their turns.
     names: Vec<String>,
     field: OnceCell<Vec<Proxy>>,
-    _backend: Process,
+    backend: Process,
     /// Goes last: the others write into it.
     pub dir: Dir,
+}
+
+/// Processes that go before all others of their CPU; with their turns again once this is dropped.
+pub struct First(Vec<u32>);
+
+impl First {
+    fn schedule(&self, policy: &str, priority: &str) -> bool {
+        let ids = self.0.iter().map(ToString::to_string);
+        ids.map(|id| process::run("chrt", &["--all-tasks", policy, "--pid", priority, &id])).all(|told| told.status.success())
+    }
+}
+
+impl Drop for First {
+    fn drop(&mut self) {
+        self.schedule("--other", "0");
+    }
 }
 
 impl Bench {
@@ -63,7 +79,22 @@ impl Bench {
         until("the backend listens", || backends.iter().all(|port| Connection::try_open(*port).is_ok()));
         let known = ["nginx", "haproxy", "caddy", "fairlead", MANY_ROUTES].into_iter();
         let names = known.filter(|name| options.proxies.iter().any(|w| w == name)).filter(|n| *n != "caddy" || is_there("caddy"));
-        Self { backends, dir, names: names.map(str::to_owned).collect(), field: OnceCell::new(), _backend: backend }
+        Self { backends, dir, names: names.map(str::to_owned).collect(), field: OnceCell::new(), backend }
+    }
+
+    /// Has the backend go before the load, which shares its CPU, whenever it has something to do (`SCHED_FIFO`), until the guard is
+    /// dropped: or the time that it waits for its turn would be charged to the proxy. `None`: the system does not allow it.
+    pub fn backend_first(&self) -> Option<First> {
+        let first = First(tree(self.backend.id()));
+        first.schedule("--fifo", "1").then_some(first)
+    }
+
+    /// Keeps the proxies' CPU from falling asleep, by a process that any other goes before (`SCHED_IDLE`): a virtual machine's wakes up when
+    /// the host has time.
+    pub fn awake(&self) -> Process {
+        let mut command = Command::new("chrt");
+        command.args(["--idle", "0", "taskset", "-c", PROXY_CPU, "sh", "-c", "while :; do :; done"]);
+        Process::start(&mut command, &self.dir.path().join("awake.log"))
     }
 
     /// The proxies with the same work to do, by name; the one with many routes only where it is asked for.

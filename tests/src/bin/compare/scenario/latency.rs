@@ -21,6 +21,10 @@ const PERCENTILES: &[(f64, &str, &str)] =
 
 /// Measures the field.
 pub fn run(bench: &Bench, options: &Options) -> Outcome {
+    let (first, _awake) = (bench.backend_first(), bench.awake());
+    if first.is_none() {
+        println!("  the backend takes turns with the load: real-time priority is not allowed");
+    }
     let mut takers: Vec<_> = bench.takers(false).into_iter().map(|(name, proxy)| (name, proxy.ports.plain)).collect();
     let seconds = options.seconds;
     // At an infinite rate, all requests are due at once: a closed loop.
