@@ -90,10 +90,10 @@ impl Bench {
     }
 
     /// Keeps the proxies' CPU from falling asleep, by a process that any other goes before (`SCHED_IDLE`): a virtual machine's wakes up when
-    /// the host has time.
+    /// the host has time. It ends by itself where nobody ends it.
     pub fn awake(&self) -> Process {
         let mut command = Command::new("chrt");
-        command.args(["--idle", "0", "taskset", "-c", PROXY_CPU, "sh", "-c", "while :; do :; done"]);
+        command.args(["--idle", "0", "taskset", "-c", PROXY_CPU, "sh", "-c", "ulimit -t 900; while :; do :; done"]);
         Process::start(&mut command, &self.dir.path().join("awake.log"))
     }
 
