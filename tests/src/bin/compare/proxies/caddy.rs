@@ -13,10 +13,11 @@ pub fn file(place: &Place<'_>) -> String {
   auto_https off
   default_sni localhost
 }}
-http://127.0.0.1:{} {{
+http://:{} {{
+  bind 127.0.0.1
   {proxy}
 }}
-https://localhost:{} {{
+https://:{} {{
   bind 127.0.0.1
   tls {at}/leaf.crt {at}/leaf.key
   {proxy}

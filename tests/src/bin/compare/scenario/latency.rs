@@ -1,7 +1,7 @@
 //! What a proxy adds to the time of a request at half load.
 //!
 //! One rate is offered to all: half of what the slowest carries in a closed loop of as many connections, measured just before by
-//! the same clients. Times count from when a request was due (see [`crate::open`]). In every round the backend is asked directly first; what a
+//! the same clients. Who carries less than half of what the fastest does is left out: at its half load, the others would idle. Times count from when a request was due (see [`crate::open`]). In every round the backend is asked directly first; what a
 //! proxy's percentiles have above those of the backend is what it adds.
 
 use crate::{
@@ -30,7 +30,19 @@ pub fn run(bench: &Bench, options: &Options) -> Outcome {
     // At an infinite rate, all requests are due at once: a closed loop.
     let carried =
         |port: u16| load(port, f64::INFINITY).last(Duration::from_secs(seconds.into())).answered() as f64 / f64::from(seconds);
-    let slowest = takers.iter().map(|(_, port)| carried(*port)).min_by(f64::total_cmp).unwrap_or_default();
+    let rates: Vec<_> = takers.iter().map(|(_, port)| carried(*port)).collect();
+    let fastest = rates.iter().copied().max_by(f64::total_cmp).unwrap_or_default();
+    let (mut slowest, mut rates) = (fastest, rates.into_iter());
+    takers.retain(|(name, _)| {
+        let rate = rates.next().unwrap_or_default();
+        let takes_part = rate >= fastest / 2.0;
+        if takes_part {
+            slowest = slowest.min(rate);
+        } else {
+            println!("  {name} carries {rate:.0} requests a second, of {fastest:.0}, and is left out");
+        }
+        takes_part
+    });
     if slowest < 1.0 {
         let mut outcome = Outcome::new(Base::BestPeer, Vec::new());
         outcome.wrong.push("a proxy carries no load".to_owned());
