@@ -10,7 +10,7 @@ use fairlead_core::{
     config::static_::{Level, StaticConfig},
     drain,
 };
-use fairlead_net::{random, task};
+use fairlead_net::{random, task, time};
 use std::{process::ExitCode, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -54,7 +54,7 @@ pub async fn serve(config: StaticConfig) -> Outcome {
         started = Gateway::start(options) => started.map_err(|e| Exit::failed(e.to_string()))?,
         () = signals.terminate() => return Ok(ExitCode::SUCCESS),
     };
-    let giving_back = tokio::spawn(give_memory_back());
+    let giving_back = task::spawn(give_memory_back());
     while signals.reopens().await {
         logs.reopen();
     }
@@ -76,7 +76,7 @@ pub async fn serve(config: StaticConfig) -> Outcome {
 /// written to.
 async fn give_memory_back() {
     const LARGE: usize = 4 << 20;
-    let mut every = tokio::time::interval(Duration::from_secs(5));
+    let mut every = time::interval(Duration::from_secs(5));
     loop {
         every.tick().await;
         let mut large = Vec::<u8>::new();
