@@ -26,7 +26,7 @@ pub struct Column {
 /// What a ratio is taken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Base {
-    /// The cheapest of the other proxies.
+    /// The cheapest of the other proxies that failed no request: to refuse is cheap.
     BestPeer,
     /// The first column.
     First,
@@ -94,6 +94,7 @@ impl Outcome {
             Base::First => self.columns.first().map(Column::main),
             Base::BestPeer => {
                 let peers = self.columns.iter().filter(|column| PEERS.contains(&column.name.as_str()));
+                let peers = peers.filter(|column| column.figure(FAILED) == 0.0);
                 peers.map(Column::main).filter(|value| !value.is_nan()).min_by(f64::total_cmp)
             }
         };
@@ -154,6 +155,12 @@ mod tests {
         assert_eq!(outcome.json()["fairlead"]["samples"][0]["cpuMicros"], json!(2.0));
         let outcome = Outcome::new(Base::First, columns);
         assert_eq!(outcome.json()["fairlead"]["ratioToFirst"], json!(2.0));
+    }
+
+    #[test]
+    fn who_fails_requests_is_not_the_cheapest() {
+        let columns = vec![column("caddy", &[(0.1, 7.0)]), column("nginx", &[(2.0, 0.0)]), column("fairlead", &[(1.0, 0.0)])];
+        assert_eq!(Outcome::new(Base::BestPeer, columns).json()["fairlead"]["ratioToBestPeer"], 0.5);
     }
 
     #[test]

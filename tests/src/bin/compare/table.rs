@@ -1,6 +1,9 @@
 //! `cargo compare --table FILE`: README's table, of what a run has left in its JSON file.
 
-use crate::goals::{Goal, ROWS, Row, To};
+use crate::{
+    goals::{Goal, ROWS, Row, To},
+    outcome::FAILED,
+};
 use serde_json::Value;
 
 /// Other proxies, and their names for people.
@@ -61,11 +64,15 @@ fn figure(scenarios: &Value, row: &Row, column: &str) -> Option<f64> {
     scenarios[row.scenario][column][row.figure].as_f64()
 }
 
-/// The column's figure, or that of the better of the other proxies.
+/// The column's figure, or that of the better of the other proxies that failed no request.
 fn other(scenarios: &Value, row: &Row, to: To) -> Option<f64> {
     match to {
         To::Column(name) => figure(scenarios, row, name),
-        To::Better => PEERS.iter().filter_map(|(name, _)| figure(scenarios, row, name)).min_by(f64::total_cmp),
+        To::Better => {
+            let failed = |name: &str| scenarios[row.scenario][name][FAILED].as_f64().is_some_and(|failed| failed > 0.0);
+            let peers = PEERS.iter().filter(|(name, _)| !failed(name));
+            peers.filter_map(|(name, _)| figure(scenarios, row, name)).min_by(f64::total_cmp)
+        }
     }
 }
 
@@ -154,6 +161,14 @@ mod tests {
         );
         assert_eq!(lines[3], "| one request per connection | 96.0 µs | 100 µs | 200 µs | 0.96 | ≤ 0.95 the better | no |");
         assert_eq!(lines[5], "A CPU, 2 CPUs, Linux 6.1; nginx 1.22.1. Medians of 5 rounds of 3 s.");
+    }
+
+    #[test]
+    fn who_fails_requests_is_not_the_better() {
+        let mut scenario = cpu(&[("nginx", 100.0), ("caddy", 1.0), ("fairlead", 90.0)]);
+        scenario["caddy"][FAILED] = json!(5);
+        let lines = table(json!({ "h1-close": scenario }));
+        assert_eq!(lines[2], "| one request per connection | 90.0 µs | 100 µs | 1.00 µs | 0.90 | ≤ 0.95 the better | yes |");
     }
 
     #[test]

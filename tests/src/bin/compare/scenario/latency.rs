@@ -1,8 +1,9 @@
 //! What a proxy adds to the time of a request at half load.
 //!
 //! One rate is offered to all: half of what the slowest carries in a closed loop of as many connections, measured just before by
-//! the same clients. Who carries less than half of what the fastest does is left out: at its half load, the others would idle. Times count from when a request was due (see [`crate::open`]). In every round the backend is asked directly first; what a
-//! proxy's percentiles have above those of the backend is what it adds.
+//! the same clients. A peer that carries less than half of what the fastest does is left out: at its half load, the others would idle.
+//! Times count from when a request was due (see [`crate::open`]). In every round the backend is asked directly first; what a proxy's
+//! percentiles have above those of the backend is what it adds.
 
 use crate::{
     bench::Bench,
@@ -25,24 +26,19 @@ pub fn run(bench: &Bench, options: &Options) -> Outcome {
     if first.is_none() {
         println!("  the backend takes turns with the load: real-time priority is not allowed");
     }
-    let mut takers: Vec<_> = bench.takers(false).into_iter().map(|(name, proxy)| (name, proxy.ports.plain)).collect();
+    let takers: Vec<_> = bench.takers(false).into_iter().map(|(name, proxy)| (name, proxy.ports.plain)).collect();
     let seconds = options.seconds;
     // At an infinite rate, all requests are due at once: a closed loop.
     let carried =
         |port: u16| load(port, f64::INFINITY).last(Duration::from_secs(seconds.into())).answered() as f64 / f64::from(seconds);
-    let rates: Vec<_> = takers.iter().map(|(_, port)| carried(*port)).collect();
-    let fastest = rates.iter().copied().max_by(f64::total_cmp).unwrap_or_default();
-    let (mut slowest, mut rates) = (fastest, rates.into_iter());
-    takers.retain(|(name, _)| {
-        let rate = rates.next().unwrap_or_default();
-        let takes_part = rate >= fastest / 2.0;
-        if takes_part {
-            slowest = slowest.min(rate);
-        } else {
-            println!("  {name} carries {rate:.0} requests a second, of {fastest:.0}, and is left out");
-        }
-        takes_part
-    });
+    let rated: Vec<_> = takers.into_iter().map(|(name, port)| (name, port, carried(port))).collect();
+    let fastest = rated.iter().map(|(.., rate)| *rate).max_by(f64::total_cmp).unwrap_or_default();
+    let takes_part = |(name, _, rate): &(String, u16, f64)| name == "fairlead" || *rate >= fastest / 2.0;
+    let (taking, left_out): (Vec<_>, Vec<_>) = rated.into_iter().partition(takes_part);
+    for (name, _, rate) in left_out {
+        println!("  {name} carries {rate:.0} requests a second, of {fastest:.0}, and is left out");
+    }
+    let slowest = taking.iter().map(|(.., rate)| *rate).min_by(f64::total_cmp).unwrap_or_default();
     if slowest < 1.0 {
         let mut outcome = Outcome::new(Base::BestPeer, Vec::new());
         outcome.wrong.push("a proxy carries no load".to_owned());
@@ -50,7 +46,8 @@ pub fn run(bench: &Bench, options: &Options) -> Outcome {
     }
     let rate = slowest / 2.0;
     println!("  {rate:.0} requests a second are offered");
-    takers.insert(0, ("direct".to_owned(), bench.backends[0]));
+    let direct = [("direct".to_owned(), bench.backends[0])];
+    let takers: Vec<_> = direct.into_iter().chain(taking.into_iter().map(|(name, port, _)| (name, port))).collect();
     let columns = turns::take_together(&takers, options, |port, seconds, direct| sample(*port, rate, seconds, direct));
     Outcome::new(Base::BestPeer, columns)
 }
