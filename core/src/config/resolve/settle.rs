@@ -5,7 +5,7 @@
 //!
 //! What is written decides over what was: where units contain themselves by way of versions that were fallen back to, those are given up first.
 //! So what is served does not change when the same is said again. Nor does what is said of it: where a version that was served is given up, all
-//! is judged once more without it: at most as often as there are versions to give up, and in fact once.
+//! is judged once more without it, at most as often as there are versions to give up.
 
 use super::{Settled, memo::Entry};
 use crate::{
