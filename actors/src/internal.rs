@@ -148,7 +148,7 @@ impl Internals {
 
 /// Whether an operator's own rule has let this host in: then it needs no other permission.
 fn demands_host(published: &Published, service: Internal, request: &Request<'_, View<'_>>) -> bool {
-    published.snapshot.routers().iter().any(|router| {
+    published.snapshot.routers().any(|router| {
         let internal = matches!(published.service(router.service), crate::published::Service::Internal(i) if *i == service);
         internal && router.router.rule.hosts().iter().any(|host| host.eq_ignore_ascii_case(request.host.as_str()))
     })

@@ -13,6 +13,7 @@ use fairlead_core::{
     },
     middleware::{Stage, StageState},
     retry::RetryPolicy,
+    slots::Slots,
     snapshot::{CompiledRouter, EntryPointId, EntryPointSpec, RouterId, ServiceId, Snapshot},
 };
 use fairlead_net::tls::ServerConfig;
@@ -24,12 +25,12 @@ pub struct Published {
     pub snapshot: Snapshot,
     /// What the snapshot was made from.
     pub config: Arc<Config>,
-    /// By `RouterId`. Shared with the state before where nothing changed.
-    pub routes: Arc<Vec<Arc<Route>>>,
+    /// By `RouterId`. Shared with the state before, as the next two are, where nothing changed.
+    pub routes: Slots<Arc<Route>>,
     /// By the id of a router of connections.
-    pub tcp_routes: Arc<Vec<Arc<RouterSeries>>>,
+    pub tcp_routes: Slots<Arc<RouterSeries>>,
     /// By `ServiceId`.
-    pub services: Vec<Service>,
+    pub services: Slots<Service>,
     /// By name of TLS options; `None` where they are broken, so that a handshake fails closed.
     pub tls: BTreeMap<Name, Option<Arc<ServerConfig>>>,
 }
@@ -80,26 +81,26 @@ impl Published {
         Self {
             snapshot,
             config: Arc::default(),
-            routes: Arc::default(),
-            tcp_routes: Arc::default(),
-            services: Vec::new(),
+            routes: Slots::default(),
+            tcp_routes: Slots::default(),
+            services: Slots::default(),
             tls: BTreeMap::new(),
         }
     }
 
     /// What a router keeps.
     pub fn route(&self, router: &CompiledRouter) -> &Route {
-        &self.routes[router.id.0 as usize]
+        &self.routes[router.id.0]
     }
 
     /// The same by number.
     pub fn route_by_id(&self, id: RouterId) -> Option<&Route> {
-        self.routes.get(id.0 as usize).map(|route| &**route)
+        self.routes.get(id.0).map(|route| &**route)
     }
 
     /// A service by its number.
     pub fn service(&self, id: ServiceId) -> &Service {
-        &self.services[id.0 as usize]
+        &self.services[id.0]
     }
 
     /// Whether any server below this service can be given a request now.
@@ -114,7 +115,7 @@ impl Published {
 
     /// Every load-balanced service.
     pub fn backends(&self) -> impl Iterator<Item = &Arc<Backend>> {
-        self.services.iter().filter_map(|service| match service {
+        self.services.values().filter_map(|service| match service {
             Service::Balanced(backend) => Some(backend),
             _ => None,
         })

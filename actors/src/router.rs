@@ -27,7 +27,8 @@ use fairlead_core::{
     map::Map,
     middleware::{Stage, StageState},
     retry::RetryPolicy,
-    snapshot::{CompiledKind, CompiledRouter, CompiledTcpRouter, EntryPointSpec, Layer, Snapshot},
+    slots::Slots,
+    snapshot::{CompiledKind, CompiledRouter, CompiledService, EntryPointSpec, Snapshot},
 };
 use fairlead_net::{
     clock,
@@ -202,8 +203,8 @@ impl State {
             return;
         }
         self.last = Some(published.config.clone());
-        for (service, state) in published.snapshot.services().iter().zip(&published.services) {
-            if let Service::Weighted(weighted) = state {
+        for service in published.snapshot.services() {
+            if let Service::Weighted(weighted) = published.service(service.id) {
                 self.weighted.insert((service.layer, service.name.clone()), weighted.clone());
             }
         }
@@ -315,35 +316,40 @@ impl State {
         backends: &Backends,
         tls: TlsTable,
     ) -> Published {
-        let last = self.backends.replace(backends.clone());
-        if let Some(last) = last.filter(|_| snapshot.shares_places_with(&before.snapshot)) {
-            let mut services = before.services.clone();
-            for (key, _, now) in backends.changes(&last, Arc::ptr_eq) {
-                if let Some((service, now)) = snapshot.service_named(key.0, key.1.as_str()).zip(now) {
-                    services[service.id.0 as usize] = Service::Balanced(now.clone());
-                }
-            }
-            let (routes, tcp_routes) = (before.routes.clone(), before.tcp_routes.clone());
-            return Published { snapshot, config, routes, tcp_routes, services, tls };
-        }
+        let last = self.backends.replace(backends.clone()).unwrap_or_default();
         let telemetry = self.arguments.shared.telemetry.clone();
-        // Both in the order of names.
-        let mut known = before.snapshot.routers().iter().zip(&*before.routes).peekable();
-        let mut routes = Vec::with_capacity(snapshot.routers().len());
-        for router in snapshot.routers() {
-            while known.next_if(|(other, _)| other.name < router.name).is_some() {}
-            let known = known.next_if(|(other, _)| other.name == router.name).map(|(_, route)| route);
-            let service = snapshot.service(router.service).map_or(&router.router.service, |service| &service.name);
-            routes.push(self.route(router, service, known, &telemetry));
+        let routes = carried(
+            &before.routes,
+            snapshot.changed_routers(&before.snapshot),
+            |router| router.id.0,
+            |router, known| {
+                let service = snapshot.service(router.service).map_or(&router.router.service, |service| &service.name);
+                self.route(router, service, known, &telemetry)
+            },
+        );
+        let tcp_routes = carried(
+            &before.tcp_routes,
+            snapshot.changed_tcp_routers(&before.snapshot),
+            |router| router.id.0,
+            |router, _| telemetry.router(&router.name, &router.router.service),
+        );
+        for (was, is) in snapshot.changed_services(&before.snapshot) {
+            if let Some(service) = was.filter(|_| is.is_none()) {
+                self.weighted.remove(&(service.layer, service.name.clone()));
+            }
         }
-        self.weighted.retain(|(layer, name), _| match layer {
-            Layer::Http => config.services.contains_key(name),
-            Layer::Tcp => config.tcp.services.contains_key(name),
-        });
-        let series = |router: &CompiledTcpRouter| telemetry.router(&router.name, &router.router.service);
-        let tcp_routes = snapshot.tcp_routers().iter().map(series).collect();
-        let services = snapshot.services().iter().map(|service| self.service(service, backends, &telemetry)).collect();
-        Published { snapshot, config, routes: Arc::new(routes), tcp_routes: Arc::new(tcp_routes), services, tls }
+        let mut services = carried(
+            &before.services,
+            snapshot.changed_services(&before.snapshot),
+            |service| service.id.0,
+            |service, _| self.service(service, backends, &telemetry),
+        );
+        for ((layer, name), _, now) in backends.changes(&last, Arc::ptr_eq) {
+            if let Some((service, now)) = snapshot.service_named(*layer, name).zip(now) {
+                services.set(service.id.0, Some(Service::Balanced(now.clone())));
+            }
+        }
+        Published { snapshot, config, routes, tcp_routes, services, tls }
     }
 
     /// What a router keeps: the same as before unless it is another router, or its middlewares are others.
@@ -382,12 +388,7 @@ impl State {
         }
     }
 
-    fn service(
-        &mut self,
-        service: &fairlead_core::snapshot::CompiledService,
-        backends: &Backends,
-        telemetry: &Telemetry,
-    ) -> Service {
+    fn service(&mut self, service: &CompiledService, backends: &Backends, telemetry: &Telemetry) -> Service {
         match (&service.kind, &service.service.kind) {
             (CompiledKind::Internal(internal), _) => Service::Internal(*internal),
             (CompiledKind::Failover { main, fallback }, _) => Service::Failover(*main, *fallback),
@@ -428,4 +429,23 @@ impl State {
             }
         }
     }
+}
+
+/// What units of a snapshot keep, at their places: of those that are others than before, what `keep` makes of what was kept.
+fn carried<'s, U: 's, T: Clone>(
+    before: &Slots<T>,
+    changes: impl Iterator<Item = (Option<&'s U>, Option<&'s U>)> + Clone,
+    place: impl Fn(&U) -> u32,
+    mut keep: impl FnMut(&U, Option<&T>) -> T,
+) -> Slots<T> {
+    let mut now = before.clone();
+    // One that goes may have left its place to one that comes.
+    for unit in changes.clone().filter_map(|(was, _)| was) {
+        now.set(place(unit), None);
+    }
+    for (was, unit) in changes.filter_map(|(was, is)| Some((was, is?))) {
+        let known = was.and_then(|was| before.get(place(was)));
+        now.set(place(unit), Some(keep(unit, known)));
+    }
+    now
 }

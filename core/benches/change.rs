@@ -83,7 +83,7 @@ fn processor_time() -> Duration {
 fn workloads(figures: &mut BTreeMap<String, Figure>) {
     let static_ = static_();
     let mut parts: Vec<_> = (0..SERVICES).map(|n| workload(n, 0, &rule(n))).collect();
-    let mut served = Served::new(merged(&parts), &static_);
+    let mut served = Served::new("labels", merged(&parts), &static_, figures);
     for round in 1..=20_usize {
         let server = ("a server", 7, workload(7, round, &rule(7)));
         let rule = ("a rule", 8, workload(8, 0, &rule(SERVICES + round)));
@@ -108,7 +108,7 @@ fn keys(figures: &mut BTreeMap<String, Figure>) {
     let mut all: BTreeMap<Vec<u8>, Vec<u8>> = (0..2 * SERVICES).flat_map(pairs).collect();
     let mut decoder = kv::Decoder::new("traefik", "etcd");
     timed("all keys  1 decode", figures, || decoder.read(&all));
-    let mut served = Served::new(decoder.decoded().0, &static_);
+    let mut served = Served::new("all keys", decoder.decoded().0, &static_, figures);
     for round in 1..=20_usize {
         let moved = ("a key", url(7), format!("http://127.0.0.1:{round}"));
         let ruled = ("key: rule", rule(8), format!("Host(`other-{round}.test`)"));
@@ -116,6 +116,16 @@ fn keys(figures: &mut BTreeMap<String, Figure>) {
             all.insert(key.clone(), value.into_bytes());
             let at = format!("{kind:9} 1 decode");
             assert!(timed(&at, figures, || decoder.update(&all, std::iter::once(&key[..]))));
+            served.follow(kind, decoder.decoded().0, &static_, figures);
+        }
+        // A service and its router come, and go again.
+        let new = pairs(2 * SERVICES + round);
+        for (kind, are_there) in [("keys come", true), ("keys go", false)] {
+            for (key, value) in new.clone() {
+                let _ = if are_there { all.insert(key, value) } else { all.remove(&key) };
+            }
+            let at = format!("{kind:9} 1 decode");
+            assert!(timed(&at, figures, || decoder.update(&all, new.iter().map(|(key, _)| &key[..]))));
             served.follow(kind, decoder.decoded().0, &static_, figures);
         }
     }
@@ -129,10 +139,12 @@ struct Served {
 }
 
 impl Served {
-    fn new(raw: RawDynamic, static_: &StaticConfig) -> Self {
-        let (config, rejections) = resolve(&[("swarm".to_owned(), raw.clone())].into(), static_, None);
+    fn new(kind: &str, raw: RawDynamic, static_: &StaticConfig, figures: &mut BTreeMap<String, Figure>) -> Self {
+        let (config, rejections) = timed(&format!("{kind:9} 4 resolve"), figures, || {
+            resolve(&[("swarm".to_owned(), raw.clone())].into(), static_, None)
+        });
         assert_eq!(rejections, []);
-        let snapshot = Snapshot::build(1, &config, &specs());
+        let snapshot = timed(&format!("{kind:9} 5 snapshot"), figures, || Snapshot::build(1, &config, &specs()));
         Self { raw, config, snapshot }
     }
 

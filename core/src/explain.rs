@@ -120,18 +120,16 @@ pub fn explain<F: Fields>(
     tls: bool,
     request: &Request<'_, F>,
 ) -> Option<Explanation> {
-    let table = snapshot.table(entry_point, tls)?;
     let spec = snapshot.entry_points().get(entry_point.0 as usize)?;
     let path = path::routing_path(&request.path);
     let subject = Subject::new(request, &path);
-    let routers = || table.order().iter().filter_map(|id| snapshot.router(*id));
+    let routers = snapshot.in_order(spec, tls);
     let holds = |router: &CompiledRouter| router.router.rule.expr().check(&subject).is_ok();
 
-    let winner = routers().find(|router| holds(router));
+    let winner = routers.iter().copied().find(|router| holds(router));
     let mut considered: Vec<(Relevance, Considered)> =
-        routers().map(|router| (relevance(router, &subject), judge(router, winner, &subject))).collect();
-    let other_side = snapshot.table(entry_point, !tls).into_iter().flat_map(|table| table.order());
-    for router in other_side.filter_map(|id| snapshot.router(*id)).filter(|router| holds(router)) {
+        routers.iter().map(|router| (relevance(router, &subject), judge(router, winner, &subject))).collect();
+    for router in snapshot.in_order(spec, !tls).into_iter().filter(|router| holds(router)) {
         considered.push((Relevance::Host, describe(router, Outcome::OtherSide)));
     }
     // Stable: within one relevance, routers keep the order in which they are tried.

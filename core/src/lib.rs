@@ -10,7 +10,7 @@
 //! - [`balance`], [`endpoint`], [`health`], [`outlier`]: which server, and which servers may be asked at all.
 //! - [`retry`], [`race`], [`bucket`], [`drain`]: further attempts, attempts side by side, rates, and the end of a gateway.
 //! - [`explain`]: why a request goes where it goes, from the same evaluation.
-//! - [`map`]: an ordered map that is cheap to copy and to compare.
+//! - [`map`], [`slots`]: an ordered map that is cheap to copy and to compare, and an array that is cheap to copy.
 //! - [`reason`], [`response`]: the closed list of responses that Fairlead makes by itself.
 
 #![forbid(unsafe_code)]
@@ -36,6 +36,7 @@ pub mod response;
 pub mod retry;
 pub mod route;
 pub mod rule;
+pub mod slots;
 pub mod snapshot;
 
 pub use name::Name;

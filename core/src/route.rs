@@ -1,7 +1,9 @@
 //! The router index of one side of an entry point: which routers could serve a host and a path.
 //!
-//! Owns a conservative answer: every router whose rule holds is among the candidates, in the order of the table. Whether a rule holds
-//! is for the rule alone to say. The cost depends on the candidates, not on the number of routers.
+//! Owns a conservative answer: every router whose rule holds is among the candidates, in the order in which they are tried. Whether a
+//! rule holds is for the rule alone to say. The cost depends on the candidates, not on the number of routers.
+//!
+//! A table is made from the one before by [`Edits`], and shares with it every host that they do not touch.
 //!
 //! ```text
 //! host ─┬─ exact name ──┐        ┌─ exact path
@@ -10,29 +12,23 @@
 //! ```
 
 mod keys;
+mod lookup;
 mod prefixes;
 #[cfg(test)]
 mod tests;
 
 use crate::{
+    Name,
     planted::planted,
     rule::{Expr, wildcard_suffix},
     snapshot::RouterId,
 };
 pub(crate) use keys::admits_host;
 use keys::{HostKey, PathKey};
+pub(crate) use lookup::Lookup;
 use prefixes::Prefixes;
 use smallvec::SmallVec;
-use std::{
-    collections::BTreeMap,
-    hash::{BuildHasherDefault, DefaultHasher},
-};
-
-/// A map for look-ups by text, with a hash that is the same in every run.
-pub(crate) type Lookup<T> = indexmap::IndexMap<Box<str>, T, BuildHasherDefault<DefaultHasher>>;
-
-/// Places in the order of a table, ascending.
-type Ranks = SmallVec<[u32; 2]>;
+use std::{cmp::Ordering, collections::BTreeMap};
 
 /// Providers in descending precedence for routers of equal priority: Traefik's documented order. Others come last.
 const PRECEDENCE: &[&str] = &[
@@ -56,10 +52,37 @@ pub fn precedence(provider: &str) -> usize {
     PRECEDENCE.iter().position(|known| *known == provider).unwrap_or(PRECEDENCE.len())
 }
 
-/// Routers in the order in which they are tried, and the index over them.
-#[derive(Debug, Default)]
+/// Where a router stands among those that could serve a request, but for its name.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rank {
+    priority: i64,
+    precedence: u32,
+    pub router: RouterId,
+}
+
+impl Rank {
+    pub fn new(router: RouterId, name: &Name, priority: i64) -> Self {
+        let by_provider = u32::try_from(precedence(name.provider())).unwrap_or(u32::MAX);
+        Self { priority, precedence: if planted!("priority_ties_by_order") { 0 } else { by_provider }, router }
+    }
+
+    /// The order in which routers are tried: by priority, then by provider, then by name.
+    pub fn order<'n>(&self, other: &Self, name: impl Fn(RouterId) -> Option<&'n Name>) -> Ordering {
+        let by_name = || match self.router == other.router {
+            true => Ordering::Equal,
+            false => name(self.router).cmp(&name(other.router)),
+        };
+        other.priority.cmp(&self.priority).then(self.precedence.cmp(&other.precedence)).then_with(by_name)
+    }
+}
+
+/// Routers in the order in which they are tried.
+type Ranks = SmallVec<[Rank; 1]>;
+
+/// The routers of one side of an entry point, by what their rules demand.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
-    order: Vec<RouterId>,
+    len: usize,
     exact: Lookup<Paths>,
     /// By `.x` of `*.x`.
     wildcard: Lookup<Paths>,
@@ -67,43 +90,74 @@ pub(crate) struct Table {
 }
 
 /// The routers of one host key by their paths.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Paths {
     exact: Lookup<Ranks>,
     prefixes: Prefixes,
     any: Ranks,
 }
 
+/// Routers that come into a table, and routers that go, by where they stand in it.
+#[derive(Default)]
+pub(crate) struct Edits<'e> {
+    added: usize,
+    removed: usize,
+    hosts: BTreeMap<HostKey<'e>, BTreeMap<PathKey<'e>, Edit>>,
+}
+
+/// What becomes of one list of routers.
+#[derive(Default)]
+struct Edit {
+    gone: SmallVec<[RouterId; 1]>,
+    new: Ranks,
+}
+
+impl<'e> Edits<'e> {
+    pub fn add(&mut self, rank: Rank, expr: &'e Expr) {
+        self.added += 1;
+        self.at(expr, |edit| edit.new.push(rank));
+    }
+
+    /// By the rule that it was added with.
+    pub fn remove(&mut self, router: RouterId, expr: &'e Expr) {
+        self.removed += 1;
+        self.at(expr, |edit| edit.gone.push(router));
+    }
+
+    fn at(&mut self, expr: &'e Expr, mut edit: impl FnMut(&mut Edit)) {
+        let (hosts, paths) = keys::of(expr);
+        for host in hosts {
+            let lists = self.hosts.entry(host).or_default();
+            paths.iter().for_each(|path| edit(lists.entry(*path).or_default()));
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.hosts.is_empty()
+    }
+}
+
 impl Table {
-    /// The index over routers given in the order in which they are to be tried.
-    pub fn build<'e>(routers: impl Iterator<Item = (RouterId, &'e Expr)>) -> Self {
-        let mut order = Vec::new();
-        let mut hosts: BTreeMap<HostKey<'e>, Draft<'e>> = BTreeMap::new();
-        for (rank, (id, expr)) in (0..).zip(routers) {
-            order.push(id);
-            let (host_keys, path_keys) = keys::of(expr);
-            for host in host_keys {
-                let draft = hosts.entry(host).or_default();
-                path_keys.iter().for_each(|path| draft.add(*path, rank));
-            }
-        }
-        let mut table = Self { order, ..Self::default() };
-        for (host, draft) in hosts {
+    /// `name` knows every router that stays and every one that comes. A router that goes may leave its id to one that comes.
+    pub fn edit<'n>(&mut self, edits: Edits<'_>, name: impl Fn(RouterId) -> Option<&'n Name> + Copy) {
+        self.len = self.len + edits.added - edits.removed;
+        for (host, paths) in edits.hosts {
             match host {
-                HostKey::Exact(host) => drop(table.exact.insert(host.into(), draft.finish())),
-                HostKey::Wildcard(suffix) => drop(table.wildcard.insert(suffix.into(), draft.finish())),
-                HostKey::Any => table.any = draft.finish(),
+                HostKey::Exact(host) => self.exact.change(host, |known| known.edit(paths, name)),
+                HostKey::Wildcard(suffix) => self.wildcard.change(suffix, |known| known.edit(paths, name)),
+                HostKey::Any => drop(self.any.edit(paths, name)),
             }
         }
-        // It stays as it is until there is another.
-        table.exact.shrink_to_fit();
-        table.wildcard.shrink_to_fit();
-        table
     }
 
     /// The routers that could serve this host and routing path, in order.
-    pub fn candidates(&self, host: &str, path: &str) -> impl Iterator<Item = RouterId> {
-        let mut lists = SmallVec::<[&[u32]; 12]>::new();
+    pub fn candidates<'n>(
+        &self,
+        host: &str,
+        path: &str,
+        name: impl Fn(RouterId) -> Option<&'n Name> + Copy,
+    ) -> impl Iterator<Item = RouterId> {
+        let mut lists = Lists::new();
         let covered = || wildcard_suffix(host).is_some_and(|suffix| self.wildcard.contains_key(suffix));
         if let Some(paths) = self.exact.get(host)
             && !(planted!("wildcard_before_exact") && covered())
@@ -116,20 +170,18 @@ impl Table {
             paths.collect(path, &mut lists);
         }
         self.any.collect(path, &mut lists);
-        Merged { lists }.filter_map(|rank| self.order.get(rank as usize).copied())
+        Merged { lists, name }
     }
 
-    /// Every router in order.
-    pub fn order(&self) -> &[RouterId] {
-        &self.order
+    /// Whether there is no router.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
     }
 }
 
 impl Paths {
-    fn collect<'t>(&'t self, path: &str, lists: &mut SmallVec<[&'t [u32]; 12]>) {
-        if !self.exact.is_empty()
-            && let Some(ranks) = self.exact.get(path)
-        {
+    fn collect<'t>(&'t self, path: &str, lists: &mut Lists<'t>) {
+        if let Some(ranks) = self.exact.get(path) {
             lists.push(ranks);
         }
         lists.extend(self.prefixes.of(path));
@@ -137,54 +189,64 @@ impl Paths {
             lists.push(&self.any);
         }
     }
+
+    /// Whether anything is left.
+    fn edit<'n>(&mut self, edits: BTreeMap<PathKey<'_>, Edit>, name: impl Fn(RouterId) -> Option<&'n Name> + Copy) -> bool {
+        let mut prefixes = Vec::new();
+        for (key, edit) in edits {
+            match key {
+                PathKey::Exact(path) => self.exact.change(path, |ranks| edit.apply(ranks, name)),
+                PathKey::Prefix(prefix) => prefixes.push((prefix, edit)),
+                PathKey::Any => drop(edit.apply(&mut self.any, name)),
+            }
+        }
+        if !prefixes.is_empty() {
+            self.prefixes = self.prefixes.edited(prefixes, |edit, ranks| edit.apply(ranks, name));
+        }
+        !(self.any.is_empty() && self.exact.is_empty() && self.prefixes.is_empty())
+    }
 }
 
-/// Ascending lists as one, without repetition.
-struct Merged<'t> {
-    lists: SmallVec<[&'t [u32]; 12]>,
+impl Edit {
+    /// Whether any router is left in the list.
+    fn apply<'n>(mut self, ranks: &mut Ranks, name: impl Fn(RouterId) -> Option<&'n Name> + Copy) -> bool {
+        if !self.gone.is_empty() {
+            self.gone.sort_unstable();
+            ranks.retain(|rank| self.gone.binary_search(&rank.router).is_err());
+        }
+        if !self.new.is_empty() {
+            ranks.extend(self.new);
+            // Quick where most are in order already.
+            ranks.sort_by(|a, b| a.order(b, name));
+            ranks.dedup_by_key(|rank| rank.router);
+        }
+        // It stays as it is for long.
+        ranks.shrink_to_fit();
+        !ranks.is_empty()
+    }
 }
 
-impl Iterator for Merged<'_> {
-    type Item = u32;
+type Lists<'t> = SmallVec<[&'t [Rank]; 12]>;
 
-    fn next(&mut self) -> Option<u32> {
-        let least = self.lists.iter().filter_map(|list| list.first()).min().copied()?;
+/// Ordered lists as one, without repetition.
+struct Merged<'t, N> {
+    lists: Lists<'t>,
+    name: N,
+}
+
+impl<'n, N: Fn(RouterId) -> Option<&'n Name> + Copy> Iterator for Merged<'_, N> {
+    type Item = RouterId;
+
+    fn next(&mut self) -> Option<RouterId> {
+        let firsts = self.lists.iter().filter_map(|list| list.first());
+        let least = firsts.min_by(|a, b| a.order(b, self.name))?.router;
         for list in &mut self.lists {
             if let [first, rest @ ..] = list
-                && *first == least
+                && first.router == least
             {
                 *list = rest;
             }
         }
         Some(least)
-    }
-}
-
-/// The routers of one host key while the table is built.
-#[derive(Default)]
-struct Draft<'e> {
-    paths: BTreeMap<PathKey<'e>, Ranks>,
-}
-
-impl<'e> Draft<'e> {
-    fn add(&mut self, path: PathKey<'e>, rank: u32) {
-        let ranks = self.paths.entry(path).or_default();
-        if ranks.last() != Some(&rank) {
-            ranks.push(rank);
-        }
-    }
-
-    fn finish(self) -> Paths {
-        let mut paths = Paths::default();
-        let mut prefixes = Vec::new();
-        for (key, ranks) in self.paths {
-            match key {
-                PathKey::Exact(path) => drop(paths.exact.insert(path.into(), ranks)),
-                PathKey::Prefix(prefix) => prefixes.push((prefix, ranks)),
-                PathKey::Any => paths.any = ranks,
-            }
-        }
-        paths.prefixes = Prefixes::build(prefixes);
-        paths
     }
 }

@@ -7,6 +7,9 @@
 //! not whole here all the same, is left out: a router is never served without one of its middlewares.
 
 mod compile;
+mod places;
+mod routers;
+mod services;
 mod tcp;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -16,15 +19,15 @@ use crate::{
     Name,
     config::{
         Config,
-        dynamic::{Internal, Middleware, Router, Service, ServiceKind, Tcp, TlsOptions},
+        dynamic::{Internal, Middleware, Router, Service, Tcp, TlsOptions},
     },
     http::{Fields, Host, Request, path},
     map::Map,
-    planted::planted,
-    route::{Table, precedence},
-    rule::{Connection, Subject},
+    rule::Subject,
 };
-use std::{cmp::Ordering, net::IpAddr, sync::Arc, time::Duration};
+use routers::{Beside, Routers};
+use services::Services;
+use std::{sync::Arc, time::Duration};
 pub use tcp::CompiledTcpRouter;
 pub use tls::TlsSelection;
 
@@ -107,22 +110,16 @@ pub enum CompiledKind {
 pub struct Snapshot {
     number: u64,
     entry_points: Arc<[EntryPointSpec]>,
-    /// Shared with the previous snapshot while no router changes, nor a middleware, nor the place of a service.
-    routers: Arc<Vec<CompiledRouter>>,
-    services: Arc<Vec<CompiledService>>,
-    tcp_routers: Arc<Vec<CompiledTcpRouter>>,
-    /// Per entry point; shared with the previous snapshot while no router changes.
-    tables: Arc<[Sides]>,
-    /// Per entry point; shared likewise, while TLS options do not change either.
+    services: Services,
+    http: Routers<CompiledRouter>,
+    tcp: Routers<CompiledTcpRouter>,
+    /// Per entry point.
     tls: Arc<[tls::Names]>,
-    /// Per entry point; shared while neither kind of routers changes.
-    tcp: Arc<[Option<tcp::Point>]>,
-    /// What it was made from, beside certificates.
     made_from: Made,
 }
 
 /// Units, to know in the next snapshot which are others.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Made {
     routers: Map<Name, Arc<Router>>,
     services: Map<Name, Arc<Service>>,
@@ -131,81 +128,69 @@ struct Made {
     options: Map<Name, Arc<TlsOptions>>,
 }
 
-/// The two independent routing tables of an entry point: no request falls from one into the other.
-#[derive(Debug)]
-pub(crate) struct Sides {
-    plain: Table,
-    tls: Table,
-}
-
-impl Sides {
-    pub(crate) fn side(&self, tls: bool) -> &Table {
-        if tls { &self.tls } else { &self.plain }
-    }
-}
-
 impl Snapshot {
-    /// Compiles a configuration. Routers of equal priority are ordered by their provider, as [`precedence`] has it, then by name.
+    /// Compiles a configuration. Routers of equal priority are ordered by their provider, as [`precedence`](crate::route::precedence) has
+    /// it, then by name.
     pub fn build(number: u64, config: &Config, entry_points: &[EntryPointSpec]) -> Self {
         Self::build_after(None, number, config, entry_points)
     }
 
-    /// As [`build`](Self::build), taking over the routing tables of the previous snapshot if no router changed: the usual case of a
-    /// change to servers.
+    /// As [`build`](Self::build), from what has changed since the previous snapshot; the rest is shared with it.
     pub fn build_after(previous: Option<&Self>, number: u64, config: &Config, entry_points: &[EntryPointSpec]) -> Self {
-        let previous = previous.filter(|previous| *previous.entry_points == *entry_points);
-        let (routers, services, tcp_routers) =
-            previous.and_then(|previous| previous.lists_for(config)).unwrap_or_else(|| compile::lists(config));
-        let same = |previous: &&Self| {
-            Arc::ptr_eq(&previous.routers, &routers)
-                || previous.routers.len() == routers.len()
-                    && previous.routers.iter().zip(&*routers).all(|(a, b)| Arc::ptr_eq(&a.router, &b.router))
-        };
-        let previous = previous.filter(same);
-        let tables = match previous {
-            Some(previous) => Arc::clone(&previous.tables),
-            None => entry_points.iter().map(|entry_point| sides(entry_point, &routers)).collect(),
-        };
-        let options = config.tls.options.clone();
-        let tls = match previous.filter(|previous| previous.made_from.options == options) {
-            Some(previous) => Arc::clone(&previous.tls),
-            None => entry_points.iter().map(|entry_point| tls::Names::build(config, &routers, &entry_point.name)).collect(),
-        };
-        let same_tcp = |previous: &&Self| {
-            previous.tcp_routers.len() == tcp_routers.len()
-                && previous.tcp_routers.iter().zip(&*tcp_routers).all(|(a, b)| Arc::ptr_eq(&a.router, &b.router))
-        };
-        let tcp = match previous.filter(same_tcp) {
-            Some(previous) => Arc::clone(&previous.tcp),
-            None => entry_points.iter().map(|point| tcp::Point::build(&point.name, &tcp_routers, &routers)).collect(),
-        };
-        let Config { routers: all, services: every, middlewares, tcp: connections, .. } = config.clone();
-        let made_from = Made { routers: all, services: every, middlewares, tcp: connections, options };
-        Self { number, entry_points: entry_points.into(), routers, services, tcp_routers, tables, tls, tcp, made_from }
+        match previous.filter(|previous| *previous.entry_points == *entry_points && !previous.is_sparse()) {
+            Some(previous) => previous.after(number, config),
+            None => Self::nothing(entry_points).after(number, config),
+        }
     }
 
-    /// What a configuration comes to that differs from this one's in the servers of some services alone, or in nothing.
-    fn lists_for(&self, config: &Config) -> Option<compile::Lists> {
-        let Made { routers, services, middlewares, tcp, .. } = &self.made_from;
-        let same = config.routers.holds_those_of(routers)
-            && config.middlewares.holds_those_of(middlewares)
-            && config.tcp.routers.holds_those_of(&tcp.routers)
-            && config.tcp.services.holds_those_of(&tcp.services)
-            && config.tcp.middlewares.holds_those_of(&tcp.middlewares);
-        if !same {
-            return None;
+    fn nothing(entry_points: &[EntryPointSpec]) -> Self {
+        let config = Config::default();
+        Self {
+            number: 0,
+            entry_points: entry_points.into(),
+            services: Services::default(),
+            http: Routers::none(entry_points.len()),
+            tcp: Routers::none(entry_points.len()),
+            tls: entry_points.iter().map(|_| tls::Names::none(&config)).collect(),
+            made_from: Made::default(),
         }
-        let mut all = Arc::clone(&self.services);
-        for (name, before, now) in config.services.changes(services, Arc::ptr_eq) {
-            let (before, now) = before.zip(now)?;
-            let is_balancer = |service: &Service| matches!(service.kind, ServiceKind::LoadBalancer(_));
-            if !is_balancer(before) || !is_balancer(now) {
-                return None;
+    }
+
+    fn after(&self, number: u64, config: &Config) -> Self {
+        let (before, entry_points) = (&self.made_from, &*self.entry_points);
+        let (services, gone) = self.services.after([&before.services, &before.tcp.services], config);
+        let beside = |middlewares: &Map<Name, Arc<Middleware>>, before: &Map<Name, Arc<Middleware>>| Beside {
+            services_gone: &gone,
+            middlewares_differ: !middlewares.holds_those_of(before),
+        };
+        let http = beside(&config.middlewares, &before.middlewares);
+        let (http, changes) = self.http.after(&before.routers, &config.routers, &http, entry_points, |id, name, router| {
+            compile::router(id, name, router, config, &services)
+        });
+        let tcp = beside(&config.tcp.middlewares, &before.tcp.middlewares);
+        let (tcp, _) = self.tcp.after(&before.tcp.routers, &config.tcp.routers, &tcp, entry_points, |id, name, router| {
+            tcp::router(id, name, router, config, &services)
+        });
+        let tls = match config.tls.options == before.options {
+            true => tls::after(&self.tls, config, entry_points, &changes),
+            false => {
+                let nothing = entry_points.iter().map(|_| tls::Names::none(config)).collect();
+                let all: Vec<_> = http.all().map(|router| (None, Some(router.clone()))).collect();
+                tls::after(&nothing, config, entry_points, &all)
             }
-            let place = self.service_named(Layer::Http, name.as_str())?.id;
-            Arc::make_mut(&mut all).get_mut(place.0 as usize)?.service = Arc::clone(now);
-        }
-        Some((Arc::clone(&self.routers), all, Arc::clone(&self.tcp_routers)))
+        };
+        let made_from = Made {
+            routers: config.routers.clone(),
+            services: config.services.clone(),
+            middlewares: config.middlewares.clone(),
+            tcp: config.tcp.clone(),
+            options: config.tls.options.clone(),
+        };
+        Self { number, entry_points: self.entry_points.clone(), services, http, tcp, tls, made_from }
+    }
+
+    fn is_sparse(&self) -> bool {
+        self.services.is_sparse() || self.http.is_sparse() || self.tcp.is_sparse()
     }
 
     /// Rises with every snapshot published.
@@ -215,73 +200,79 @@ impl Snapshot {
 
     /// The router that serves a request: the first, in order of priority, whose rule holds.
     pub fn route<F: Fields>(&self, entry_point: EntryPointId, tls: bool, request: &Request<'_, F>) -> Option<&CompiledRouter> {
-        let table = self.table(entry_point, tls)?;
         let path = path::routing_path(&request.path);
         let subject = Subject::new(request, &path);
-        let mut candidates = table.candidates(subject.host, subject.path).filter_map(|id| self.router(id));
+        let mut candidates = self.http.candidates(entry_point.0 as usize, tls, subject.host, subject.path)?;
         candidates.find(|candidate| candidate.router.rule.expr().check(&subject).is_ok())
+    }
+
+    /// Every router of one side of an entry point, in the order in which they are tried.
+    pub(crate) fn in_order(&self, entry_point: &EntryPointSpec, tls: bool) -> Vec<&CompiledRouter> {
+        self.http.in_order(&entry_point.name, tls)
     }
 
     /// The router of this snapshot.
     pub fn router(&self, id: RouterId) -> Option<&CompiledRouter> {
-        self.routers.get(id.0 as usize)
+        self.http.get(id)
+    }
+
+    /// The router of this name.
+    pub fn router_named(&self, name: &Name) -> Option<&CompiledRouter> {
+        self.http.named(name)
     }
 
     /// Every router, by name.
-    pub fn routers(&self) -> &[CompiledRouter] {
-        &self.routers
+    pub fn routers(&self) -> impl ExactSizeIterator<Item = &CompiledRouter> + Clone {
+        self.http.iter()
+    }
+
+    /// Routers that are others than in a snapshot before: as they were, and as they are.
+    pub fn changed_routers<'s>(
+        &'s self,
+        before: &'s Self,
+    ) -> impl Iterator<Item = (Option<&'s CompiledRouter>, Option<&'s CompiledRouter>)> + Clone {
+        self.http.changes(&before.http)
     }
 
     /// The service of this snapshot.
     pub fn service(&self, id: ServiceId) -> Option<&CompiledService> {
-        self.services.get(id.0 as usize)
-    }
-
-    /// Every service: those of requests by name, then those of connections by name.
-    pub fn services(&self) -> &[CompiledService] {
-        &self.services
+        self.services.get(id)
     }
 
     /// The service of this name.
-    pub fn service_named(&self, layer: Layer, name: &str) -> Option<&CompiledService> {
-        let at = self.services.binary_search_by(|service| (service.layer, service.name.as_str()).cmp(&(layer, name))).ok()?;
-        self.services.get(at)
+    pub fn service_named(&self, layer: Layer, name: &Name) -> Option<&CompiledService> {
+        self.services.named(layer, name)
+    }
+
+    /// Every service: those of requests by name, then those of connections by name.
+    pub fn services(&self) -> impl ExactSizeIterator<Item = &CompiledService> + Clone {
+        self.services.iter()
+    }
+
+    /// Services that are others than in a snapshot before: as they were, and as they are.
+    pub fn changed_services<'s>(
+        &'s self,
+        before: &'s Self,
+    ) -> impl Iterator<Item = (Option<&'s CompiledService>, Option<&'s CompiledService>)> + Clone {
+        self.services.changes(&before.services)
+    }
+
+    /// The router of connections of this snapshot.
+    pub fn tcp_router(&self, id: RouterId) -> Option<&CompiledTcpRouter> {
+        self.tcp.get(id)
     }
 
     /// Every router of connections, by name.
-    pub fn tcp_routers(&self) -> &[CompiledTcpRouter] {
-        &self.tcp_routers
+    pub fn tcp_routers(&self) -> impl ExactSizeIterator<Item = &CompiledTcpRouter> + Clone {
+        self.tcp.iter()
     }
 
-    /// Whether an entry point has routers of connections at all.
-    pub fn has_tcp(&self, entry_point: EntryPointId) -> bool {
-        self.tcp_point(entry_point).is_some()
-    }
-
-    /// Whether an entry point has routers of TLS connections: a client's hello is read before anything is decided.
-    pub fn has_tcp_over_tls(&self, entry_point: EntryPointId) -> bool {
-        self.tcp_point(entry_point).is_some_and(tcp::Point::has_tls)
-    }
-
-    /// The router that takes a connection before its client has said anything, where nothing that it could say matters.
-    pub fn tcp_at_once(&self, entry_point: EntryPointId, client: IpAddr) -> Option<&CompiledTcpRouter> {
-        self.tcp_point(entry_point).filter(|point| point.at_once())?.plain(&self.tcp_routers, client)
-    }
-
-    /// The router that takes a connection which did not begin with TLS. `None`: it is HTTP's.
-    pub fn tcp_plain(&self, entry_point: EntryPointId, client: IpAddr) -> Option<&CompiledTcpRouter> {
-        self.tcp_point(entry_point)?.plain(&self.tcp_routers, client)
-    }
-
-    /// The router that takes a connection which begins with this hello. `None`: it is HTTP's.
-    pub fn tcp_tls(&self, entry_point: EntryPointId, connection: &Connection<'_>) -> Option<&CompiledTcpRouter> {
-        let point = self.tcp_point(entry_point)?;
-        let named = self.tls.get(entry_point.0 as usize).is_some_and(|names| names.names(connection.server_name));
-        point.tls(&self.tcp_routers, connection, named)
-    }
-
-    fn tcp_point(&self, entry_point: EntryPointId) -> Option<&tcp::Point> {
-        self.tcp.get(entry_point.0 as usize)?.as_ref()
+    /// Routers of connections that are others than in a snapshot before: as they were, and as they are.
+    pub fn changed_tcp_routers<'s>(
+        &'s self,
+        before: &'s Self,
+    ) -> impl Iterator<Item = (Option<&'s CompiledTcpRouter>, Option<&'s CompiledTcpRouter>)> + Clone {
+        self.tcp.changes(&before.tcp)
     }
 
     /// The entry points that this snapshot was built for, in the order of their ids.
@@ -313,34 +304,6 @@ impl Snapshot {
 
     /// Whether the routing tables are the other's very own.
     pub fn shares_routing_with(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.tables, &other.tables) && Arc::ptr_eq(&self.tls, &other.tls)
+        self.http.shares_tables_with(&other.http) && Arc::ptr_eq(&self.tls, &other.tls)
     }
-
-    /// Whether services have the places that they have in the other, and routers all are the other's very own.
-    pub fn shares_places_with(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.routers, &other.routers) && Arc::ptr_eq(&self.tcp_routers, &other.tcp_routers)
-    }
-
-    pub(crate) fn table(&self, entry_point: EntryPointId, tls: bool) -> Option<&Table> {
-        self.tables.get(entry_point.0 as usize).map(|sides| sides.side(tls))
-    }
-}
-
-fn sides(entry_point: &EntryPointSpec, routers: &[CompiledRouter]) -> Sides {
-    let table = |tls: bool| {
-        let serves = |r: &&CompiledRouter| r.router.tls.is_some() == tls && r.router.entry_points.contains(&entry_point.name);
-        let mut served: Vec<&CompiledRouter> = routers.iter().filter(serves).collect();
-        served.sort_by(|a, b| in_order((a.router.priority, &a.name), (b.router.priority, &b.name)));
-        Table::build(served.iter().map(|router| (router.id, router.router.rule.expr())))
-    };
-    Sides { plain: table(false), tls: table(true) }
-}
-
-/// The order in which routers are tried, by priority and name.
-fn in_order((a_priority, a): (i64, &Name), (b_priority, b): (i64, &Name)) -> Ordering {
-    let by_provider = || match planted!("priority_ties_by_order") {
-        true => Ordering::Equal,
-        false => precedence(a.provider()).cmp(&precedence(b.provider())),
-    };
-    b_priority.cmp(&a_priority).then_with(by_provider).then_with(|| a.cmp(b))
 }

@@ -246,6 +246,11 @@ pub const BUGS: &[Bug] = &[
         scenarios: &["core:config"],
     },
     Bug { name: "patch_forgets", about: "a service that alone has changed is served as it was", scenarios: &["core:config"] },
+    Bug {
+        name: "rank_forgotten",
+        about: "a router whose priority alone has changed is tried where it was before",
+        scenarios: &["core:routes"],
+    },
     Bug { name: "removal_undecoded", about: "a unit whose keys are all gone from the store stays", scenarios: &["config_race"] },
     Bug {
         name: "priority_ties_by_order",

@@ -110,7 +110,7 @@ async fn serve(
     router: RouterId,
     hello: Hello,
 ) -> io::Result<()> {
-    let Some(router) = published.snapshot.tcp_routers().get(router.0 as usize) else { return Ok(()) };
+    let Some(router) = published.snapshot.tcp_router(router) else { return Ok(()) };
     let refusal = if client.token.is_draining() {
         Some(Reason::Draining)
     } else {

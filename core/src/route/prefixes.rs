@@ -3,35 +3,66 @@
 //! Prefixes are sorted; each knows the longest other one that it begins with. Whatever lies between a prefix and a path that begins
 //! with it, begins with it too: so the last entry not after the path leads, from parent to parent, to every prefix of the path.
 
-use super::Ranks;
+use super::{Rank, Ranks};
+use std::sync::Arc;
 
-#[derive(Debug, Default)]
-pub(super) struct Prefixes(Vec<Entry>);
+#[derive(Clone, Debug, Default)]
+pub(super) struct Prefixes(Arc<[Entry]>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Entry {
-    prefix: Box<str>,
+    prefix: Arc<str>,
     parent: Option<u32>,
     ranks: Ranks,
 }
 
 impl Prefixes {
-    /// From distinct prefixes in ascending order.
-    pub fn build(sorted: Vec<(&str, Ranks)>) -> Self {
-        let mut entries: Vec<Entry> = Vec::with_capacity(sorted.len());
-        let mut open: Vec<u32> = Vec::new();
-        for (at, (prefix, ranks)) in (0..).zip(sorted) {
-            while open.last().is_some_and(|last| !prefix.starts_with(&*entries[*last as usize].prefix)) {
-                open.pop();
+    /// With these edits, of distinct prefixes in ascending order. `apply` tells whether a list has anything left.
+    pub fn edited<E>(&self, edits: Vec<(&str, E)>, apply: impl Fn(E, &mut Ranks) -> bool) -> Self {
+        let mut entries = Vec::with_capacity(self.0.len() + edits.len());
+        let mut known = self.0.iter().peekable();
+        for (prefix, edit) in edits {
+            while let Some(entry) = known.next_if(|entry| &*entry.prefix < prefix) {
+                entries.push(entry.clone());
             }
-            entries.push(Entry { prefix: prefix.into(), parent: open.last().copied(), ranks });
-            open.push(at);
+            let mut entry = match known.next_if(|entry| &*entry.prefix == prefix) {
+                Some(entry) => entry.clone(),
+                None => Entry { prefix: prefix.into(), parent: None, ranks: Ranks::new() },
+            };
+            if apply(edit, &mut entry.ranks) {
+                entries.push(entry);
+            }
         }
-        Self(entries)
+        entries.extend(known.cloned());
+        Self::linked(entries)
     }
 
-    /// The ranks of every prefix of this path, the longest first.
-    pub fn of(&self, path: &str) -> impl Iterator<Item = &[u32]> {
+    fn linked(mut entries: Vec<Entry>) -> Self {
+        let mut open: Vec<u32> = Vec::new();
+        for at in 0..entries.len() {
+            let (before, rest) = entries.split_at_mut(at);
+            let Some(entry) = rest.first_mut() else { break };
+            while open.last().is_some_and(|last| !entry.prefix.starts_with(&*before[*last as usize].prefix)) {
+                open.pop();
+            }
+            entry.parent = open.last().copied();
+            // More than four billion do not fit into memory.
+            open.push(u32::try_from(at).unwrap_or(u32::MAX));
+        }
+        Self(entries.into())
+    }
+
+    #[cfg(test)]
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &[Rank])> {
+        self.0.iter().map(|entry| (&*entry.prefix, &*entry.ranks))
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The routers of every prefix of this path, the longest first.
+    pub fn of(&self, path: &str) -> impl Iterator<Item = &[Rank]> {
         let parent = |entry: &&Entry| entry.parent.map(|at| &self.0[at as usize]);
         let after = self.0.partition_point(|entry| &*entry.prefix <= path);
         let mut longest = after.checked_sub(1).map(|at| &self.0[at]);

@@ -4,14 +4,13 @@
 //! requests over TLS that name no host, then ``HostSNI(`*`)`` of connections. Plain connections go to a router of connections, if
 //! one matches, before they are taken for HTTP.
 
-use super::{CompiledRouter, RouterId, ServiceId, compile, in_order};
+use super::{EntryPointId, Layer, RouterId, ServiceId, Snapshot, places::Placed, routers::Whole, services::Services};
 use crate::{
     Name,
     config::{
         Config,
         dynamic::{IpRange, MiddlewareKind, TcpRouter},
     },
-    route::Table,
     rule::Connection,
 };
 use std::{net::IpAddr, sync::Arc};
@@ -39,83 +38,85 @@ impl CompiledTcpRouter {
     }
 }
 
-/// The routers of connections of one entry point that has any.
-#[derive(Debug)]
-pub(super) struct Point {
-    plain: Table,
-    tls: Table,
-    /// No byte of a client decides anything.
-    at_once: bool,
-    /// Some router for requests over TLS names no host.
-    any_host: bool,
+impl Placed for CompiledTcpRouter {
+    fn place(&self) -> u32 {
+        self.id.0
+    }
 }
 
-impl Point {
-    /// `None`: there is no router of connections here.
-    pub(super) fn build(entry_point: &str, routers: &[CompiledTcpRouter], http: &[CompiledRouter]) -> Option<Self> {
-        let here = |points: &[String]| points.iter().any(|point| point == entry_point);
-        let table = |tls: bool| {
-            let serves = |r: &&CompiledTcpRouter| r.router.tls.is_some() == tls && here(&r.router.entry_points);
-            let mut served: Vec<&CompiledTcpRouter> = routers.iter().filter(serves).collect();
-            served.sort_by(|a, b| in_order((a.router.priority, &a.name), (b.router.priority, &b.name)));
-            Table::build(served.iter().map(|router| (router.id, router.router.rule.expr())))
-        };
-        let (plain, tls) = (table(false), table(true));
-        if plain.order().is_empty() && tls.order().is_empty() {
+impl Whole for CompiledTcpRouter {
+    type Router = TcpRouter;
+
+    fn name(&self) -> &Name {
+        &self.name
+    }
+
+    fn router(&self) -> &Arc<TcpRouter> {
+        &self.router
+    }
+
+    fn service(&self) -> ServiceId {
+        self.service
+    }
+
+    fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.router, &other.router)
+            && (self.id, self.service) == (other.id, other.service)
+            && self.allowed == other.allowed
+    }
+}
+
+/// `None` unless it is whole.
+pub(super) fn router(
+    id: RouterId,
+    name: &Name,
+    router: &Arc<TcpRouter>,
+    config: &Config,
+    services: &Services,
+) -> Option<CompiledTcpRouter> {
+    let service = services.named(Layer::Tcp, &router.service)?.id;
+    let allowed = router.middlewares.iter().map(|name| match config.tcp.middlewares.get(name).map(|m| &m.kind) {
+        Some(MiddlewareKind::IpAllowList { ranges, .. }) => Some(ranges.clone()),
+        _ => None,
+    });
+    let allowed = allowed.collect::<Option<Vec<_>>>()?;
+    Some(CompiledTcpRouter { id, name: name.clone(), router: Arc::clone(router), allowed, service })
+}
+
+impl Snapshot {
+    /// Whether an entry point has routers of connections at all.
+    pub fn has_tcp(&self, entry_point: EntryPointId) -> bool {
+        self.has_tcp_over_tls(entry_point) || !self.tcp.is_empty(entry_point.0 as usize, false)
+    }
+
+    /// Whether an entry point has routers of TLS connections: a client's hello is read before anything is decided.
+    pub fn has_tcp_over_tls(&self, entry_point: EntryPointId) -> bool {
+        !self.tcp.is_empty(entry_point.0 as usize, true)
+    }
+
+    /// The router that takes a connection before its client has said anything, where nothing that it could say matters.
+    pub fn tcp_at_once(&self, entry_point: EntryPointId, client: IpAddr) -> Option<&CompiledTcpRouter> {
+        let reads_hellos = self.has_tcp_over_tls(entry_point) || !self.http.is_empty(entry_point.0 as usize, true);
+        if reads_hellos { None } else { self.tcp_plain(entry_point, client) }
+    }
+
+    /// The router that takes a connection which did not begin with TLS. `None`: it is HTTP's.
+    pub fn tcp_plain(&self, entry_point: EntryPointId, client: IpAddr) -> Option<&CompiledTcpRouter> {
+        self.first(entry_point, false, &Connection { client, server_name: "", alpn: &[] })
+    }
+
+    /// The router that takes a connection which begins with this hello. `None`: it is HTTP's.
+    pub fn tcp_tls(&self, entry_point: EntryPointId, connection: &Connection<'_>) -> Option<&CompiledTcpRouter> {
+        let https = self.tls.get(entry_point.0 as usize)?;
+        if https.names(connection.server_name) {
             return None;
         }
-        let https = || http.iter().map(|router| &router.router).filter(|r| r.tls.is_some() && here(&r.entry_points));
-        let any_host = https().any(|router| {
-            let hosts = router.rule.hosts();
-            hosts.is_empty() || hosts.iter().any(|host| host == "*")
-        });
-        Some(Self { at_once: tls.order().is_empty() && https().next().is_none(), plain, tls, any_host })
+        let router = self.first(entry_point, true, connection)?;
+        Some(router).filter(|router| !(router.router.rule.is_catch_all() && https.takes_any_host()))
     }
 
-    /// Whether no byte of a client has to be awaited, as long as a router takes it.
-    pub(super) fn at_once(&self) -> bool {
-        self.at_once
+    fn first(&self, entry_point: EntryPointId, tls: bool, connection: &Connection<'_>) -> Option<&CompiledTcpRouter> {
+        let mut candidates = self.tcp.candidates(entry_point.0 as usize, tls, connection.server_name, "")?;
+        candidates.find(|candidate| candidate.router.rule.expr().check(connection).is_ok())
     }
-
-    pub(super) fn has_tls(&self) -> bool {
-        !self.tls.order().is_empty()
-    }
-
-    pub(super) fn plain<'r>(&self, routers: &'r [CompiledTcpRouter], client: IpAddr) -> Option<&'r CompiledTcpRouter> {
-        first(&self.plain, routers, &Connection { client, server_name: "", alpn: &[] })
-    }
-
-    /// `named`: a router for requests names this host.
-    pub(super) fn tls<'r>(
-        &self,
-        routers: &'r [CompiledTcpRouter],
-        connection: &Connection<'_>,
-        named: bool,
-    ) -> Option<&'r CompiledTcpRouter> {
-        if named {
-            return None;
-        }
-        first(&self.tls, routers, connection).filter(|router| !(router.router.rule.is_catch_all() && self.any_host))
-    }
-}
-
-fn first<'r>(table: &Table, routers: &'r [CompiledTcpRouter], connection: &Connection<'_>) -> Option<&'r CompiledTcpRouter> {
-    let mut candidates = table.candidates(connection.server_name, "").filter_map(|id| routers.get(id.0 as usize));
-    candidates.find(|candidate| candidate.router.rule.expr().check(connection).is_ok())
-}
-
-/// Every router that is whole, sorted by name.
-pub(super) fn routers(config: &Config, services: &compile::Places<'_>) -> Vec<CompiledTcpRouter> {
-    let mut compiled = Vec::with_capacity(config.tcp.routers.len());
-    for (name, router) in &config.tcp.routers {
-        let Some(service) = services.tcp(&router.service) else { continue };
-        let allowed = router.middlewares.iter().map(|name| match config.tcp.middlewares.get(name).map(|m| &m.kind) {
-            Some(MiddlewareKind::IpAllowList { ranges, .. }) => Some(ranges.clone()),
-            _ => None,
-        });
-        let Some(allowed) = allowed.collect::<Option<Vec<_>>>() else { continue };
-        let id = RouterId(u32::try_from(compiled.len()).unwrap_or(u32::MAX));
-        compiled.push(CompiledTcpRouter { id, name: name.clone(), router: Arc::clone(router), allowed, service });
-    }
-    compiled
 }

@@ -1,9 +1,11 @@
+mod after;
 mod tcp;
 
 use super::*;
 use crate::{
     config::dynamic::{Failover, MiddlewareKind, Observability, RouterTls, ServiceKind, TlsOptions, Weighted},
     http::{Scheme, VecFields},
+    route::precedence,
     rule::{self, Syntax, tests as rules},
 };
 use proptest::prelude::*;
@@ -133,8 +135,8 @@ fn chains_are_flattened_and_nothing_is_skipped() {
     middleware(&mut config, "r2@file", retry(2));
     middleware(&mut config, "r3@file", retry(3));
     let snapshot = snapshot(&config);
-    assert_eq!(snapshot.routers().iter().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["whole@file"]);
-    let whole = &snapshot.routers()[0];
+    assert_eq!(snapshot.routers().map(|r| r.name.as_str()).collect::<Vec<_>>(), ["whole@file"]);
+    let whole = snapshot.routers().next().unwrap();
     let stages: Vec<&str> = whole.stages.iter().map(|stage| stage.name.as_str()).collect();
     assert_eq!(stages, ["a@file", "c@file", "b@file", "b@file"]);
     assert_eq!(whole.retry, Some(RetryPolicy { attempts: 3, initial_interval: Duration::from_millis(5) }));
@@ -149,15 +151,15 @@ fn services_find_each_other() {
     service(&mut config, "w@file", ServiceKind::Weighted(Weighted { services, sticky: None, health_check: false }));
     service(&mut config, "f@file", ServiceKind::Failover(Failover { service: name("s@file"), fallback: name("w@file") }));
     let snapshot = snapshot(&config);
-    let id = |name: &str| snapshot.service_named(Layer::Http, name).map(|s| s.id).unwrap();
+    let id = |name: &str| snapshot.service_named(Layer::Http, &Name::whole(name)).map(|s| s.id).unwrap();
     for service in snapshot.services() {
         assert_eq!(snapshot.service(service.id).map(|s| &s.name), Some(&service.name));
     }
-    let kind = |name: &str| snapshot.service_named(Layer::Http, name).map(|s| s.kind.clone()).unwrap();
+    let kind = |name: &str| snapshot.service_named(Layer::Http, &Name::whole(name)).map(|s| s.kind.clone()).unwrap();
     assert_eq!(kind("w@file"), CompiledKind::Weighted { children: vec![(id("s@file"), 3), (id("f@file"), 1)] });
     assert_eq!(kind("f@file"), CompiledKind::Failover { main: id("s@file"), fallback: id("w@file") });
     assert_eq!(kind("s@file"), CompiledKind::Internal(Internal::Noop));
-    assert!(snapshot.service_named(Layer::Http, "nowhere@file").is_none());
+    assert!(snapshot.service_named(Layer::Http, &name("nowhere@file")).is_none());
 }
 
 #[test]
@@ -184,7 +186,7 @@ fn tls_options_follow_the_server_name() {
     assert!(snapshot.tls_options(WEB, Some("a.example")).is_some_and(|s| s.settings.sni_strict));
 
     let allows = |sni: Option<&str>, name: &str, router: &str| {
-        let router = snapshot.routers().iter().find(|r| r.name.as_str() == router).unwrap();
+        let router = snapshot.routers().find(|r| r.name.as_str() == router).unwrap();
         snapshot.tls_allows(WEB, sni, &host(name), router)
     };
     assert!(allows(Some("a.example"), "a.example", "strict@file"));
@@ -220,7 +222,7 @@ fn tables_are_shared_while_no_router_changes() {
     config.tls.options.insert(Name::whole("default"), Arc::default());
     assert!(!Snapshot::build_after(Some(&second), 3, &config, &specs).shares_routing_with(&second), "TLS options changed");
     assert_eq!((first.number(), second.number()), (1, 2));
-    assert_eq!(second.service(second.routers()[0].service).map(|s| s.name.as_str()), Some("s@file"));
+    assert_eq!(second.service(second.routers().next().unwrap().service).map(|s| s.name.as_str()), Some("s@file"));
     config.routers.insert(Name::whole("q@file"), Arc::new(router("q@file", "Host(`b`)", 0, None)));
     let third = Snapshot::build_after(Some(&second), 3, &config, &specs);
     assert!(!third.shares_routing_with(&second));

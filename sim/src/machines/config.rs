@@ -265,7 +265,7 @@ impl Configs {
         }
         self.number += 1;
         self.snapshot = Snapshot::build_after(Some(&self.snapshot), self.number, &config, &self.entry_points);
-        let routers = self.snapshot.routers().iter().map(|router| router.name.as_str());
+        let routers = self.snapshot.routers().map(|router| router.name.as_str());
         let whole = routers.eq(config.routers.keys().map(Name::as_str));
         judge.holds(Oracle::Atomic, whole, || "not every router of the configuration is in the snapshot".to_owned())?;
         self.routers = reduced.routers().map(|(at, router)| (at.full(), router.clone())).collect();

@@ -60,6 +60,11 @@ pub(super) enum Op {
         name: usize,
         router: Known,
     },
+    /// As it is, of another priority.
+    Rank {
+        name: usize,
+        priority: i64,
+    },
     Remove {
         name: usize,
     },
@@ -90,6 +95,7 @@ impl Machine for Routes {
         "exact name under a wildcard",
         "by a wildcard",
         "router replaced",
+        "router of another priority",
         "router removed",
         "tables shared",
         "explained",
@@ -101,7 +107,7 @@ impl Machine for Routes {
 
     fn knobs(chance: &mut Chance) -> Knobs {
         Knobs {
-            mix: Mix::draw(chance, 5, 2).rarer(1, 10).rarer(2, 30).rarer(3, 20).rarer(4, 30),
+            mix: Mix::draw(chance, 6, 2).rarer(1, 10).rarer(2, 30).rarer(3, 20).rarer(4, 30).rarer(5, 20),
             priorities: chance.pick(&[1, 2, 5, 1_000]),
             depth: chance.within(0, 3) as u32,
             alike: chance.pick(&[0, 0, 80]),
@@ -123,7 +129,8 @@ impl Machine for Routes {
             }
             2 => Op::Remove { name },
             3 => Op::Explain { ask: Ask::draw(chance), entry_point },
-            _ => Op::Touch,
+            4 => Op::Touch,
+            _ => Op::Rank { name, priority: chance.within(0, knobs.priorities - 1) as i64 },
         }
     }
 
@@ -145,31 +152,15 @@ impl Machine for Routes {
                 if self.known.contains_key(name) {
                     judge.moved("router replaced")?;
                 }
-                let text = router.rule.to_string();
-                let rule = match rule::parse(&text, Syntax::V3) {
-                    Ok(rule) => rule,
-                    Err(error) => return broken(Oracle::Convergence, format!("`{text}` is refused: {error}")),
-                };
-                // As `resolve` does where none is given.
-                let priority = if router.priority == 0 { text.len() as i64 } else { router.priority };
-                let names = ENTRY_POINTS.iter().zip(router.on).filter(|(_, on)| *on).map(|(name, _)| (*name).to_owned());
-                let tls =
-                    router.tls.then(|| RouterTls { options: Name::whole("default"), cert_resolver: None, domains: Vec::new() });
-                let compiled = Router {
-                    name: Name::whole(name),
-                    declared: Name::whole(name),
-                    entry_points: names.collect(),
-                    rule,
-                    priority,
-                    middlewares: Vec::new(),
-                    service: Name::whole("s@file"),
-                    tls: tls.map(Box::new),
-                    observability: Observability { access_log: true, metrics: true, tracing: true },
-                    source: "sim".into(),
-                };
-                self.config.routers.insert(Name::whole(name), Arc::new(compiled));
-                self.known.insert(name, Known { priority, ..router.clone() });
-                self.build(judge)
+                self.put(name, router.clone(), judge)
+            }
+            Op::Rank { name, priority } => {
+                let name = NAMES[*name];
+                let Some(known) = self.known.get(name).cloned() else { return Ok(()) };
+                if known.priority != *priority {
+                    judge.moved("router of another priority")?;
+                }
+                self.put(name, Known { priority: *priority, ..known }, judge)
             }
             Op::Remove { name } => {
                 if self.known.remove(NAMES[*name]).is_some() {
@@ -188,6 +179,33 @@ impl Machine for Routes {
 }
 
 impl Routes {
+    fn put(&mut self, name: &'static str, router: Known, judge: &mut Judge) -> Verdict {
+        let text = router.rule.to_string();
+        let rule = match rule::parse(&text, Syntax::V3) {
+            Ok(rule) => rule,
+            Err(error) => return broken(Oracle::Convergence, format!("`{text}` is refused: {error}")),
+        };
+        // As `resolve` does where none is given.
+        let priority = if router.priority == 0 { text.len() as i64 } else { router.priority };
+        let names = ENTRY_POINTS.iter().zip(router.on).filter(|(_, on)| *on).map(|(name, _)| (*name).to_owned());
+        let tls = router.tls.then(|| RouterTls { options: Name::whole("default"), cert_resolver: None, domains: Vec::new() });
+        let compiled = Router {
+            name: Name::whole(name),
+            declared: Name::whole(name),
+            entry_points: names.collect(),
+            rule,
+            priority,
+            middlewares: Vec::new(),
+            service: Name::whole("s@file"),
+            tls: tls.map(Box::new),
+            observability: Observability { access_log: true, metrics: true, tracing: true },
+            source: "sim".into(),
+        };
+        self.config.routers.insert(Name::whole(name), Arc::new(compiled));
+        self.known.insert(name, Known { priority, ..router });
+        self.build(judge)
+    }
+
     /// Another service, and the routers of before.
     fn touch(&mut self) {
         self.number += 1;

@@ -84,7 +84,7 @@ pub fn all(blueprint: &Blueprint) -> (Vec<Probe>, Vec<(String, String)>) {
             Err(why) => unexercised.push((router.name.to_string(), why)),
         }
     }
-    let connections = blueprint.snapshot.tcp_routers().iter();
+    let connections = blueprint.snapshot.tcp_routers();
     unexercised
         .extend(connections.map(|r| (format!("{} (tcp)", r.name), "connections without HTTP are not rehearsed".to_owned())));
     probes.extend(blueprint.config.entry_points.values().filter_map(|entry| unmatched(blueprint, entry)));

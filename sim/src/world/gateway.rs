@@ -222,7 +222,7 @@ pub(super) fn routes(published: &Published) -> BTreeMap<usize, BTreeSet<usize>> 
 
 /// Whether nothing keeps any server of a service from being picked: ill, ejected and suspected ones are passed over.
 pub(super) fn may_be_picked(published: &Published, service: usize) -> bool {
-    let router = published.snapshot.routers().iter().find(|router| number(router) == Some(service));
+    let router = published.snapshot.routers().find(|router| number(router) == Some(service));
     let name = router.and_then(|router| published.snapshot.service(router.service)).map(|service| service.name.as_str());
     let backend = published.backends().find(|backend| Some(backend.name.as_str()) == name);
     backend.is_some_and(|backend| backend.endpoints.iter().all(|endpoint| endpoint.takes_new()))
@@ -237,7 +237,7 @@ pub(super) fn marks(published: &Published) -> BTreeMap<usize, u64> {
         })?;
         edits.request.iter().find(|(name, _)| name.eq_ignore_ascii_case("x-config"))?.1.parse().ok()
     };
-    published.snapshot.routers().iter().filter_map(|router| Some((number(router)?, mark(router)?))).collect()
+    published.snapshot.routers().filter_map(|router| Some((number(router)?, mark(router)?))).collect()
 }
 
 /// The service whose router it is.

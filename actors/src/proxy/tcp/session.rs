@@ -147,7 +147,7 @@ impl Drop for Session<'_> {
             total,
             phases: self.phases,
             observe: Observe { tracing: false, ..Observe::ALL },
-            router: self.router.and_then(|router| self.published.tcp_routes.get(router.id.0 as usize)).map(|series| &**series),
+            router: self.router.and_then(|router| self.published.tcp_routes.get(router.id.0)).map(|series| &**series),
             service: self.backend.as_ref().map(|backend| &*backend.series),
             server_url: self.endpoint.as_ref().map(|endpoint| &*endpoint.url.text),
             server_instance: self.endpoint.as_ref().map(|e| e.key.instance.as_str()).filter(|instance| !instance.is_empty()),

@@ -80,7 +80,7 @@ async fn gateway(rule: &str, more: &str, servers: &[SocketAddr]) -> (Gateway, So
     };
     let gateway = Gateway::start(options).await.expect("it starts");
     let web = gateway.address("web").expect("it listens");
-    while gateway.shared().published.load().snapshot.tcp_routers().is_empty() {
+    while gateway.shared().published.load().snapshot.tcp_routers().len() == 0 {
         sleep(Duration::from_millis(5)).await;
     }
     (gateway, web)

@@ -1,11 +1,14 @@
 //! Who takes a connection.
 
 use super::*;
-use crate::config::dynamic::{Depth, TcpRouter, TcpTls};
+use crate::{
+    config::dynamic::{Depth, TcpRouter, TcpTls},
+    rule::Connection,
+};
 
 const CLIENT: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(10, 1, 2, 3));
 
-fn tcp_router(name: &str, rule: &str, priority: i64, tls: Option<bool>) -> TcpRouter {
+pub(super) fn tcp_router(name: &str, rule: &str, priority: i64, tls: Option<bool>) -> TcpRouter {
     let rule = rule::parse_tcp(rule, Syntax::V3).unwrap_or_else(|error| panic!("{rule}: {error}"));
     let tls =
         tls.map(|passthrough| TcpTls { passthrough, options: Name::whole("default"), cert_resolver: None, domains: Vec::new() });
@@ -100,10 +103,10 @@ fn addresses_are_let_in_by_every_list() {
     router.middlewares = vec![Name::whole("a@file"), Name::whole("b@file")];
     let mut config = with(config([]), [router]);
     list(&mut config, "a@file", "10.0.0.0/8");
-    assert!(snapshot(&config).tcp_routers().is_empty(), "never without one of its lists");
+    assert_eq!(snapshot(&config).tcp_routers().len(), 0, "never without one of its lists");
     list(&mut config, "b@file", "10.1.0.0/16");
     let snapshot = snapshot(&config);
-    let admits = |ip: &str| snapshot.tcp_routers()[0].admits(ip.parse().unwrap());
+    let admits = |ip: &str| snapshot.tcp_routers().all(|router| router.admits(ip.parse().unwrap()));
     assert_eq!([admits("10.1.9.9"), admits("10.2.9.9"), admits("::ffff:10.1.0.1")], [true, false, true]);
 }
 
@@ -128,11 +131,11 @@ fn an_explanation_says_that_no_request_is_read() {
 fn services_of_one_name_are_apart() {
     let config = with(config([router("w@file", "Host(`a`)", 0, None)]), [tcp_router("db@file", "HostSNI(`*`)", -1, None)]);
     let snapshot = snapshot(&config);
-    let (http, tcp) = (snapshot.routers()[0].service, snapshot.tcp_routers()[0].service);
+    let (http, tcp) = (snapshot.routers().next().unwrap().service, snapshot.tcp_routers().next().unwrap().service);
     assert_ne!(http, tcp);
     let layer = |id| snapshot.service(id).map(|service| (service.layer, service.name.as_str()));
     assert_eq!((layer(http), layer(tcp)), (Some((Layer::Http, "s@file")), Some((Layer::Tcp, "s@file"))));
-    assert_eq!(snapshot.service_named(Layer::Tcp, "s@file").map(|service| service.id), Some(tcp));
+    assert_eq!(snapshot.service_named(Layer::Tcp, &Name::whole("s@file")).map(|service| service.id), Some(tcp));
 }
 
 #[test]
@@ -141,8 +144,8 @@ fn tables_are_taken_over_while_no_router_changes() {
     let first = snapshot(&config);
     let points = [EntryPointSpec { name: "web".into() }];
     let second = Snapshot::build_after(Some(&first), 2, &config, &points);
-    assert!(Arc::ptr_eq(&first.tcp, &second.tcp));
+    assert!(second.tcp.shares_tables_with(&first.tcp));
     let third =
         Snapshot::build_after(Some(&second), 3, &with(config, [tcp_router("x@file", "ClientIP(`::1`)", 0, None)]), &points);
-    assert!(!Arc::ptr_eq(&second.tcp, &third.tcp));
+    assert!(!third.tcp.shares_tables_with(&second.tcp));
 }

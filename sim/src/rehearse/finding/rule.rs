@@ -399,7 +399,7 @@ impl Context<'_> {
     // ---- where things are written ----
 
     fn compiled(&self, probe: &Probe) -> Option<&CompiledRouter> {
-        self.blueprint.snapshot.routers().iter().find(|router| router.name.as_str() == probe.router)
+        self.blueprint.snapshot.routers().find(|router| router.name.as_str() == probe.router)
     }
 
     fn health_check(&self, service: &str) -> Option<&HealthCheck> {

@@ -27,8 +27,7 @@ pub fn statics(blueprint: &Blueprint, texts: &Texts) -> Vec<Finding> {
     });
     let shadowed = blueprint.unexercised.iter().filter(|(_, why)| why.contains("takes first"));
     let shadowed = shadowed.map(|(router, why)| {
-        let source =
-            blueprint.snapshot.routers().iter().find(|one| one.name.as_str() == router).map(|one| one.router.source.clone());
+        let source = blueprint.snapshot.routers().find(|one| one.name.as_str() == router).map(|one| one.router.source.clone());
         Finding {
             place: source.unwrap_or_default(),
             remedy: "Give it a higher priority or a narrower rule, or take it out.".into(),
