@@ -144,7 +144,7 @@ impl Names {
     pub fn select(&self, name: &str) -> &TlsSelection {
         let name = normalized(name);
         let wildcard = || rule::wildcard_suffix(&name).and_then(|suffix| self.wildcard.get(suffix));
-        match &**self.exact.get(&*name).or_else(wildcard).unwrap_or(&self.any) {
+        match &**self.exact.get(&name).or_else(wildcard).unwrap_or(&self.any) {
             [] => &self.default,
             [(selection, _)] => selection,
             _ => &self.disputed,

@@ -23,12 +23,15 @@ const RULES: [&str; 8] = [
 ];
 const TCP_RULES: [&str; 4] = ["HostSNI(`one`)", "HostSNI(`two`) || HostSNI(`other`)", "HostSNI(`*.wide`)", "HostSNI(`*`)"];
 
+/// Rule, priority, service, middlewares, TLS options, and whether it is on both entry points.
+type Drawn = (usize, i64, usize, Vec<usize>, Option<usize>, bool);
+
 /// What becomes of one unit; numbers choose among the lists above.
 #[derive(Clone, Debug)]
 enum Step {
     Router {
         name: usize,
-        unit: Option<(usize, i64, usize, Vec<usize>, Option<usize>, bool)>,
+        unit: Option<Drawn>,
     },
     /// The second number: a balancer's version, or what it refers to.
     Service {
