@@ -58,7 +58,8 @@ pub struct Endpoint {
     /// Until then, in milliseconds of core's time, successes count too: there was a failure to weigh them against.
     doubted_until: AtomicU64,
     idle: Box<[Mutex<Idle>]>,
-    addresses: Mutex<Addresses>,
+    /// `None`: no name was looked up, as there is none in most URLs.
+    addresses: Mutex<Option<Box<Addresses>>>,
     turn: AtomicUsize,
 }
 
@@ -77,9 +78,9 @@ pub struct Shareable {
     pub since: Instant,
 }
 
-#[derive(Default)]
 struct Addresses {
-    known: Option<(Instant, Arc<[IpAddr]>)>,
+    since: Instant,
+    known: Arc<[IpAddr]>,
     stale: bool,
 }
 
@@ -354,25 +355,27 @@ impl Endpoint {
     /// Addresses believed for `ttl` since they were found.
     pub fn addresses(&self, now: Instant, ttl: Duration) -> Option<Arc<[IpAddr]>> {
         let addresses = self.addresses.lock();
-        let (at, known) = addresses.known.as_ref()?;
-        (!addresses.stale && now.duration_since(*at) < ttl).then(|| known.clone())
+        let addresses = addresses.as_ref()?;
+        (!addresses.stale && now.duration_since(addresses.since) < ttl).then(|| addresses.known.clone())
     }
 
     /// Addresses found at some time, however long ago.
     pub fn last_addresses(&self) -> Option<Arc<[IpAddr]>> {
-        self.addresses.lock().known.as_ref().map(|(_, known)| known.clone())
+        self.addresses.lock().as_ref().map(|addresses| addresses.known.clone())
     }
 
     /// Remembers what the resolver said.
     pub fn set_addresses(&self, now: Instant, found: Vec<IpAddr>) -> Arc<[IpAddr]> {
         let found: Arc<[IpAddr]> = found.into();
-        *self.addresses.lock() = Addresses { known: Some((now, found.clone())), stale: false };
+        *self.addresses.lock() = Some(Box::new(Addresses { since: now, known: found.clone(), stale: false }));
         found
     }
 
     /// None of the addresses answered: the resolver is asked again before they are used again.
     pub fn forget_addresses(&self) {
-        self.addresses.lock().stale = true;
+        if let Some(addresses) = &mut *self.addresses.lock() {
+            addresses.stale = true;
+        }
     }
 
     /// Where the next connection begins among several addresses.

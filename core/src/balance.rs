@@ -18,6 +18,7 @@ pub use hash::{Key, by_cookie};
 pub use sticky::Sticky;
 
 use crate::config::dynamic::{LoadBalancer, Server, Strategy};
+use std::sync::Arc;
 use wheel::Wheel;
 
 /// What a pick depends on besides the balancer's own state. Servers are meant by their index in the load balancer.
@@ -126,6 +127,6 @@ impl Balancer {
     }
 }
 
-fn seats(servers: &[Server]) -> impl Iterator<Item = (&str, u32)> {
-    servers.iter().map(|server| (&*server.url.text, server.weight))
+fn seats(servers: &[Server]) -> impl Iterator<Item = (Arc<str>, u32)> {
+    servers.iter().map(|server| (server.url.text.clone(), server.weight))
 }

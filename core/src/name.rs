@@ -24,6 +24,11 @@ impl Name {
         &self.0
     }
 
+    /// The same, to be kept.
+    pub fn text(&self) -> &Arc<str> {
+        &self.0
+    }
+
     /// The part before `@`.
     pub fn local(&self) -> &str {
         self.0.rsplit_once('@').map_or(&self.0, |(local, _)| local)

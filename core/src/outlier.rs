@@ -74,21 +74,29 @@ pub enum Change {
 pub struct Outlier {
     /// Shared by most.
     policy: Arc<OutlierPolicy>,
+    /// `None`: nothing was ever counted. Most servers never fail.
+    record: Option<Box<Record>>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Record {
     state: State,
     streak: u32,
     /// Times of the failures since the last success (Traefik's policy).
     failures: VecDeque<Duration>,
-    /// `None`: nothing was counted since it was new, or came back. Most servers never fail.
-    window: Option<Box<Window>>,
+    window: Window,
     /// Ejections without a clear spell of the longest ejection's length between them.
     ejections: u32,
     cleared_at: Duration,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
+    #[default]
     Clear,
-    Ejected { until: Option<Duration> },
+    Ejected {
+        until: Option<Duration>,
+    },
     Probation,
 }
 
@@ -119,15 +127,7 @@ impl OutlierPolicy {
 impl Outlier {
     /// Nothing against it.
     pub fn new(policy: impl Into<Arc<OutlierPolicy>>) -> Self {
-        Self {
-            policy: policy.into(),
-            state: State::Clear,
-            streak: 0,
-            failures: VecDeque::new(),
-            window: None,
-            ejections: 0,
-            cleared_at: Duration::ZERO,
-        }
+        Self { policy: policy.into(), record: None }
     }
 
     /// Takes over a changed policy; under the same one the record stays.
@@ -140,15 +140,19 @@ impl Outlier {
 
     /// Whether it is ejected now.
     pub fn is_ejected(&self) -> bool {
-        matches!(self.state, State::Ejected { .. })
+        matches!(self.state(), State::Ejected { .. })
     }
 
     /// When its ejection ends; `None`: it is not ejected, or until a probe passes.
     pub fn ejected_until(&self) -> Option<Duration> {
-        match self.state {
+        match self.state() {
             State::Ejected { until } => until,
             State::Clear | State::Probation => None,
         }
+    }
+
+    fn state(&self) -> State {
+        self.record.as_ref().map_or(State::Clear, |record| record.state)
     }
 
     /// Takes how a request went that ended at `now`. Ejects only if `may_eject`.
@@ -165,7 +169,7 @@ impl Outlier {
 
     /// Time has passed.
     pub fn tick(&mut self, now: Duration) -> Change {
-        match self.state {
+        match self.state() {
             State::Ejected { until: Some(until) } if until <= now => self.readmit(now),
             _ => Change::None,
         }
@@ -173,7 +177,7 @@ impl Outlier {
 
     /// An active probe passed: under Traefik's policy with an active check that is what brings a server back.
     pub fn restore(&mut self, now: Duration) -> Change {
-        match self.state {
+        match self.state() {
             State::Ejected { until: None } => self.readmit(now),
             _ => Change::None,
         }
@@ -181,71 +185,72 @@ impl Outlier {
 
     /// Notes the outcome and tells whether the record now speaks for ejection.
     fn counts_against(&mut self, now: Duration, outcome: Outcome) -> bool {
-        match &*self.policy {
+        let Self { policy, record } = self;
+        match &**policy {
             OutlierPolicy::Adaptive { consecutive, window, min_requests, min_success_percent, max, .. } => {
                 let failed = outcome == Outcome::Failure;
-                let counted = self.window.get_or_insert_default();
-                counted.add(now, *window, failed);
+                let record = record.get_or_insert_default();
+                record.window.add(now, *window, failed);
                 // By the clock alone: whether anything succeeded meanwhile need not be reported.
-                if self.state == State::Clear && now.saturating_sub(self.cleared_at) >= *max {
-                    self.ejections = 0;
+                if record.state == State::Clear && now.saturating_sub(record.cleared_at) >= *max {
+                    record.ejections = 0;
                 }
                 if !failed {
-                    self.streak = 0;
-                    if self.state == State::Probation {
-                        self.state = State::Clear;
-                        self.cleared_at = now;
+                    record.streak = 0;
+                    if record.state == State::Probation {
+                        record.state = State::Clear;
+                        record.cleared_at = now;
                     }
                     return false;
                 }
-                self.streak = self.streak.saturating_add(1);
-                let (requests, failures) = counted.count();
+                record.streak = record.streak.saturating_add(1);
+                let (requests, failures) = record.window.count();
                 let too_few_succeed = requests >= u64::from((*min_requests).max(1))
                     && (requests - failures) * 100 < requests * u64::from(*min_success_percent);
-                let on_probation = self.state == State::Probation && !(planted!("half_open_off_by_one") && self.streak < 2);
-                on_probation || self.streak >= (*consecutive).max(1) || too_few_succeed
+                let on_probation = record.state == State::Probation && !(planted!("half_open_off_by_one") && record.streak < 2);
+                on_probation || record.streak >= (*consecutive).max(1) || too_few_succeed
             }
             OutlierPolicy::Traefik { window, max_failed_attempts, .. } => {
                 if outcome == Outcome::Success {
-                    self.failures.clear();
+                    if let Some(record) = record {
+                        record.failures.clear();
+                    }
                     return false;
                 }
+                let failures = &mut record.get_or_insert_default().failures;
                 let most = (*max_failed_attempts as usize).clamp(1, MOST_FAILURES);
-                self.failures.push_back(now);
-                while self.failures.len() > most
-                    || self.failures.front().is_some_and(|failure| now.saturating_sub(*failure) > *window)
-                {
-                    self.failures.pop_front();
+                failures.push_back(now);
+                while failures.len() > most || failures.front().is_some_and(|failure| now.saturating_sub(*failure) > *window) {
+                    failures.pop_front();
                 }
-                self.failures.len() >= most
+                failures.len() >= most
             }
         }
     }
 
     fn eject(&mut self, now: Duration) -> Change {
+        let record = self.record.get_or_insert_default();
         let until = match &*self.policy {
             OutlierPolicy::Adaptive { base, max, .. } => {
-                let before = if planted!("backoff_forgotten") { 0 } else { self.ejections };
+                let before = if planted!("backoff_forgotten") { 0 } else { record.ejections };
                 let factor = 2_u32.checked_pow(before).unwrap_or(u32::MAX);
                 Some(now.saturating_add(base.saturating_mul(factor).min(*max)))
             }
             OutlierPolicy::Traefik { restored_by_probe: true, .. } => None,
             OutlierPolicy::Traefik { window, .. } => Some(now.saturating_add(*window)),
         };
-        self.ejections = self.ejections.saturating_add(1);
-        self.state = State::Ejected { until };
+        record.ejections = record.ejections.saturating_add(1);
+        record.state = State::Ejected { until };
         Change::Ejected { until }
     }
 
     fn readmit(&mut self, now: Duration) -> Change {
-        self.state = match *self.policy {
+        let record = self.record.get_or_insert_default();
+        let state = match *self.policy {
             OutlierPolicy::Adaptive { .. } => State::Probation,
             OutlierPolicy::Traefik { .. } => State::Clear,
         };
-        self.streak = 0;
-        self.failures.clear();
-        self.window = None;
-        self.cleared_at = now;
+        **record = Record { state, ejections: record.ejections, cleared_at: now, ..Record::default() };
         Change::Restored
     }
 }
@@ -301,7 +306,7 @@ mod tests {
         let mut now = SECOND;
         assert_eq!(fail(&mut outlier, now, 1), Change::Ejected { until: Some(now + SECOND) });
         for length in [2, 4, 8, 16, 32, 60, 60] {
-            let Change::Ejected { until: Some(until) } = (match outlier.state {
+            let Change::Ejected { until: Some(until) } = (match outlier.state() {
                 State::Ejected { until } => Change::Ejected { until },
                 _ => Change::None,
             }) else {

@@ -28,7 +28,7 @@ use keys::{HostKey, PathKey};
 pub(crate) use lookup::Lookup;
 use prefixes::Prefixes;
 use smallvec::SmallVec;
-use std::{cmp::Ordering, collections::BTreeMap};
+use std::{cmp::Ordering, collections::BTreeMap, sync::Arc};
 
 /// Providers in descending precedence for routers of equal priority: Traefik's documented order. Others come last.
 const PRECEDENCE: &[&str] = &[
@@ -92,9 +92,16 @@ pub(crate) struct Table {
 /// The routers of one host key by their paths.
 #[derive(Clone, Debug, Default)]
 struct Paths {
+    /// Those that take any path: mostly, all of them.
+    any: Ranks,
+    narrow: Option<Arc<Narrow>>,
+}
+
+/// Routers that take some paths only.
+#[derive(Clone, Debug, Default)]
+struct Narrow {
     exact: Lookup<Ranks>,
     prefixes: Prefixes,
-    any: Ranks,
 }
 
 /// Routers that come into a table, and routers that go, by where they stand in it.
@@ -181,10 +188,10 @@ impl Table {
 
 impl Paths {
     fn collect<'t>(&'t self, path: &str, lists: &mut Lists<'t>) {
-        if let Some(ranks) = self.exact.get(path) {
-            lists.push(ranks);
+        if let Some(narrow) = &self.narrow {
+            lists.extend(narrow.exact.get(path).map(|ranks| &**ranks));
+            lists.extend(narrow.prefixes.of(path));
         }
-        lists.extend(self.prefixes.of(path));
         if !self.any.is_empty() {
             lists.push(&self.any);
         }
@@ -195,15 +202,21 @@ impl Paths {
         let mut prefixes = Vec::new();
         for (key, edit) in edits {
             match key {
-                PathKey::Exact(path) => self.exact.change(path, |ranks| edit.apply(ranks, name)),
+                PathKey::Exact(path) => self.narrow().exact.change(path, |ranks| edit.apply(ranks, name)),
                 PathKey::Prefix(prefix) => prefixes.push((prefix, edit)),
                 PathKey::Any => drop(edit.apply(&mut self.any, name)),
             }
         }
         if !prefixes.is_empty() {
-            self.prefixes = self.prefixes.edited(prefixes, |edit, ranks| edit.apply(ranks, name));
+            let narrow = self.narrow();
+            narrow.prefixes = narrow.prefixes.edited(prefixes, |edit, ranks| edit.apply(ranks, name));
         }
-        !(self.any.is_empty() && self.exact.is_empty() && self.prefixes.is_empty())
+        self.narrow.take_if(|narrow| narrow.exact.is_empty() && narrow.prefixes.is_empty());
+        !(self.any.is_empty() && self.narrow.is_none())
+    }
+
+    fn narrow(&mut self) -> &mut Narrow {
+        Arc::make_mut(self.narrow.get_or_insert_default())
     }
 }
 

@@ -53,33 +53,35 @@ pub(crate) enum Family {
 
 /// A parsed rule. Cheap to clone; equal when text and syntax are.
 #[derive(Clone)]
-pub struct Rule {
-    text: Arc<str>,
+pub struct Rule(Arc<Parsed>);
+
+struct Parsed {
+    text: Box<str>,
     syntax: Syntax,
-    expr: Arc<Expr>,
+    expr: Expr,
 }
 
 impl Rule {
     /// As the operator wrote it. Its byte length is the default priority.
     pub fn text(&self) -> &str {
-        &self.text
+        &self.0.text
     }
 
     /// The syntax it was written in.
     pub fn syntax(&self) -> Syntax {
-        self.syntax
+        self.0.syntax
     }
 
     /// What it means.
     pub fn expr(&self) -> &Expr {
-        &self.expr
+        &self.0.expr
     }
 
     /// The arguments of every `Host`, negated ones and those in any branch included, in order and without repetition: what TLS
     /// options and certificates are chosen by. `*` and `*.x` stand as written, the others normalised.
     pub fn hosts(&self) -> Vec<String> {
         let mut hosts = Vec::new();
-        self.expr.each(&mut |matcher| {
+        self.0.expr.each(&mut |matcher| {
             let host = match &matcher.test {
                 Test::AnyHost => "*".to_owned(),
                 Test::Host(host) => host.to_string(),
@@ -97,20 +99,20 @@ impl Rule {
 impl Rule {
     /// Whether it is ``HostSNI(`*`)`` and nothing else: what comes after all others.
     pub fn is_catch_all(&self) -> bool {
-        matches!(&*self.expr, Expr::Matcher(Matcher { negated: false, test: Test::AnySni }))
+        matches!(&self.0.expr, Expr::Matcher(Matcher { negated: false, test: Test::AnySni }))
     }
 
     /// Whether it asks for server names, which only TLS tells.
     pub fn needs_server_name(&self) -> bool {
         let mut needs = false;
-        self.expr.each(&mut |matcher| needs |= matches!(matcher.test, Test::Sni(_) | Test::SniWildcard(_)));
+        self.0.expr.each(&mut |matcher| needs |= matches!(matcher.test, Test::Sni(_) | Test::SniWildcard(_)));
         needs
     }
 }
 
 impl PartialEq for Rule {
     fn eq(&self, other: &Self) -> bool {
-        self.syntax == other.syntax && self.text == other.text
+        Arc::ptr_eq(&self.0, &other.0) || self.syntax() == other.syntax() && self.text() == other.text()
     }
 }
 
@@ -118,7 +120,7 @@ impl Eq for Rule {}
 
 impl fmt::Debug for Rule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Rule({:?}, {:?})", self.syntax, self.text)
+        write!(f, "Rule({:?}, {:?})", self.syntax(), self.text())
     }
 }
 

@@ -32,6 +32,7 @@ use sim as arm;
 pub mod clock;
 pub mod dns;
 pub mod fs;
+pub mod memory;
 pub mod random;
 pub mod rt;
 pub mod task;

@@ -4,6 +4,7 @@
 pub(crate) mod clock;
 pub(crate) mod dns;
 pub(crate) mod fs;
+pub(crate) mod memory;
 pub(crate) mod random;
 pub(crate) mod task;
 pub(crate) mod tcp;

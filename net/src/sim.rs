@@ -22,6 +22,7 @@ pub(crate) mod clock;
 pub mod conn;
 pub(crate) mod dns;
 pub(crate) mod fs;
+pub(crate) mod memory;
 mod net;
 mod packet;
 mod pcap;

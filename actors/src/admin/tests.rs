@@ -77,9 +77,9 @@ fn config() -> Config {
         service("s@file", balancer(vec![server("http://10.0.0.1", 1), server("http://bob:hunter2@10.0.0.2", 3)])),
         service(
             "w@file",
-            ServiceKind::Weighted(Weighted { services: vec![(name("f@file"), 2)], sticky: None, health_check: false }),
+            ServiceKind::Weighted(Weighted { services: vec![(name("f@file"), 2)], sticky: None, health_check: false }.into()),
         ),
-        service("f@file", ServiceKind::Failover(Failover { service: name("s@file"), fallback: name("t@file") })),
+        service("f@file", ServiceKind::Failover(Failover { service: name("s@file"), fallback: name("t@file") }.into())),
         service("t@file", balancer(Vec::new())),
     ]);
     config.middlewares = named([

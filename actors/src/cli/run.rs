@@ -10,7 +10,7 @@ use fairlead_core::{
     config::static_::{Level, StaticConfig},
     drain,
 };
-use fairlead_net::{random, task, time};
+use fairlead_net::{memory, random, task, time};
 use std::{process::ExitCode, time::Duration};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -71,18 +71,12 @@ pub async fn serve(config: StaticConfig) -> Outcome {
     })
 }
 
-/// Lets the allocator give back what has lain free for a while. It looks for that when a page of its own becomes free, which under steady load
-/// is hardly ever: what reading ten thousand services leaves behind would stay. A large piece is such a page, and costs nothing unless it is
-/// written to.
+/// Lets the allocator give back what lies free on the thread of the actors: reading ten thousand services leaves a good deal behind.
 async fn give_memory_back() {
-    const LARGE: usize = 4 << 20;
     let mut every = time::interval(Duration::from_secs(5));
     loop {
         every.tick().await;
-        let mut large = Vec::<u8>::new();
-        // Where there is none to be had, another time will do.
-        large.try_reserve_exact(LARGE).ok();
-        drop(std::hint::black_box(large));
+        memory::give_back();
     }
 }
 

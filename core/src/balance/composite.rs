@@ -2,6 +2,7 @@
 
 use super::wheel::Wheel;
 use crate::config::dynamic::Weighted;
+use std::sync::Arc;
 
 /// Whose turn it is among the children of a weighted service. Children are meant by their index.
 #[derive(Clone, Debug)]
@@ -42,6 +43,6 @@ pub fn failover(main_usable: bool, fallback_usable: bool) -> Choice {
     if main_usable || !fallback_usable { Choice::Main } else { Choice::Fallback }
 }
 
-fn children(service: &Weighted) -> impl Iterator<Item = (&str, u32)> {
-    service.services.iter().map(|(name, weight)| (name.as_str(), *weight))
+fn children(service: &Weighted) -> impl Iterator<Item = (Arc<str>, u32)> {
+    service.services.iter().map(|(name, weight)| (name.text().clone(), *weight))
 }

@@ -8,7 +8,7 @@
 //! Seats of equal weight need no arithmetic, only a cursor.
 
 use crate::planted::planted;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 #[derive(Clone, Debug)]
 pub(super) struct Wheel {
@@ -23,7 +23,7 @@ pub(super) struct Wheel {
 
 #[derive(Clone, Debug)]
 struct Seat {
-    key: Box<str>,
+    key: Arc<str>,
     digest: u64,
     weight: u32,
     /// Where in its interval a turn is due, in parts of [`PARTS`].
@@ -43,14 +43,14 @@ struct Time {
 }
 
 impl Wheel {
-    pub(super) fn new<'a>(seats: impl Iterator<Item = (&'a str, u32)>) -> Self {
+    pub(super) fn new(seats: impl Iterator<Item = (Arc<str>, u32)>) -> Self {
         // Halves, quarters, eighths, …: any few neighbours lie apart.
         let phase = |index: usize| (index as u8).wrapping_add(1).reverse_bits();
         let seats: Vec<_> = seats
             .enumerate()
             .map(|(index, (key, weight))| Seat {
-                key: key.into(),
                 digest: fnv(key.as_bytes()),
+                key,
                 weight: if planted!("weight_ignored") { weight.min(1) } else { weight },
                 phase: phase(index),
                 turns: 0,
@@ -120,7 +120,7 @@ impl Wheel {
 
     /// Puts other seats in place. One with the same key keeps its turns, or its place in the round; of several with one
     /// key the first keeps the first's. A new one gets no turn for the time before it came.
-    pub(super) fn update<'a>(&mut self, seats: impl Iterator<Item = (&'a str, u32)>) {
+    pub(super) fn update(&mut self, seats: impl Iterator<Item = (Arc<str>, u32)>) {
         let fresh = Self::new(seats);
         let old = std::mem::replace(self, fresh);
         let mut places: BTreeMap<(&str, usize), usize> = BTreeMap::new();

@@ -107,8 +107,8 @@ pub struct Service {
 #[derive(Clone, Debug, PartialEq)]
 pub enum ServiceKind {
     LoadBalancer(Arc<LoadBalancer>),
-    Weighted(Weighted),
-    Failover(Failover),
+    Weighted(Box<Weighted>),
+    Failover(Box<Failover>),
     /// Answered by Fairlead itself.
     Internal(Internal),
 }

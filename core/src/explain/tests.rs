@@ -56,7 +56,7 @@ fn servers_are_found_through_services() {
         ServiceKind::LoadBalancer(balancer.into())
     };
     let failover = |service: &str, fallback: &str| {
-        ServiceKind::Failover(Failover { service: Name::whole(service), fallback: Name::whole(fallback) })
+        ServiceKind::Failover(Failover { service: Name::whole(service), fallback: Name::whole(fallback) }.into())
     };
     let mut config = config([router("r@file", "Host(`a`)", 0, None)]);
     service(&mut config, "s@file", failover("one@file", "loop@file"));

@@ -37,8 +37,10 @@ fn lists(table: &Table) -> BTreeMap<String, Vec<u32>> {
     let exact = table.exact.iter().map(|(host, paths)| (format!("={host}"), paths));
     let wildcard = table.wildcard.iter().map(|(suffix, paths)| (format!("*{suffix}"), paths));
     for (host, paths) in exact.chain(wildcard).chain([("any".to_owned(), &table.any)]) {
-        all.extend(paths.exact.iter().map(|(path, ranks)| (format!("{host} ={path}"), ids(ranks))));
-        all.extend(paths.prefixes.iter().map(|(prefix, ranks)| (format!("{host} {prefix}*"), ids(ranks))));
+        if let Some(narrow) = &paths.narrow {
+            all.extend(narrow.exact.iter().map(|(path, ranks)| (format!("{host} ={path}"), ids(ranks))));
+            all.extend(narrow.prefixes.iter().map(|(prefix, ranks)| (format!("{host} {prefix}*"), ids(ranks))));
+        }
         all.extend([(format!("{host} any"), ids(&paths.any))].into_iter().filter(|(_, ids)| !ids.is_empty()));
     }
     all
@@ -75,7 +77,7 @@ fn a_rule_of_very_many_alternatives_stays_in_bounds() {
     let paths = any(200, &|i| format!("Path(`/{i}`)"));
     let table = table(&[format!("({hosts}) && ({paths})")]);
     assert_eq!(table.exact.len(), 200);
-    assert!(table.exact.iter().all(|(_, paths)| paths.exact.is_empty() && paths.any.len() == 1));
+    assert!(table.exact.iter().all(|(_, paths)| paths.narrow.is_none() && paths.any.len() == 1));
     assert_eq!(candidates(&table, "h7", "/nowhere"), [0]);
 }
 

@@ -11,7 +11,7 @@ pub struct ExprText<'e> {
 
 impl Display for Rule {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        ExprText { expr: &self.expr, syntax: self.syntax }.fmt(f)
+        ExprText { expr: self.expr(), syntax: self.syntax() }.fmt(f)
     }
 }
 

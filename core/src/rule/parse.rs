@@ -3,7 +3,7 @@
 //! Recursion is bounded by [`MAX_DEPTH`], work by [`MAX_LENGTH`]; negation is carried down, so De Morgan costs no second pass.
 
 use super::{
-    Expr, Family, Rule, RuleError, Syntax, build,
+    Expr, Family, Parsed, Rule, RuleError, Syntax, build,
     lexer::{Kind, Lexer, Token},
 };
 use std::sync::Arc;
@@ -35,7 +35,7 @@ fn parse_for(family: Family, text: &str, syntax: Syntax) -> Result<Rule, RuleErr
     if parser.ahead.kind != Kind::End {
         return Err(parser.unexpected("&&, || or the end of the rule"));
     }
-    Ok(Rule { text: text.into(), syntax, expr: Arc::new(expr) })
+    Ok(Rule(Arc::new(Parsed { text: text.into(), syntax, expr })))
 }
 
 /// A literal argument and where it stands.

@@ -148,8 +148,8 @@ fn services_find_each_other() {
     let mut config = config([]);
     let name = Name::whole;
     let services = vec![(name("s@file"), 3), (name("f@file"), 1), (name("nowhere@file"), 1)];
-    service(&mut config, "w@file", ServiceKind::Weighted(Weighted { services, sticky: None, health_check: false }));
-    service(&mut config, "f@file", ServiceKind::Failover(Failover { service: name("s@file"), fallback: name("w@file") }));
+    service(&mut config, "w@file", ServiceKind::Weighted(Weighted { services, sticky: None, health_check: false }.into()));
+    service(&mut config, "f@file", ServiceKind::Failover(Failover { service: name("s@file"), fallback: name("w@file") }.into()));
     let snapshot = snapshot(&config);
     let id = |name: &str| snapshot.service_named(Layer::Http, &Name::whole(name)).map(|s| s.id).unwrap();
     for service in snapshot.services() {

@@ -76,7 +76,7 @@ pub(super) fn patch(inputs: &BTreeMap<String, RawDynamic>, config: &StaticConfig
             None => None,
             Some(unit) => {
                 let routers = was.as_ref().map_or(&[][..], |copies| copies.routers());
-                let (copies, found) = router::build(unit, &name, provider, config, routers);
+                let (copies, found) = router::build(unit, &name, provider, config, routers, known.services);
                 let copies = copies.filter(|copies| found.is_empty() && router::is_whole(copies, inputs, &known, &hints))?;
                 Some(match &was {
                     Some(was) if was.same(&copies) => was.clone(),

@@ -92,8 +92,8 @@ pub(super) fn resolve(
             }
             let name = Name::qualify(local, provider);
             let last = before.get(&name).cloned();
-            let known = last.as_ref().map_or(&[][..], |copies| &copies.0);
-            let (new, found) = build(unit, &name, provider, config, known);
+            let shared_with = last.as_ref().map_or(&[][..], |copies| &copies.0);
+            let (new, found) = build(unit, &name, provider, config, shared_with, known.services);
             let candidate = Candidate::new(Some(unit.written.clone()), new, last, found);
             all_built.extend(candidate.built(&unit.written, &name));
             candidates.push((name, candidate));
@@ -129,9 +129,17 @@ pub(super) fn build(
     provider: &str,
     config: &StaticConfig,
     known: &[Arc<Router>],
+    services: &Map<Name, Arc<Service>>,
 ) -> (Option<Copies>, Vec<Rejection>) {
     let (draft, found) = built(unit, |raw, notes| draft(raw, name, provider, config, known, notes));
-    (draft.map(|draft| shared(copies(&draft, config, true), known)), found)
+    let copies = |mut draft: Draft| {
+        // The service's own copy of its name: ten thousand of them are worth it.
+        if let Some((name, _)) = services.get_key_value(&draft.service) {
+            draft.service = name.clone();
+        }
+        shared(copies(&draft, config, true), known)
+    };
+    (draft.map(copies), found)
 }
 
 /// Whether all that it refers to is there.

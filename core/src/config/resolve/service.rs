@@ -28,7 +28,7 @@ pub(super) fn build(
         (Some(balancer), None, None) => {
             ServiceKind::LoadBalancer(Arc::new(load_balancer(balancer, name, provider, config, notes)))
         }
-        (None, Some(weighted), None) => ServiceKind::Weighted(self::weighted(weighted, name, provider, notes)),
+        (None, Some(weighted), None) => ServiceKind::Weighted(self::weighted(weighted, name, provider, notes).into()),
         (None, None, Some(failover)) => {
             let mut child = |key: &str, text: &Option<String>| {
                 let text = text.as_deref().filter(|text| !text.is_empty());
@@ -42,7 +42,7 @@ pub(super) fn build(
                 text.map(|text| Name::qualify(text, provider))
             };
             let (service, fallback) = (child("service", &failover.service), child("fallback", &failover.fallback));
-            ServiceKind::Failover(Failover { service: service?, fallback: fallback? })
+            ServiceKind::Failover(Failover { service: service?, fallback: fallback? }.into())
         }
         (None, None, None) => {
             notes.error(&[], "expected loadBalancer, weighted or failover below it", "give it a loadBalancer with servers");

@@ -143,11 +143,11 @@ fn build_service(
 ) -> Option<Service> {
     let kind = match (&raw.load_balancer, &raw.weighted) {
         (Some(balancer), None) => ServiceKind::LoadBalancer(Arc::new(load_balancer(balancer, config, notes))),
-        (None, Some(weighted)) => ServiceKind::Weighted(Weighted {
+        (None, Some(weighted)) => ServiceKind::Weighted(Box::new(Weighted {
             services: service::shares(&weighted.services, provider, notes),
             sticky: None,
             health_check: weighted.health_check.0.is_some(),
-        }),
+        })),
         (None, None) => {
             notes.error(&[], "expected loadBalancer or weighted below it", "give it a loadBalancer with servers");
             return None;

@@ -99,15 +99,15 @@ fn take(config: &mut Config, step: Step) {
         Step::Service { name, unit } => {
             let kind = unit.map(|(kind, other)| match kind {
                 0 => ServiceKind::Internal(if other == 0 { Internal::Noop } else { Internal::Ping }),
-                1 => ServiceKind::Weighted(Weighted {
+                1 => ServiceKind::Weighted(Box::new(Weighted {
                     services: vec![(Name::whole(SERVICES[other]), 2), (Name::whole("a@file"), 1)],
                     sticky: None,
                     health_check: false,
-                }),
-                _ => ServiceKind::Failover(Failover {
+                })),
+                _ => ServiceKind::Failover(Box::new(Failover {
                     service: Name::whole(SERVICES[other]),
                     fallback: Name::whole(SERVICES[(other + 1) % 4]),
-                }),
+                })),
             });
             let name = SERVICES[name];
             let unit = kind.map(|kind| Service { name: Name::whole(name), kind, source: "test".into() });
