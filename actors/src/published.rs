@@ -66,7 +66,7 @@ pub enum Service {
 
 /// Services by weight.
 pub struct Weighted {
-    /// Counts services as `children` does, so it belongs to this state alone.
+    /// Counts services as `children` does: shared with the states before while these are the same, and copied where they are not.
     pub picker: Mutex<WeightedPicker>,
     pub children: Vec<ServiceId>,
     pub sticky: Option<Sticky>,

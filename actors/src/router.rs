@@ -345,7 +345,9 @@ impl State {
             |service, _| self.service(service, backends, &telemetry),
         );
         for ((layer, name), _, now) in backends.changes(&last, Arc::ptr_eq) {
-            if let Some((service, now)) = snapshot.service_named(*layer, name).zip(now) {
+            // BackendPool withdraws what is no load balancer any more only when it is served no more.
+            let service = snapshot.service_named(*layer, name).filter(|service| service.kind == CompiledKind::LoadBalancer);
+            if let Some((service, now)) = service.zip(now) {
                 services.set(service.id.0, Some(Service::Balanced(now.clone())));
             }
         }

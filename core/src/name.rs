@@ -24,9 +24,9 @@ impl Name {
         &self.0
     }
 
-    /// The same, to be kept.
-    pub fn text(&self) -> &Arc<str> {
-        &self.0
+    /// The whole text, shared with this name.
+    pub fn shared(&self) -> Arc<str> {
+        self.0.clone()
     }
 
     /// The part before `@`.

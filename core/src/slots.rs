@@ -1,4 +1,4 @@
-//! Values at numbered places that stay their own: an array that is cheap to copy.
+//! An array that is cheap to copy, some of whose places are empty.
 //!
 //! Places lie in chunks that copies share. A change copies one chunk and the list of them; looking up is two steps, whatever the size.
 
@@ -42,10 +42,15 @@ impl<T: Clone> Slots<T> {
     pub fn set(&mut self, place: u32, value: Option<T>) {
         let place = place as usize;
         let chunks = Arc::make_mut(&mut self.chunks);
-        while chunks.len() <= place / CHUNK {
+        while value.is_some() && chunks.len() <= place / CHUNK {
             chunks.push(Arc::new(array::from_fn(|_| None)));
         }
-        Arc::make_mut(&mut chunks[place / CHUNK])[place % CHUNK] = value;
+        let Some(chunk) = chunks.get_mut(place / CHUNK) else { return };
+        Arc::make_mut(chunk)[place % CHUNK] = value;
+        // Places far up that nobody needs any more take no room.
+        while chunks.last().is_some_and(|chunk| chunk.iter().all(Option::is_none)) {
+            chunks.pop();
+        }
     }
 }
 

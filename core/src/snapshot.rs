@@ -25,7 +25,7 @@ use crate::{
     map::Map,
     rule::Subject,
 };
-use routers::{Beside, Routers};
+use routers::{Referred, Routers};
 use services::Services;
 use std::{sync::Arc, time::Duration};
 pub use tcp::CompiledTcpRouter;
@@ -41,11 +41,12 @@ pub struct EntryPointSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct EntryPointId(pub u32);
 
-/// The place of a router in one snapshot. Means nothing in another.
+/// The place of a router in one snapshot. The next one has it at the same place while its name is there, unless places are given anew; then it
+/// may be another's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RouterId(pub u32);
 
-/// The place of a service in one snapshot. Means nothing in another.
+/// The place of a service in one snapshot, kept as a router's is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServiceId(pub u32);
 
@@ -159,15 +160,12 @@ impl Snapshot {
     fn after(&self, number: u64, config: &Config) -> Self {
         let (before, entry_points) = (&self.made_from, &*self.entry_points);
         let (services, gone) = self.services.after([&before.services, &before.tcp.services], config);
-        let beside = |middlewares: &Map<Name, Arc<Middleware>>, before: &Map<Name, Arc<Middleware>>| Beside {
-            services_gone: &gone,
-            middlewares_differ: !middlewares.holds_those_of(before),
-        };
-        let http = beside(&config.middlewares, &before.middlewares);
+        let http = Referred { services_gone: &gone, middlewares: compile::changed(&config.middlewares, &before.middlewares) };
         let (http, changes) = self.http.after(&before.routers, &config.routers, &http, entry_points, |id, name, router| {
             compile::router(id, name, router, config, &services)
         });
-        let tcp = beside(&config.tcp.middlewares, &before.tcp.middlewares);
+        let tcp =
+            Referred { services_gone: &gone, middlewares: compile::changed(&config.tcp.middlewares, &before.tcp.middlewares) };
         let (tcp, _) = self.tcp.after(&before.tcp.routers, &config.tcp.routers, &tcp, entry_points, |id, name, router| {
             tcp::router(id, name, router, config, &services)
         });

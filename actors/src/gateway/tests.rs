@@ -98,6 +98,16 @@ fn what_a_provider_says_while_there_is_no_router_is_not_lost() {
 }
 
 #[test]
+fn a_service_that_becomes_another_kind_while_there_is_no_router_is_of_that_kind() {
+    let (a, b) = (answering("a"), answering("b"));
+    let site = Site::start(&balanced(&[a], ""));
+    let group = balanced(&[b], "").replace("    s:\n", "    s:\n      weighted: {services: [{name: t}]}\n    t:\n");
+    site.directory.router().expect("it runs").cast(router::Msg::Crash).expect("alive");
+    site.say(&group);
+    until("the change", || site.get("a.example", "/").body == "b");
+}
+
+#[test]
 fn a_check_that_fails_leaves_its_servers_as_they_stand() {
     let site = Site::with(&balanced(&[nobody(), answering("up")], "healthCheck: {path: /, interval: 50ms}"), |config| {
         (config.health.rise, config.health.fall) = (1, 3);

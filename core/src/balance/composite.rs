@@ -44,5 +44,5 @@ pub fn failover(main_usable: bool, fallback_usable: bool) -> Choice {
 }
 
 fn children(service: &Weighted) -> impl Iterator<Item = (Arc<str>, u32)> {
-    service.services.iter().map(|(name, weight)| (name.text().clone(), *weight))
+    service.services.iter().map(|(name, weight)| (name.shared(), *weight))
 }

@@ -28,6 +28,7 @@ proptest! {
             prop_assert_eq!(before.get(place).copied(), model_before, "copies are not touched");
         }
         prop_assert!(slots.values().eq(model.values()));
+        prop_assert_eq!(slots.chunks.len(), model.last_key_value().map_or(0, |(last, _)| *last as usize / CHUNK + 1));
         prop_assert_eq!(slots.get(u32::MAX), None);
     }
 }

@@ -7,10 +7,11 @@ use crate::{
     Name,
     config::{
         Config,
-        dynamic::{MiddlewareKind, Router},
+        dynamic::{Middleware, MiddlewareKind, Router},
     },
+    map::Map,
 };
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Chains nest no deeper; `resolve` refuses cycles, and this ends one that came through.
 const MAX_CHAIN: usize = 32;
@@ -60,6 +61,27 @@ pub(super) fn router(
     }
     let retry = take_retry(&mut stages);
     Some(CompiledRouter { id, name: name.clone(), router: Arc::clone(router), stages, retry, service })
+}
+
+/// Middlewares that are others than before, or no more, and chains that lead to one.
+pub(super) fn changed<'c>(
+    middlewares: &'c Map<Name, Arc<Middleware>>,
+    before: &'c Map<Name, Arc<Middleware>>,
+) -> BTreeSet<&'c Name> {
+    let mut changed: BTreeSet<&Name> = middlewares.changes(before, Arc::ptr_eq).into_iter().map(|(name, ..)| name).collect();
+    let mut all = changed.len();
+    while all > 0 {
+        let leads_there = |(name, middleware): &(&Name, &Arc<Middleware>)| match &middleware.kind {
+            MiddlewareKind::Chain { middlewares } => {
+                !changed.contains(name) && middlewares.iter().any(|name| changed.contains(name))
+            }
+            _ => false,
+        };
+        let more: Vec<&Name> = middlewares.iter().filter(leads_there).map(|(name, _)| name).collect();
+        all = more.len();
+        changed.extend(more);
+    }
+    changed
 }
 
 /// Appends the stages of these middlewares and tells whether all were found.

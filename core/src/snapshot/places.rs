@@ -16,7 +16,7 @@ pub(super) struct Places<K, T> {
     by_name: Map<K, Arc<T>>,
     by_place: Slots<Arc<T>>,
     /// Places below `end` that are not taken; the last is taken first.
-    free: Vec<u32>,
+    free: Arc<Vec<u32>>,
     end: u32,
 }
 
@@ -55,7 +55,7 @@ impl<K: Ord + Clone, T: Placed> Places<K, T> {
     pub fn put(&mut self, name: K, unit: Arc<T>) {
         let place = unit.place();
         self.by_place.set(place, Some(unit.clone()));
-        if self.by_name.insert(name, unit).is_none() && self.free.pop().is_none() {
+        if self.by_name.insert(name, unit).is_none() && (self.free.is_empty() || Arc::make_mut(&mut self.free).pop().is_none()) {
             self.end += 1;
         }
     }
@@ -63,7 +63,7 @@ impl<K: Ord + Clone, T: Placed> Places<K, T> {
     pub fn remove(&mut self, name: &K) -> Option<Arc<T>> {
         let unit = self.by_name.remove(name)?;
         self.by_place.set(unit.place(), None);
-        self.free.push(unit.place());
+        Arc::make_mut(&mut self.free).push(unit.place());
         Some(unit)
     }
 
@@ -82,6 +82,6 @@ impl<K, T> Clone for Places<K, T> {
 
 impl<K, T> Default for Places<K, T> {
     fn default() -> Self {
-        Self { by_name: Map::new(), by_place: Slots::default(), free: Vec::new(), end: 0 }
+        Self { by_name: Map::new(), by_place: Slots::default(), free: Arc::default(), end: 0 }
     }
 }

@@ -1,6 +1,7 @@
 //! Routers of one kind, and the tables by which each entry point finds them; made from those before.
 //!
-//! What it costs follows what changed: a router that is another touches the hosts that its rules name, and nothing else.
+//! What it costs follows what changed: a router that is another touches the hosts that its rules name, and nothing else. Where a service goes,
+//! or a middleware is another, each router is looked at, and those that refer to it are compiled.
 
 use super::{
     EntryPointSpec, RouterId, ServiceId,
@@ -65,10 +66,11 @@ struct Sides {
     tls: Table,
 }
 
-/// What else has changed.
-pub(super) struct Beside<'c> {
+/// What routers refer to, as far as it has changed so that they may be others.
+pub(super) struct Referred<'c> {
     pub services_gone: &'c BTreeSet<ServiceId>,
-    pub middlewares_differ: bool,
+    /// Those that are others, and chains that lead to one.
+    pub middlewares: BTreeSet<&'c Name>,
 }
 
 /// One router, before and now.
@@ -130,18 +132,20 @@ impl<R: Whole> Routers<R> {
         &self,
         before: &Map<Name, Arc<R::Router>>,
         configured: &Map<Name, Arc<R::Router>>,
-        beside: &Beside<'_>,
+        referred: &Referred<'_>,
         entry_points: &[EntryPointSpec],
         compile: impl Fn(RouterId, &Name, &Arc<R::Router>) -> Option<R>,
     ) -> (Self, Vec<Change<R>>) {
         let changes = configured.changes(before, Arc::ptr_eq).into_iter();
         let mut changed: BTreeSet<&Name> = changes.map(|(name, ..)| name).chain(&*self.left_out).collect();
-        if !beside.services_gone.is_empty() {
-            let lost = self.iter().filter(|router| beside.services_gone.contains(&router.service()));
+        // Who refers to what is noted nowhere: a look at each router.
+        if !referred.services_gone.is_empty() {
+            let lost = self.iter().filter(|router| referred.services_gone.contains(&router.service()));
             changed.extend(lost.map(R::name));
         }
-        if beside.middlewares_differ {
-            changed.extend(configured.iter().filter(|(_, router)| !router.middlewares().is_empty()).map(|(name, _)| name));
+        if !referred.middlewares.is_empty() {
+            let concerned = |router: &R::Router| router.middlewares().iter().any(|name| referred.middlewares.contains(name));
+            changed.extend(configured.iter().filter(|(_, router)| concerned(router)).map(|(name, _)| name));
         }
         let mut next = Self { whole: self.whole.clone(), left_out: self.left_out.clone(), tables: self.tables.clone() };
         let mut changes = Vec::new();

@@ -67,7 +67,7 @@ impl Services {
         // One that came may be what a group waited for; one that went left its place to another.
         let all = Arc::clone(&next.groups);
         for key in if moved { &*all } else { &groups } {
-            let of = |config: &'_ Map<Name, Arc<Service>>| config.get(&key.1).cloned();
+            let of = |all: &Map<Name, Arc<Service>>| all.get(&key.1).cloned();
             let service = of(if key.0 == Layer::Http { &config.services } else { &config.tcp.services });
             let Some(service) = service else { continue };
             let kind = next.group(key.0, &service.kind);

@@ -99,8 +99,9 @@ impl Names {
     fn edit(&mut self, config: &Config, claims: Vec<(Option<Claim>, Option<Claim>)>) {
         for (was, is) in claims {
             if let Some(Claim { options, rule }) = was {
-                self.without_host -= usize::from(names_no_host(&rule));
-                self.each(config, &options, rule.hosts(), |claims, selection| {
+                let hosts = rule.hosts();
+                self.without_host -= usize::from(names_no_host(&hosts));
+                self.each(config, &options, hosts, |claims, selection| {
                     claims.retain(|(other, count)| {
                         *count -= u32::from(other.options == selection.options);
                         *count > 0
@@ -109,8 +110,9 @@ impl Names {
                 });
             }
             if let Some(Claim { options, rule }) = is {
-                self.without_host += usize::from(names_no_host(&rule));
-                self.each(config, &options, rule.hosts(), |claims, selection| {
+                let hosts = rule.hosts();
+                self.without_host += usize::from(names_no_host(&hosts));
+                self.each(config, &options, hosts, |claims, selection| {
                     match claims.iter_mut().find(|(other, _)| other.options == selection.options) {
                         Some((_, count)) => *count += 1,
                         None => claims.push((selection.clone(), 1)),
@@ -182,8 +184,7 @@ fn selection(config: &Config, options: &Name, conflict: bool) -> TlsSelection {
     TlsSelection { options: options.clone(), settings, conflict }
 }
 
-fn names_no_host(rule: &Rule) -> bool {
-    let hosts = rule.hosts();
+fn names_no_host(hosts: &[String]) -> bool {
     hosts.is_empty() || hosts.iter().any(|host| host == "*")
 }
 

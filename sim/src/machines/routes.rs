@@ -157,7 +157,8 @@ impl Machine for Routes {
             Op::Rank { name, priority } => {
                 let name = NAMES[*name];
                 let Some(known) = self.known.get(name).cloned() else { return Ok(()) };
-                if known.priority != *priority {
+                let now = if *priority == 0 { known.rule.to_string().len() as i64 } else { *priority };
+                if known.priority != now {
                     judge.moved("router of another priority")?;
                 }
                 self.put(name, Known { priority: *priority, ..known }, judge)

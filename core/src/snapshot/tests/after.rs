@@ -47,9 +47,10 @@ enum Step {
         name: usize,
         unit: Option<(usize, usize, Option<bool>, bool)>,
     },
+    /// A group of the other one, or none.
     TcpService {
         name: usize,
-        there: bool,
+        unit: Option<bool>,
     },
     TcpMiddleware {
         there: bool,
@@ -70,7 +71,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (0..MIDDLEWARES.len(), prop::option::weighted(0.8, prop::option::of(middlewares())))
             .prop_map(|(name, unit)| Step::Middleware { name, unit }),
         3 => (0..4_usize, prop::option::weighted(0.8, tcp)).prop_map(|(name, unit)| Step::TcpRouter { name, unit }),
-        1 => (0..2_usize, any::<bool>()).prop_map(|(name, there)| Step::TcpService { name, there }),
+        1 => (0..2_usize, prop::option::weighted(0.7, any::<bool>())).prop_map(|(name, unit)| Step::TcpService { name, unit }),
         1 => any::<bool>().prop_map(|there| Step::TcpMiddleware { there }),
         1 => prop::option::of(any::<bool>()).prop_map(|strict| Step::Options { strict }),
     ]
@@ -129,15 +130,21 @@ fn take(config: &mut Config, step: Step) {
             let unit = unit.map(|(rule, service, tls, listed)| TcpRouter {
                 service: Name::whole(SERVICES[service]),
                 middlewares: if listed { vec![Name::whole("x@file")] } else { Vec::new() },
-                ..tcp_router(&name, TCP_RULES[rule], 0, tls.filter(|_| rule < 3).or((rule < 3).then_some(true)))
+                ..tcp_router(&name, TCP_RULES[rule], 0, tls.or((rule < 3).then_some(true)))
             });
             place(&mut config.tcp.routers, &name, unit);
         }
-        Step::TcpService { name, there } => {
+        Step::TcpService { name, unit } => {
+            let other = Name::whole(SERVICES[1 - name]);
+            let kind = unit.map(|is_group| match is_group {
+                true => {
+                    ServiceKind::Weighted(Box::new(Weighted { services: vec![(other, 1)], sticky: None, health_check: false }))
+                }
+                false => ServiceKind::Internal(Internal::Noop),
+            });
             let name = SERVICES[name];
-            let service =
-                || Service { name: Name::whole(name), kind: ServiceKind::Internal(Internal::Noop), source: "test".into() };
-            place(&mut config.tcp.services, name, there.then(service));
+            let unit = kind.map(|kind| Service { name: Name::whole(name), kind, source: "test".into() });
+            place(&mut config.tcp.services, name, unit);
         }
         Step::TcpMiddleware { there } => {
             let list = || Middleware {
@@ -184,7 +191,8 @@ fn image(snapshot: &Snapshot) -> BTreeMap<String, String> {
     let tcp = |router: Option<&CompiledTcpRouter>| router.map(|router| router.name.to_string());
     for (at, spec) in (0..).map(EntryPointId).zip(snapshot.entry_points()) {
         let plain = (snapshot.has_tcp(at), tcp(snapshot.tcp_at_once(at, client)), tcp(snapshot.tcp_plain(at, client)));
-        image.insert(format!("{} plain", spec.name), format!("{plain:?}"));
+        let takes_any_host = snapshot.tls[at.0 as usize].takes_any_host();
+        image.insert(format!("{} plain", spec.name), format!("{plain:?}, {takes_any_host}"));
         for tls in [false, true] {
             let order: Vec<_> = snapshot.in_order(spec, tls).into_iter().map(|router| router.name.to_string()).collect();
             image.insert(format!("{} {tls}", spec.name), format!("{order:?}"));
@@ -192,8 +200,9 @@ fn image(snapshot: &Snapshot) -> BTreeMap<String, String> {
         for name in HOSTS {
             let (host, fields) = (host(name), VecFields::default());
             let asked = ["/", "/p", "/p/q"].map(|path| {
-                let routed = |tls| snapshot.route(at, tls, &request(&host, path, "GET", &fields)).map(|r| r.name.to_string());
-                (routed(false), routed(true))
+                let routed = |tls| snapshot.route(at, tls, &request(&host, path, "GET", &fields));
+                let allowed = routed(true).map(|router| HOSTS.map(|sni| snapshot.tls_allows(at, Some(sni), &host, router)));
+                (routed(false).map(|router| &router.name), routed(true).map(|router| &router.name), allowed)
             });
             let taken = tcp(snapshot.tcp_tls(at, &Connection { client, server_name: name, alpn: &[] }));
             image.insert(format!("{} {name}", spec.name), format!("{:?}", (asked, snapshot.tls_options(at, Some(name)), taken)));
