@@ -3,7 +3,7 @@
 //! Owns a conservative answer: every router whose rule holds is among the candidates, in the order in which they are tried. Whether a
 //! rule holds is for the rule alone to say. The cost depends on the candidates, not on the number of routers.
 //!
-//! A table is made from the one before by [`Edits`], and shares with it every host that they do not touch.
+//! A table is made from the one before by `Edits`, and shares with it every host that they do not touch.
 //!
 //! ```text
 //! host ─┬─ exact name ──┐        ┌─ exact path
