@@ -14,7 +14,7 @@ pub enum Task {
 }
 
 /// How to measure.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Options {
     pub rounds: u32,
     /// Of each round.
@@ -67,6 +67,11 @@ impl Task {
 }
 
 impl Options {
+    /// With so many rounds of so many seconds, if it has fewer.
+    pub fn at_least(&self, rounds: u32, seconds: u32) -> Self {
+        Self { rounds: self.rounds.max(rounds), seconds: self.seconds.max(seconds), ..self.clone() }
+    }
+
     /// Whether a scenario is to be run.
     pub fn wants(&self, scenario: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|name| stands_for(name, scenario))

@@ -3,7 +3,8 @@
 //! One rate is offered to all: half of what the slowest carries in a closed loop of as many connections, measured just before by
 //! the same clients. A peer that carries less than half of what the fastest does is left out: at its half load, the others would idle.
 //! Times count from when a request was due (see [`crate::open`]). In every round the backend is asked directly first; what a proxy's
-//! percentiles have above those of the backend is what it adds.
+//! percentiles have above those of the backend is what it adds. Rounds are many and long: one pause of the machine is the slowest hundredth
+//! of a short one, whoever is being asked.
 
 use crate::{
     bench::Bench,
@@ -15,6 +16,9 @@ use crate::{
 use std::time::Duration;
 
 const CONNECTIONS: usize = 64;
+/// At least so many rounds, of so many seconds.
+const ROUNDS: u32 = 7;
+const SECONDS: u32 = 5;
 
 /// Percentile, its name, and the name of what is added to it.
 const PERCENTILES: &[(f64, &str, &str)] =
@@ -22,6 +26,7 @@ const PERCENTILES: &[(f64, &str, &str)] =
 
 /// Measures the field.
 pub fn run(bench: &Bench, options: &Options) -> Outcome {
+    let options = &options.at_least(ROUNDS, SECONDS);
     let (first, _awake) = (bench.backend_first(), bench.awake());
     if first.is_none() {
         println!("  the backend takes turns with the load: real-time priority is not allowed");
