@@ -451,3 +451,27 @@ fn carried<'s, U: 's, T: Clone>(
     }
     now
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_takes_the_place_of_another_does_not_get_what_it_kept() {
+        // Names and places; what is kept is the name, and how often it was carried on.
+        type Unit = (&'static str, u32);
+        let (goes, moves, moved, comes): (Unit, Unit, Unit, Unit) = (("goes", 0), ("moves", 70), ("moves", 0), ("comes", 1));
+        let mut before = Slots::default();
+        for (name, place) in [goes, moves, ("stays", 2)] {
+            before.set(place, Some((name, 0)));
+        }
+        let changes = [(Some(&goes), None), (Some(&moves), Some(&moved)), (None, Some(&comes))];
+        let keep = |unit: &Unit, known: Option<&(&'static str, u32)>| {
+            assert!(known.is_none_or(|(name, _)| *name == unit.0), "{unit:?} was given {known:?}");
+            (unit.0, known.map_or(0, |(_, times)| times + 1))
+        };
+        let now = carried(&before, changes.into_iter(), |unit| unit.1, keep);
+        assert_eq!(now.values().copied().collect::<Vec<_>>(), [("moves", 1), ("comes", 0), ("stays", 0)]);
+        assert_eq!(now.get(70), None);
+    }
+}

@@ -55,8 +55,11 @@ impl<K: Ord + Clone, T: Placed> Places<K, T> {
     pub fn put(&mut self, name: K, unit: Arc<T>) {
         let place = unit.place();
         self.by_place.set(place, Some(unit.clone()));
-        if self.by_name.insert(name, unit).is_none() && (self.free.is_empty() || Arc::make_mut(&mut self.free).pop().is_none()) {
+        let is_new = self.by_name.insert(name, unit).is_none();
+        if is_new && place == self.end {
             self.end += 1;
+        } else if is_new {
+            Arc::make_mut(&mut self.free).pop();
         }
     }
 

@@ -17,7 +17,7 @@ use crate::{
 };
 use std::{collections::BTreeSet, sync::Arc};
 
-/// What a router's place in the tables depends on.
+/// A router as it is configured, of requests or of connections.
 pub(super) trait Routed {
     fn rule(&self) -> &Rule;
     fn priority(&self) -> i64;
@@ -76,49 +76,34 @@ pub(super) struct Referred<'c> {
 /// One router, before and now.
 pub(super) type Change<R> = (Option<Arc<R>>, Option<Arc<R>>);
 
-impl Routed for Router {
-    fn rule(&self) -> &Rule {
-        &self.rule
-    }
+/// Both kinds have these fields.
+macro_rules! routed {
+    ($($router:ty),*) => {$(
+        impl Routed for $router {
+            fn rule(&self) -> &Rule {
+                &self.rule
+            }
 
-    fn priority(&self) -> i64 {
-        self.priority
-    }
+            fn priority(&self) -> i64 {
+                self.priority
+            }
 
-    fn entry_points(&self) -> &[String] {
-        &self.entry_points
-    }
+            fn entry_points(&self) -> &[String] {
+                &self.entry_points
+            }
 
-    fn is_tls(&self) -> bool {
-        self.tls.is_some()
-    }
+            fn is_tls(&self) -> bool {
+                self.tls.is_some()
+            }
 
-    fn middlewares(&self) -> &[Name] {
-        &self.middlewares
-    }
+            fn middlewares(&self) -> &[Name] {
+                &self.middlewares
+            }
+        }
+    )*};
 }
 
-impl Routed for TcpRouter {
-    fn rule(&self) -> &Rule {
-        &self.rule
-    }
-
-    fn priority(&self) -> i64 {
-        self.priority
-    }
-
-    fn entry_points(&self) -> &[String] {
-        &self.entry_points
-    }
-
-    fn is_tls(&self) -> bool {
-        self.tls.is_some()
-    }
-
-    fn middlewares(&self) -> &[Name] {
-        &self.middlewares
-    }
-}
+routed!(Router, TcpRouter);
 
 impl<R: Whole> Routers<R> {
     /// None at all, for so many entry points.
